@@ -1,0 +1,1 @@
+"""Litestream for Python."""
