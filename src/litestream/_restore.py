@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
-
-from litestream import _run
-from litestream.configuration import find_config
-from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
