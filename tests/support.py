@@ -133,7 +133,7 @@ class Site:
         return "replicating to" in self.log.read_text()
 
     def wait_for_backup(self, *, snapshot: bool = False) -> None:
-        """Wait until the replica can be restored; 0.5 makes a snapshot of its own a second later."""
+        """Wait until the replica can be restored; 0.5 makes its snapshot a second later."""
         from litestream import commands
 
         listing = commands.snapshots if snapshot else commands.wal
