@@ -6,6 +6,7 @@ import contextlib
 import json
 import secrets
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -94,7 +95,7 @@ class Site:
         }
         if self.socket:
             content["socket"] = {"enabled": True, "path": str(self.socket)}
-        self.config.write_text(json.dumps(content, indent=2))
+        self.config.write_text(json.dumps(content, indent=2, ensure_ascii=False))
 
     def write(self, rows: int = 1, size: int = 20) -> None:
         """Commit rows, each in a transaction of its own."""
@@ -208,6 +209,14 @@ class S3Server:
             "force-path-style": True,
         }
 
+    def pause(self) -> None:
+        """Let the server accept and never answer."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let the server answer again."""
+        self._process.send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
         """Stop the server."""
         self._process.terminate()
@@ -226,11 +235,13 @@ def free_port() -> int:
 def writing(site: Site, pause: float = 0.003) -> Iterator[None]:
     """Write and update rows from another process for as long as the block runs."""
     script = f"""
-import sqlite3, sys, time
+import signal, sqlite3, time
+stopped = []
+signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
 connection = sqlite3.connect({str(site.database)!r}, timeout=30, isolation_level=None)
 number = 0
 print("ready", flush=True)
-while True:
+while not stopped:
     number += 1
     connection.execute("INSERT INTO items (value) VALUES (?)", ("w" * 200,))
     if number % 5 == 0:
@@ -243,7 +254,9 @@ while True:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         yield
-        assert process.poll() is None, "the writer died"
+        process.terminate()
+        assert process.wait(PATIENCE) == 0, "the writer died"
     finally:
+        # killed in a commit, it would leave a transaction that only Litestream sees
         process.kill()
         process.communicate()

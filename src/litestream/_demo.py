@@ -139,10 +139,10 @@ def _print_rows(database: str, config: str) -> None:
 
 
 def _quoted(path: str) -> str:
-    """Return a path as YAML; JSON's text is YAML's."""
+    """Return a path as YAML, which JSON's text is (but not its pairs of surrogates)."""
     import json
 
-    return json.dumps(path)
+    return json.dumps(path, ensure_ascii=False)
 
 
 def _since(begun: float) -> str:
