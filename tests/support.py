@@ -179,7 +179,7 @@ class S3Server:
                 [
                     Path(sys.executable).parent / "rclone",
                     *("--config", "/dev/null", "serve", "s3", directory),
-                    *("--addr", f"127.0.0.1:{self.port}"),
+                    *("--addr", f"127.0.0.1:{self.port}", "--dir-cache-time", "0"),
                     *("--auth-key", f"{S3_KEY},{S3_SECRET}"),
                 ],
                 stdin=subprocess.DEVNULL,
