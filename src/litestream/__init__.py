@@ -6,8 +6,7 @@ nothing in a script or a web worker that may never need them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # importing typing costs more than all of this
 if TYPE_CHECKING:
     from litestream import commands, errors
     from litestream.configuration import configure

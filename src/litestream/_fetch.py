@@ -46,9 +46,7 @@ def fetch(
     progress, expected = report
     argv = _run.arguments("restore", source, o=copy, **flags)
     try:
-        output = _watched.run(
-            argv, staging, timeout=timeout, progress=progress, expected=expected
-        )
+        output = _watched.run(argv, staging, timeout=timeout, progress=progress, expected=expected)
     except CommandFailedError as error:
         if "no space left on device" in error.reason:
             raise NotEnoughSpaceError(
@@ -87,9 +85,11 @@ def _is_after_last_change(
     except ValueError:
         return False
     if _run.series() == "0.5":
-        times = [row["created"] for row in commands.ltx(source, level="all", config=config)]
+        ltx = commands.ltx(source, level="all", config=config, timeout=timeout)
+        times = [row["created"] for row in ltx]
     else:
-        rows = [*commands.snapshots(source, config=config), *commands.wal(source, config=config)]
+        snapshots = commands.snapshots(source, config=config, timeout=timeout)
+        rows = [*snapshots, *commands.wal(source, config=config, timeout=timeout)]
         for column in ("replica", "generation"):
             if flags.get(column) is not None:
                 rows = [row for row in rows if row[column] == flags[column]]

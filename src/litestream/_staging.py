@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from typing_extensions import Self
+
 _PREFIX = ".litestream-restore-"
 _NAME = re.compile(re.escape(_PREFIX) + "[0-9a-f]{16}")
 
@@ -29,7 +31,7 @@ class Staging:
         self.path = ""
         self.lock = -1
 
-    def __enter__(self) -> Staging:
+    def __enter__(self) -> Self:
         _sweep(self._folder)
         while True:
             self.path = os.path.join(self._folder, f"{_PREFIX}{secrets.token_hex(8)}")

@@ -1,4 +1,4 @@
-"""Run the executable while it fills a directory: progress, and an end to a run that stands still."""
+"""Run the executable while it fills a directory: its progress, and an end when it stands still."""
 
 from __future__ import annotations
 
