@@ -39,6 +39,7 @@ def fetch(
         BackupNotFoundError: there is no backup, or none that fits ``flags``.
         NotEnoughSpaceError: the file system is full.
         CommandFailedError, CommandTimeoutError: as ``_watched.run``.
+
     """
     copy = staging.file("database")
     if not _run.is_url(source):
@@ -48,7 +49,7 @@ def fetch(
     try:
         output = _watched.run(argv, staging, timeout=timeout, progress=progress, expected=expected)
     except CommandFailedError as error:
-        if "no space left on device" in error.reason:
+        if "no space left on device" in error.reason or "file too large" in error.reason:
             raise NotEnoughSpaceError(
                 f"The file system of {staging.path!r} is full: {error.reason}"
             ) from error
@@ -84,12 +85,13 @@ def _is_after_last_change(
         wanted = datetime.fromisoformat(str(flags.get("timestamp")).replace("Z", "+00:00"))
     except ValueError:
         return False
+    shared = {"no_expand_env": flags.get("no_expand_env")}
     if _run.series() == "0.5":
-        ltx = commands.ltx(source, level="all", config=config, timeout=timeout)
+        ltx = commands.ltx(source, level="all", config=config, timeout=timeout, **shared)
         times = [row["created"] for row in ltx]
     else:
-        snapshots = commands.snapshots(source, config=config, timeout=timeout)
-        rows = [*snapshots, *commands.wal(source, config=config, timeout=timeout)]
+        snapshots = commands.snapshots(source, config=config, timeout=timeout, **shared)
+        rows = [*snapshots, *commands.wal(source, config=config, timeout=timeout, **shared)]
         for column in ("replica", "generation"):
             if flags.get(column) is not None:
                 rows = [row for row in rows if row[column] == flags[column]]

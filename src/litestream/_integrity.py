@@ -46,6 +46,7 @@ def check(path: str, how: IntegrityCheck, deadline: float | None = None) -> None
     Raises:
         CorruptBackupError: it fails; ``problems`` says where.
         TimeoutError: the check was not done at ``deadline``.
+
     """
     if how == "none":
         return

@@ -36,6 +36,7 @@ def require_place(path: str, *, force: bool, expected: int | None) -> None:
         OutputInUseError: the file to be replaced is open in a process.
         OutputNotWritableError: its directory is missing or cannot be written to.
         NotEnoughSpaceError: less than ``expected`` bytes are free.
+
     """
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
@@ -55,12 +56,16 @@ def require_place(path: str, *, force: bool, expected: int | None) -> None:
             f"The database cannot be restored to {path!r}: the directory is not writable. "
             "Change its permissions, or name another output"
         )
-    free = shutil.disk_usage(folder).free
+    free = _free(folder)
     if expected is not None and free < expected:
         raise NotEnoughSpaceError(
             f"The database has {expected} bytes, and only {free} are free in {folder!r}. Make "
             "room, or name an output on another file system"
         )
+
+
+def _free(folder: str) -> int:
+    return shutil.disk_usage(folder).free
 
 
 def _require_absent(path: str) -> None:
@@ -84,6 +89,7 @@ def put_in_place(made: str, path: str, *, force: bool) -> None:
 
     Raises:
         OutputExistsError, OutputInUseError: as ``require_place``.
+
     """
     _flush(made)
     if not force:
@@ -123,6 +129,7 @@ def _held(path: str, *, alone: bool = False) -> Iterator[None]:
 
     Raises:
         OutputInUseError: a process has it open.
+
     """
     connection = sqlite3.connect(path, timeout=0, isolation_level=None)
     try:

@@ -128,6 +128,7 @@ def restore(
         CommandFailedError: the executable failed; ``reason`` is its own sentence.
         CommandTimeoutError: it took too long, and was killed.
         UnsupportedCommandError: an option that only the other series has.
+
     """
     source = _run.target(database)
     place = _place(source, output, at_original=if_db_not_exists)

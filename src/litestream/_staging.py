@@ -96,6 +96,7 @@ def _lock(descriptor: int) -> bool:
 
     Raises:
         OSError: the file system has no such locks (NFS). Nothing is swept there.
+
     """
     import fcntl
 

@@ -43,6 +43,7 @@ def run(
         CommandFailedError: a non-zero exit.
         CommandTimeoutError: it took too long; it is killed, and no process stays.
         ExecutableError: it cannot be run on this machine.
+
     """
     try:
         process = subprocess.Popen(
