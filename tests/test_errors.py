@@ -32,7 +32,7 @@ def test_errors_pickle(error):
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
 def test_every_error_is_in_the_drawn_tree_and_exported(kind):
-    assert re.search(rf"(^ {4}|── ){kind.__name__}\b", errors.__doc__ or "", re.MULTILINE)
+    assert re.search(rf"(^    |── ){kind.__name__}\b", errors.__doc__ or "", re.MULTILINE)
     assert kind is getattr(litestream, kind.__name__)
 
 

@@ -79,11 +79,12 @@ class StatusRow(TypedDict):
 Row = TypeVar("Row")
 
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+_TEXT = r"[^ ]|[^ ].*[^ ]"
 _COLUMNS = {
-    "path": r"\S|\S.*\S",
-    "replicas": r"|\S|\S.*\S",
-    "name": r"\S|\S.*\S",
-    "replica": r"\S|\S.*\S",
+    "path": _TEXT,
+    "replicas": rf"|{_TEXT}",
+    "name": _TEXT,
+    "replica": _TEXT,
     "generation": r"[0-9a-f]{16}",
     "lag": r"-?(?:\d+(?:\.\d+)?(?:h|m|s|ms|µs|ns))+",
     "start": _TIME,
@@ -158,17 +159,11 @@ def json_rows(text: str, row: type[Row]) -> list[Row]:
     content = _json(text)
     columns = row.__annotations__
     try:
+        if not isinstance(content, list):
+            raise TypeError(content)
         return [cast("Row", {column: found[column] for column in columns}) for found in content]
     except (KeyError, TypeError) as error:
         raise _unreadable(f"it is no list of rows with {', '.join(columns)}", text) from error
-
-
-def json_object(text: str) -> dict[str, Any]:
-    """Return the JSON object in a run's output, without the log lines before it (0.5)."""
-    content = _json(text)
-    if not isinstance(content, dict):
-        raise _unreadable("it is no JSON object", text)
-    return content
 
 
 def _json(text: str) -> Any:
