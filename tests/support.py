@@ -181,6 +181,7 @@ class S3Server:
                     *("--config", "/dev/null", "serve", "s3", directory),
                     *("--addr", f"127.0.0.1:{self.port}", "--dir-cache-time", "0"),
                     *("--auth-key", f"{S3_KEY},{S3_SECRET}"),
+                    *("--dir-cache-time", "0s"),  # buckets are made beside it, as folders
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
