@@ -1,1 +1,95 @@
-"""Litestream for Python."""
+"""Litestream for Python: SQLite replicated, the backup proved, the database recovered.
+
+The public names are loaded when they are first used, so that ``import litestream`` costs next to
+nothing in a script or a web worker that may never need them.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # importing typing costs more than all of this
+if TYPE_CHECKING:
+    from litestream import commands, errors
+    from litestream.configuration import configure
+    from litestream.errors import (
+        BackupNotFoundError,
+        CommandFailedError,
+        CommandTimeoutError,
+        ConfigNotFoundError,
+        ConfigurationError,
+        ControlSocketError,
+        CorruptBackupError,
+        DirectoryNotFoundError,
+        ExecutableError,
+        ExecutableNotFoundError,
+        LitestreamError,
+        MissingExtraError,
+        NotEnoughSpaceError,
+        OutputExistsError,
+        OutputInUseError,
+        OutputNotWritableError,
+        RestoreError,
+        UnreadableOutputError,
+        UnsafeCommandWarning,
+        UnsupportedCommandError,
+        UnsupportedPlatformError,
+    )
+    from litestream.introspection import databases, replicate_process
+
+    __version__: str
+
+__all__ = [
+    "BackupNotFoundError",
+    "CommandFailedError",
+    "CommandTimeoutError",
+    "ConfigNotFoundError",
+    "ConfigurationError",
+    "ControlSocketError",
+    "CorruptBackupError",
+    "DirectoryNotFoundError",
+    "ExecutableError",
+    "ExecutableNotFoundError",
+    "LitestreamError",
+    "MissingExtraError",
+    "NotEnoughSpaceError",
+    "OutputExistsError",
+    "OutputInUseError",
+    "OutputNotWritableError",
+    "RestoreError",
+    "UnreadableOutputError",
+    "UnsafeCommandWarning",
+    "UnsupportedCommandError",
+    "UnsupportedPlatformError",
+    "__version__",
+    "commands",
+    "configure",
+    "databases",
+    "errors",
+    "replicate_process",
+]
+
+_HOMES = {
+    "configure": "configuration",
+    "databases": "introspection",
+    "replicate_process": "introspection",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: object = version("litestream")
+    elif name in ("commands", "errors"):
+        value = importlib.import_module(f"litestream.{name}")
+    else:
+        value = getattr(importlib.import_module(f"litestream.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,263 @@
+"""Run the executable once: argv, environment, time limit, failure."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import os
+import re
+import signal
+import subprocess
+import threading
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from litestream import _executable, _logs
+from litestream.configuration import environment, masked
+from litestream.errors import (
+    CommandFailedError,
+    CommandTimeoutError,
+    ConfigurationError,
+    ExecutableError,
+    UnsupportedCommandError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+StrPath: TypeAlias = "str | os.PathLike[str]"
+Flag: TypeAlias = "str | int | float | bool | os.PathLike[str] | None"
+
+TIMEOUT = 60.0
+"""Seconds that a listing may take. 0.5 waits for minutes for an endpoint that is down."""
+
+_VERSION_TIMEOUT = 30.0
+_STOP_TIMEOUT = 35.0  # 0.5 gives its final sync 30 s
+_URL = re.compile(r"\w+://")
+_HINTS = (
+    ("unable to add custom RootCAs", "unset AWS_CA_BUNDLE: Litestream 0.5 cannot use it"),
+    ("database not found in config", "the path must be the one in the config's dbs: list"),
+    ("no databases specified", "add the database to the config's dbs: list"),
+)
+
+
+class Output(NamedTuple):
+    """What a run printed; bytes that are no UTF-8 stand as surrogates, as in file names."""
+
+    stdout: str
+    stderr: str
+
+
+def run(argv: Sequence[str], *, timeout: float | None, accepted: Sequence[int] = (0,)) -> Output:
+    """Run ``argv`` to its end, at most ``timeout`` seconds, and return what it printed.
+
+    Raises:
+        CommandFailedError: an exit status that is not ``accepted``, or an error in the log
+            of a run that exits 0 (as 0.3 does).
+        CommandTimeoutError: it did not end in time; it is killed, and no process stays.
+        ExecutableError: it cannot be run on this machine.
+
+    """
+    try:
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=environment(),
+            timeout=timeout,
+            umask=0o077,  # 0.5.17 restores a private database as 0644
+            check=False,
+        )
+    except subprocess.TimeoutExpired as expired:
+        reason = _reason(_text(expired.stdout or b""), _text(expired.stderr or b""))
+        raise CommandTimeoutError(masked_all(argv), expired.timeout, masked(reason)) from None
+    except OSError as error:
+        raise not_runnable(argv[0], error) from error
+    output = Output(_text(done.stdout), _text(done.stderr))
+    if (
+        done.returncode not in accepted
+        or _logged_error(output.stdout)
+        or _logged_error(output.stderr)
+    ):
+        raise failure(argv, done.returncode, output)
+    return output
+
+
+def foreground(argv: Sequence[str], timeout: float | None) -> None:
+    """Run a daemon until it ends; SIGINT and SIGTERM reach it once, so that it can sync and end.
+
+    It has a session of its own: a terminal would send it Ctrl-C beside ours, and 0.5 takes a
+    second signal for the wish to skip the final sync.
+    """
+    try:
+        process = subprocess.Popen(
+            argv, env=environment(), stdin=subprocess.DEVNULL, start_new_session=True, umask=0o077
+        )
+    except OSError as error:
+        raise not_runnable(argv[0], error) from error
+    try:
+        with _forwarding(signal.SIGTERM, process):
+            returncode = process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        _end(process)
+        raise CommandTimeoutError(masked_all(argv), timeout or 0.0) from None
+    except BaseException:
+        _end(process)
+        raise
+    if returncode:
+        raise failure(argv, returncode, Output("", "its output tells why"))
+
+
+@contextlib.contextmanager
+def _forwarding(number: signal.Signals, process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Hand a signal that would end this process to the child instead."""
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(number) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(number, lambda _number, _frame: process.send_signal(number))
+    try:
+        yield
+    finally:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask the daemon to sync and end, wait for longer than upstream's own limit, then kill it."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(_STOP_TIMEOUT)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def failure(argv: Sequence[str], returncode: int, output: Output) -> CommandFailedError:
+    """Return the error that describes a failed run, its secrets masked."""
+    reason = masked(_reason(output.stdout, output.stderr))
+    hint = next((hint for needle, hint in _HINTS if needle in reason), "")
+    stderr = masked(output.stderr)
+    return CommandFailedError(masked_all(argv), returncode, stderr, reason, hint)
+
+
+def masked_all(argv: Sequence[str]) -> list[str]:
+    """Return ``argv`` with its secrets masked."""
+    return [masked(argument) for argument in argv]
+
+
+def arguments(verb: str, *positional: str, **flags: Flag) -> list[str]:
+    """Return the argv of a command, flags before the positional arguments as Go wants them.
+
+    ``snake_case=True`` becomes ``-snake-case``, ``x=5`` becomes ``-x 5``, None is left out.
+    """
+    argv = [_executable.find(), verb]
+    for name, value in flags.items():
+        flag = f"-{name.replace('_', '-')}"
+        if value is True:
+            argv.append(flag)
+        elif value is False:
+            argv.append(f"{flag}=false")
+        elif value is not None:
+            argv += [flag, os.fspath(value) if isinstance(value, os.PathLike) else str(value)]
+    return [*argv, *positional]
+
+
+def is_url(database: StrPath) -> bool:
+    """Tell whether a database argument is a replica URL rather than a path."""
+    return _URL.match(os.fspath(database)) is not None
+
+
+def target(database: StrPath) -> str:
+    """Return a database argument as upstream looks it up: an absolute path, or a replica URL.
+
+    A leading ``~/`` is the home directory, as in the config. A URL that holds a password is
+    refused, because every user of the machine can read a process's arguments.
+    """
+    text = os.fspath(database)
+    if not is_url(text):
+        return os.path.abspath(os.path.expanduser(text))
+    if masked(text) != text:
+        raise ConfigurationError(
+            f"The replica URL {masked(text)} holds a password, which every user of this machine "
+            "could read in the process table. Put the replica into a config and name the "
+            "database's path instead"
+        )
+    return text
+
+
+@functools.cache
+def _version_of(path: str, _size: int, _mtime_ns: int, _inode: int) -> str:
+    output = run([path, "version"], timeout=_VERSION_TIMEOUT)
+    match = re.fullmatch(r"v?(\d+\.\d+(?:\.\d+)?\S*)", output.stdout.strip())
+    if match is None:
+        raise ExecutableError(
+            f"{path!r} is not Litestream: its 'version' printed {output.stdout[:80]!r}. Put "
+            "Litestream there, or unset LITESTREAM_INSTALL_DIR"
+        )
+    return match[1]
+
+
+def version(executable: str) -> str:
+    """Return the version of an executable, such as ``"0.5.17"``; asked once per file."""
+    stat = os.stat(executable)
+    return _version_of(executable, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+
+def series(executable: str | None = None) -> str:
+    """Return ``"0.3"`` or ``"0.5"``: the release series of the executable."""
+    path = executable or _executable.find()
+    number = version(path)
+    major_minor = ".".join(number.split(".")[:2])
+    if major_minor not in ("0.3", "0.5"):
+        raise ExecutableError(
+            f"{path!r} is Litestream {number}; this library knows the series 0.3 and 0.5"
+        )
+    return major_minor
+
+
+def require_series(wanted: str, what: str) -> None:
+    """Raise UnsupportedCommandError unless the executable is of the series ``wanted``."""
+    executable = _executable.find()
+    if series(executable) != wanted:
+        raise UnsupportedCommandError(
+            f"{what} needs Litestream {wanted}; the executable is {version(executable)}. "
+            f"Install the other series with: pip install 'litestream=={wanted}.*'"
+        )
+
+
+def not_runnable(path: str, error: OSError) -> ExecutableError:
+    """Return the error that says why a file could not be run."""
+    import platform
+
+    because = os.strerror(error.errno) if error.errno else str(error)
+    if error.errno == errno.ENOEXEC:
+        because = "it is no program for this system, or built for another processor"
+    elif error.errno == errno.ENOENT and os.path.exists(path):
+        because = "the interpreter that it asks for does not exist"
+    elif error.errno == errno.EACCES:
+        because = "permission denied (chmod +x, or a mount with noexec)"
+    return ExecutableError(
+        f"{path!r} cannot be run on this machine ({platform.system()} {platform.machine()}): "
+        f"{because}. Put a Litestream executable for this machine there"
+    )
+
+
+def _text(output: bytes) -> str:
+    return output.decode("utf-8", "surrogateescape")
+
+
+def _logged_error(text: str) -> str:
+    for line in text.split("\n"):
+        log = _logs.parse(line)
+        if log is not None and log.level == "ERROR":
+            return log.fields.get("error") or log.message
+    return ""
+
+
+def _reason(stdout: str, stderr: str) -> str:
+    """Find upstream's own sentence: ``Error: …`` (0.5) or an error in its log (0.3)."""
+    start = stderr.find("Error: ") if stderr.startswith("Error: ") else stderr.find("\nError: ")
+    if start >= 0:
+        said = stderr[start:].strip().removeprefix("Error: ")
+        return said.split("\nTry: ")[0].strip()
+    return _logged_error(stdout) or _logged_error(stderr) or stderr.strip()[-500:]

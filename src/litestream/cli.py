@@ -1,0 +1,68 @@
+"""The ``litestream`` command: our own verbs; everything else is handed to the executable.
+
+Only what the hand-through needs is imported at the top: every ``litestream <verb>`` pays for it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from litestream import _executable, configuration
+from litestream.errors import ConfigNotFoundError, LitestreamError
+
+OWN_VERBS = {
+    "demo": "replicate, lose and restore a database in a temporary directory",
+    "env": "print the environment variables that the config refers to",
+    "which": "print the path of the executable",
+}
+_WARNINGS = {
+    "sync": "up to Litestream 0.5.17, 'litestream sync' can damage the replica for good, without "
+    "an error, while others write to the database. Safe instead, from Python: "
+    "litestream.commands.sync(path, wait=True)",
+    "stop": "up to Litestream 0.5.17, 'stop' and then 'start' loses changes without an error when "
+    "the WAL was checkpointed in between. Restart the daemon's process instead",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the ``litestream`` command and return its exit status: 0 fine, 1 failed, 2 usage.
+
+    Does not return where the executable takes over.
+    """
+    argv = sys.argv[1:] if arguments is None else arguments
+    try:
+        if not argv or argv[0] in ("-h", "-help", "--help", "help"):
+            from litestream import _own_verbs
+
+            return _own_verbs.help_(bool(argv))
+        if argv[0] in OWN_VERBS:
+            from litestream import _own_verbs
+
+            return _own_verbs.run(argv)
+        hand_through(argv)
+    except LitestreamError as error:
+        print(f"litestream: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def hand_through(argv: list[str]) -> None:
+    """Become the executable, with the settings' variables and the config that was found."""
+    path = _executable.find()
+    if argv[0] in _WARNINGS:
+        print(f"litestream: warning: {_WARNINGS[argv[0]]}", file=sys.stderr, flush=True)
+    environment = configuration.environment()
+    if not environment.get("LITESTREAM_CONFIG"):
+        try:
+            environment["LITESTREAM_CONFIG"] = configuration.find_config()
+        except ConfigNotFoundError:
+            pass
+    try:
+        os.execve(path, [path, *argv], environment)  # noqa: S606
+    except OSError as error:
+        from litestream import _run
+
+        raise _run.not_runnable(path, error) from error

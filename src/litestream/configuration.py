@@ -1,0 +1,157 @@
+"""Settings, and the config file that Litestream reads."""
+
+from __future__ import annotations
+
+import os
+
+from litestream.errors import ConfigNotFoundError, ConfigurationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
+
+VARIABLES: Final = {
+    "replica_bucket": "LITESTREAM_REPLICA_BUCKET",
+    "replica_region": "LITESTREAM_REPLICA_REGION",
+    "replica_endpoint": "LITESTREAM_REPLICA_ENDPOINT",
+    "replica_key_id": "LITESTREAM_ACCESS_KEY_ID",
+    "replica_access_key": "LITESTREAM_SECRET_ACCESS_KEY",
+}
+SECRET_VARIABLES: Final = (
+    "LITESTREAM_ACCESS_KEY_ID",
+    "LITESTREAM_SECRET_ACCESS_KEY",
+    "LITESTREAM_AZURE_ACCOUNT_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+)
+_PLACES: Final = ("litestream.yml", os.path.join("config", "litestream.yml"), "/etc/litestream.yml")
+_KEEP: Final = "\0"
+_MASK: Final = "***"
+
+_settings: dict[str, str | None] = {}
+
+
+def configure(
+    *,
+    replica_bucket: str | None = _KEEP,
+    replica_region: str | None = _KEEP,
+    replica_endpoint: str | None = _KEEP,
+    replica_key_id: str | None = _KEEP,
+    replica_access_key: str | None = _KEEP,
+    config_path: str | os.PathLike[str] | None = _KEEP,
+) -> None:
+    """Set the credentials that the config refers to, and where the config is.
+
+    What is given replaces what was set before; what is not given stays; None forgets it. The
+    values reach Litestream only, as environment variables of each process that this library
+    starts; ``os.environ`` is never written, and a variable that is already set there wins.
+
+    ==================== ================================
+    setting              environment variable
+    ==================== ================================
+    replica_bucket       ``LITESTREAM_REPLICA_BUCKET``
+    replica_region       ``LITESTREAM_REPLICA_REGION``
+    replica_endpoint     ``LITESTREAM_REPLICA_ENDPOINT``
+    replica_key_id       ``LITESTREAM_ACCESS_KEY_ID``
+    replica_access_key   ``LITESTREAM_SECRET_ACCESS_KEY``
+    ==================== ================================
+
+    Raises:
+        TypeError: an unknown setting, or a value that is no text.
+
+    """
+    given: dict[str, object] = {
+        "replica_bucket": replica_bucket,
+        "replica_region": replica_region,
+        "replica_endpoint": replica_endpoint,
+        "replica_key_id": replica_key_id,
+        "replica_access_key": replica_access_key,
+        "config_path": os.fspath(config_path) if config_path is not None else None,
+    }
+    changed = {name: value for name, value in given.items() if value != _KEEP}
+    for name, value in changed.items():
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"{name} must be text or None, not {type(value).__name__}")
+        _settings[name] = value
+
+
+def variables() -> dict[str, str]:
+    """Return the five environment variables that have a value, from ``os.environ`` or settings."""
+    found = {}
+    for setting, variable in VARIABLES.items():
+        value = os.environ.get(variable, _settings.get(setting))
+        if value is not None:
+            found[variable] = value
+    return found
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a child: ours, and the settings that it does not have yet."""
+    return {**os.environ, **variables()}
+
+
+def masked(text: str) -> str:
+    """Return ``text`` without the secrets that this process knows and without URL passwords."""
+    import re
+
+    known = {**os.environ, **variables()}
+    for variable in SECRET_VARIABLES:
+        value = known.get(variable, "")
+        if len(value) >= 4:  # a shorter one would mask ordinary words
+            text = text.replace(value, _MASK)
+    return re.sub(r"(\w://[^\s/:@]*):[^\s/@]+@", rf"\1:{_MASK}@", text)
+
+
+def find_config(config: str | os.PathLike[str] | None = None) -> str:
+    """Return the absolute path of the config.
+
+    Looked for in: ``config``, ``configure(config_path=…)``, ``LITESTREAM_CONFIG``,
+    ``./litestream.yml``, ``./config/litestream.yml``, ``/etc/litestream.yml``. The first three
+    name a file, which must exist; of the last three the first that exists is taken.
+
+    Raises:
+        ConfigNotFoundError: there is none; the message lists the places.
+
+    """
+    for origin, path in (
+        ("config=", config),
+        ("configure(config_path=…)", _settings.get("config_path")),
+        ("LITESTREAM_CONFIG", os.environ.get("LITESTREAM_CONFIG") or None),
+    ):
+        if path is not None:
+            named = os.path.abspath(os.path.expanduser(os.fspath(path)))
+            if not os.path.exists(named):
+                raise ConfigNotFoundError(
+                    f"There is no config {named!r} (named by {origin}). Create it, or name another"
+                )
+            return named
+    for place in _PLACES:
+        if os.path.isfile(place):
+            return os.path.abspath(place)
+    places = ", ".join(os.path.abspath(place) for place in _PLACES)
+    raise ConfigNotFoundError(
+        f"There is no config: none of {places} exists. Create one, or name it by config=, "
+        "litestream.configure(config_path=…) or LITESTREAM_CONFIG"
+    )
+
+
+def read(path: str) -> dict[str, Any]:
+    """Return the config's content as it is written, environment references unexpanded.
+
+    Raises:
+        ConfigurationError: it cannot be read, is no YAML, or is no mapping.
+
+    """
+    import yaml
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = yaml.safe_load(file)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"The config {path!r} cannot be read: {error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"The config {path!r} is no mapping; it needs a 'dbs:' list")
+    return content
