@@ -75,7 +75,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         config = Path(directory) / "litestream.yml"
         config.write_text(f"dbs: [{{path: {directory}/a.db, replicas: [{{path: {directory}/r}}]}}]")
-        argv = [executable, "databases", "-config", config]
+        argv: list[str | Path] = [executable, "databases", "-config", config]
         if commands.version().startswith("0.5"):
             argv.append("-json")
         ours, bare = medians(

@@ -5,7 +5,7 @@ Only what the hand-through needs is imported at the top: every ``litestream <ver
 
 from __future__ import annotations
 
-import _signal  # signal itself imports enum, which costs more than all of this
+import _signal  # type: ignore[import-not-found]  # signal imports enum: dearer than all of this
 import os
 import sys
 
