@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import secrets
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -94,7 +96,7 @@ class Site:
         }
         if self.socket:
             content["socket"] = {"enabled": True, "path": str(self.socket)}
-        self.config.write_text(json.dumps(content, indent=2))
+        self.config.write_text(json.dumps(content, indent=2, ensure_ascii=False))
 
     def write(self, rows: int = 1, size: int = 20) -> None:
         """Commit rows, each in a transaction of its own."""
@@ -171,30 +173,23 @@ class S3Server:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        for _attempt in range(5):
-            self.port = free_port()
-            self.endpoint = f"http://127.0.0.1:{self.port}"
+        log = directory.with_suffix(".log")
+        with log.open("wb") as output:
             self._process = subprocess.Popen(
                 [
                     Path(sys.executable).parent / "rclone",
                     *("--config", "/dev/null", "serve", "s3", directory),
-                    *("--addr", f"127.0.0.1:{self.port}"),
+                    *("--addr", "127.0.0.1:0"),
                     *("--auth-key", f"{S3_KEY},{S3_SECRET}"),
-                    *("--dir-cache-time", "0s"),  # buckets are made beside it, as folders
+                    *("--dir-cache-time", "0"),  # buckets are made while it runs
                 ],
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
             )
-            if wait_until(self._answers_or_ended, "rclone's start") == "answers":
-                return
-        raise AssertionError("rclone did not start")
-
-    def _answers_or_ended(self) -> str | None:
-        if self._process.poll() is not None:
-            return "ended"  # somebody else took the port
-        with contextlib.closing(socket.socket()) as client:
-            return "answers" if client.connect_ex(("127.0.0.1", self.port)) == 0 else None
+        (self.endpoint,) = wait_until(
+            lambda: re.findall(r"http://127\.0\.0\.1:\d+", log.read_text()), "rclone's start"
+        )
 
     def replica(self, bucket: str | None = None) -> dict[str, Any]:
         """Make a bucket and return a replica of the config that uses it, without its keys."""
@@ -208,6 +203,14 @@ class S3Server:
             "endpoint": self.endpoint,
             "force-path-style": True,
         }
+
+    def pause(self) -> None:
+        """Let the server accept and never answer."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let the server answer again."""
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """Stop the server."""
@@ -227,11 +230,13 @@ def free_port() -> int:
 def writing(site: Site, pause: float = 0.003) -> Iterator[None]:
     """Write and update rows from another process for as long as the block runs."""
     script = f"""
-import sqlite3, sys, time
+import signal, sqlite3, time
+stopped = []
+signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
 connection = sqlite3.connect({str(site.database)!r}, timeout=30, isolation_level=None)
 number = 0
 print("ready", flush=True)
-while True:
+while not stopped:
     number += 1
     connection.execute("INSERT INTO items (value) VALUES (?)", ("w" * 200,))
     if number % 5 == 0:
@@ -244,7 +249,9 @@ while True:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         yield
-        assert process.poll() is None, "the writer died"
+        process.terminate()
+        assert process.wait(PATIENCE) == 0, "the writer died"
     finally:
+        # killed in a commit, it would leave a transaction that only Litestream sees
         process.kill()
         process.communicate()
