@@ -22,7 +22,7 @@ from wheels import pins
 
 from litestream.configuration import environment
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds that a condition may take on a loaded machine; nothing waits that long when it works."""
 
 S3_KEY, S3_SECRET = "test-key-id", "test-secret-canary"
@@ -187,9 +187,13 @@ class S3Server:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        (self.endpoint,) = wait_until(
-            lambda: re.findall(r"http://127\.0\.0\.1:\d+", log.read_text()), "rclone's start"
-        )
+        try:
+            (self.endpoint,) = wait_until(
+                lambda: re.findall(r"http://127\.0\.0\.1:\d+", log.read_text()), "rclone's start"
+            )
+        except BaseException:
+            self.stop()
+            raise
 
     def replica(self, bucket: str | None = None) -> dict[str, Any]:
         """Make a bucket and return a replica of the config that uses it, without its keys."""
