@@ -181,7 +181,8 @@ class S3Server:
                     *("--config", "/dev/null", "serve", "s3", directory),
                     *("--addr", "127.0.0.1:0"),
                     *("--auth-key", f"{S3_KEY},{S3_SECRET}"),
-                    *("--dir-cache-time", "0"),  # buckets are made while it runs
+                    # buckets are made while it runs; with 0, rclone 1.75 stalls for seconds
+                    *("--dir-cache-time", "1ms"),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,

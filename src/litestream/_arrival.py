@@ -38,11 +38,22 @@ class NotArrivedError(LitestreamError):
 
 
 class Watch:
-    """Watches one database's way into its replica, from before the commit that matters."""
+    """Watches one database's way into its replica, from before the commit that matters.
 
-    def __init__(self, source: Source, deadline: float, *, only_new: bool) -> None:
+    ``pulse`` is called at every look, and ends the wait by raising.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        deadline: float,
+        *,
+        only_new: bool,
+        pulse: Callable[[], object] = lambda: None,
+    ) -> None:
         self._source = source
         self._deadline = deadline
+        self._pulse = pulse
         self._listed = source.series == "0.3" and not source.directory and not source.metrics
         self._seen = self._newest_segment() if only_new and self._listed else None
 
@@ -75,6 +86,7 @@ class Watch:
         pause = _FIRST
         while True:
             yield
+            self._pulse()
             left = self._deadline - time.monotonic()
             if left <= 0:
                 raise NotArrivedError(local=local)

@@ -8,7 +8,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from litestream import _executable, _run, cli, configuration
+from litestream import _executable, _run, _verify_verb, cli, configuration
 from litestream.errors import LitestreamError
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     env.add_argument("--show-secrets", action="store_true", help="print the keys, not ***")
     env.set_defaults(run=_env)
+
+    _verify_verb.add(verbs)
 
     which = verbs.add_parser("which", description="Print the path of the executable.")
     which.set_defaults(run=_which)

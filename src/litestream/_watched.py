@@ -91,8 +91,8 @@ def _watch(
         now, written = time.monotonic(), staging.written()
         if written != before:
             before, moved = written, now
-            if progress is not None:
-                progress(written[0], expected)
+        if progress is not None:
+            progress(written[0], expected)
         if timeout is not None and now - start >= timeout:
             raise CommandTimeoutError(_run.masked_all(argv), timeout)
         if timeout is None and now - moved >= (stall or STALL):

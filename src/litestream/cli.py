@@ -15,6 +15,7 @@ from litestream.errors import ConfigNotFoundError, LitestreamError
 OWN_VERBS = {
     "demo": "replicate, lose and restore a database in a temporary directory",
     "env": "print the environment variables that the config refers to",
+    "verify": "prove that backups restore and are up to date",
     "which": "print the path of the executable",
 }
 _WARNINGS = {

@@ -10,7 +10,7 @@ import sqlite3
 import tempfile
 import time
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import quote
 
 from litestream import (
@@ -36,7 +36,7 @@ from litestream.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from litestream._integrity import IntegrityCheck
     from litestream._run import StrPath
@@ -113,7 +113,8 @@ def verify(
         replica: The replica's name (0.3, whose databases may have several).
         directory: Where the copy is restored to; the system's temporary directory by default.
         config: The config's path; see ``configure`` for where it is looked for otherwise.
-        progress: Told of the restore as by ``commands.restore``.
+        progress: Called some ten times a second, as by ``commands.restore``, and with 0 bytes
+            while the commit is waited for. What it raises ends the verify.
 
     Raises:
         VerificationFailure: it is not proved; ``reason`` says which promise broke.
@@ -161,7 +162,7 @@ class _Run:
 
     def by_sentinel(self, connection: sqlite3.Connection, staging: Staging) -> Verification:
         """Prove that a commit of ours comes back."""
-        watch = _arrival.Watch(self._source, self._begun + self._timeout, only_new=True)
+        watch = self._watch(only_new=True)
         with _unlocked(self._source), _sentinel.sentinel(connection) as token:
             end = _position.committed_end(_position.wal_path(self._source.database))
             failures = 0
@@ -188,7 +189,7 @@ class _Run:
 
     def by_content(self, connection: sqlite3.Connection, staging: Staging) -> Verification:
         """Prove that what comes back is what the database held at one commit."""
-        watch = _arrival.Watch(self._source, self._begun + self._timeout, only_new=False)
+        watch = self._watch(only_new=False)
         wal = _position.wal_path(self._source.database)
         pin = _exact.Pin(connection, wal)
         failures = 0
@@ -220,6 +221,15 @@ class _Run:
             for path in (copy, restored):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)
+
+    def _watch(self, *, only_new: bool) -> _arrival.Watch:
+        deadline = self._begun + self._timeout
+        if self._progress is None:
+            return _arrival.Watch(self._source, deadline, only_new=only_new)
+        progress = self._progress
+        return _arrival.Watch(
+            self._source, deadline, only_new=only_new, pulse=lambda: progress(0, None)
+        )
 
     def _wait(self, watch: _arrival.Watch, end: _position.WALEnd | None) -> _arrival.Arrival:
         begun = time.monotonic()
@@ -414,42 +424,57 @@ def verify_all(
         ConfigurationError, CommandFailedError: the config cannot be read.
 
     """
+    return list(
+        each(
+            [row["path"] for row in commands.databases(config=config)],
+            jobs,
+            timeout=timeout,
+            integrity_check=integrity_check,
+            exact=exact,
+            directory=directory,
+            config=config,
+        )
+    )
+
+
+def each(
+    databases: Sequence[StrPath],
+    jobs: int,
+    *,
+    progress: Callable[[StrPath, int, int | None], object] = lambda *_: None,
+    **options: Any,
+) -> Iterator[Verification | VerificationFailure]:
+    """Verify some databases side by side, and yield what came of each, in their order.
+
+    An exception in the consumer, Ctrl-C for one, ends those that run and cleans up after them.
+    """
+    import threading
     from concurrent.futures import ThreadPoolExecutor
 
-    def one(path: str) -> Verification | VerificationFailure:
-        return outcome(
-            path,
-            timeout=timeout,
-            integrity_check=integrity_check,
-            exact=exact,
-            directory=directory,
-            config=config,
-        )
+    stopped = threading.Event()
 
-    paths = [row["path"] for row in commands.databases(config=config)]
+    def one(database: StrPath) -> Verification | VerificationFailure:
+        def report(written: int, expected: int | None) -> None:
+            if stopped.is_set():
+                raise KeyboardInterrupt
+            progress(database, written, expected)
+
+        return _outcome(database, progress=report, **options)
+
     with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
-        return list(pool.map(one, paths))
+        futures = [pool.submit(one, database) for database in databases]
+        try:
+            for future in futures:
+                yield future.result()
+        finally:
+            stopped.set()
+            for future in futures:
+                future.cancel()
 
 
-def outcome(
-    database: StrPath,
-    *,
-    timeout: float,
-    integrity_check: IntegrityCheck,
-    exact: bool,
-    directory: StrPath | None,
-    config: StrPath | None,
-) -> Verification | VerificationFailure:
-    """Verify a database and return what came of it; no error of this library is raised."""
+def _outcome(database: StrPath, **options: Any) -> Verification | VerificationFailure:
     try:
-        return verify(
-            database,
-            timeout=timeout,
-            integrity_check=integrity_check,
-            exact=exact,
-            directory=directory,
-            config=config,
-        )
+        return verify(database, **options)
     except VerificationFailure as failure:
         return failure
     except LitestreamError as error:
