@@ -13,6 +13,7 @@ import hashlib
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -44,7 +45,9 @@ def build(chosen: Iterable[Pin], out: Path, root: Path = ROOT) -> list[Path]:
     with tempfile.TemporaryDirectory(prefix=".build-", dir=out) as folder:
         temporary, finished = Path(folder), Path(folder, "finished")
         finished.mkdir()
-        sdist = _sdist(_tracked_files(root, temporary / "tree"), finished, epoch)
+        tree = _tracked_files(root, temporary / "tree")
+        shutil.copy(chosen[0].vendor / "upstream.toml", tree / "vendor")  # it has the version
+        sdist = _sdist(tree, finished, epoch)
         tree = _unpacked(sdist, temporary / "sdist")
         plain = {
             series: _plain_wheel(tree, temporary / f"wheel-{series}", series)
@@ -152,10 +155,11 @@ def assemble(plain: dict[str, bytes], pin: Pin, facts: binary.Facts, out: Path, 
     """Write the wheel of one platform and series."""
     (info,) = {name.split("/")[0] for name in plain if ".dist-info/" in name}
     stem = info.removesuffix(".dist-info")
-    licenses = pin.path.parents[2] / "licenses"
-    inside = notices.components(pin, facts, licenses)
+    inside = notices.components(pin, facts)
     added = {
-        f"{info}/licenses/litestream/NOTICES.txt": notices.text(inside, licenses).encode(),
+        f"{info}/licenses/litestream/NOTICES.txt": notices.text(
+            inside, pin.vendor / "licenses"
+        ).encode(),
         f"{info}/sboms/litestream.cdx.json": sbom.sbom(pin, stem.split("-")[1], inside).encode(),
         f"{info}/WHEEL": _wheel_file(facts.tag),
         f"{info}/METADATA": _metadata(plain[f"{info}/METADATA"], notices.expression(inside)),
