@@ -20,6 +20,8 @@ from wheels import check, pins
 from tests.fake_executables import executable
 from tests.wheelhouse import PINNED, built, version, wheel_name
 
+pytestmark = pytest.mark.timeout(900)  # the first to ask for the wheels waits for their build
+
 ROOT = Path(build_wheels.__file__).parent
 PLATFORMS = list(pins.NATIVE.values())
 
@@ -128,14 +130,14 @@ PICKED = {
 }
 
 
-PIP_DOWNLOAD = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-index"]
-PIP_DOWNLOAD += ["--only-binary=:all:"]
+PIP = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-index"]
+PIP += ["--only-binary=:all:"]
 
 
 def pip_picks(dist, tag, requirement, target):
     pip = subprocess.run(
         [
-            *PIP_DOWNLOAD,
+            *PIP,
             f"--find-links={dist}",
             f"--platform={tag}",
             f"--dest={target}",

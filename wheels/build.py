@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 EXECUTABLE = "litestream/bin/litestream"
 MODES = {EXECUTABLE: 0o100755}  # with the file bit: without it, pip installs no run bit
 MODE = 0o100644
+LEVEL = 8  # of compression; 9 takes half as long again, for 0.05 %
 HOOK = "import sys; from setuptools import build_meta as b; getattr(b, sys.argv[1])(sys.argv[2])"
 
 
@@ -211,10 +212,9 @@ def _in_order(files: Iterable[str]) -> list[str]:
 
 def _write_zip(wheel: Path, files: dict[str, bytes], epoch: int) -> None:
     moment = max(time.gmtime(epoch)[:6], (1980, 1, 1, 0, 0, 0))  # zip knows nothing older
-    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with zipfile.ZipFile(wheel, "w") as archive:
         for name in _in_order(files):
             entry = zipfile.ZipInfo(name, moment)
             entry.create_system = 3  # Unix, whoever builds
             entry.external_attr = MODES.get(name, MODE) << 16
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, files[name], compresslevel=9)
+            archive.writestr(entry, files[name], zipfile.ZIP_DEFLATED, LEVEL)
