@@ -41,7 +41,7 @@ clean:
 .venv/made:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer, please: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet 'tomli; python_version < "3.11"'
+	$(BIN)/python -m pip install --quiet --upgrade pip 'tomli; python_version < "3.11"'
 	touch $@
 
 .venv/installed: .venv/made $(PROJECT)

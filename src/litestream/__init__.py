@@ -32,8 +32,11 @@ if TYPE_CHECKING:
         UnsafeCommandWarning,
         UnsupportedCommandError,
         UnsupportedPlatformError,
+        UnusableDatabaseError,
+        VerificationFailure,
     )
     from litestream.introspection import databases, replicate_process
+    from litestream.verification import Verification, verify, verify_all
 
     __version__: str
 
@@ -59,18 +62,26 @@ __all__ = [
     "UnsafeCommandWarning",
     "UnsupportedCommandError",
     "UnsupportedPlatformError",
+    "UnusableDatabaseError",
+    "Verification",
+    "VerificationFailure",
     "__version__",
     "commands",
     "configure",
     "databases",
     "errors",
     "replicate_process",
+    "verify",
+    "verify_all",
 ]
 
 _HOMES = {
     "configure": "configuration",
     "databases": "introspection",
     "replicate_process": "introspection",
+    "Verification": "verification",
+    "verify": "verification",
+    "verify_all": "verification",
 }
 
 

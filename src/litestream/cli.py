@@ -5,6 +5,7 @@ Only what the hand-through needs is imported at the top: every ``litestream <ver
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # signal imports enum: dearer than all of this
 import os
 import sys
 
@@ -60,6 +61,7 @@ def hand_through(argv: list[str]) -> None:
             environment["LITESTREAM_CONFIG"] = configuration.find_config()
         except ConfigNotFoundError:
             pass
+    _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)  # Python ignores it, and a child inherits that
     try:
         os.execve(path, [path, *argv], environment)  # noqa: S606
     except OSError as error:
