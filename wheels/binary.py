@@ -132,4 +132,8 @@ def _go_string(content: bytes, position: int) -> tuple[bytes, int]:
         length |= (byte & 0x7F) << shift
         shift += 7
         if byte < 0x80:
-            return content[position : position + length], position + length
+            break
+    end = position + length
+    if end > len(content):
+        raise IndexError("the list of Go modules goes past its end")
+    return content[position:end], end

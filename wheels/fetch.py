@@ -55,7 +55,7 @@ def fetch(pins: Iterable[Pin], releases: str = RELEASES) -> None:
             pin.path.chmod(0o755)
             print(f"{pin}: present")
             continue
-        with sources.executable(pin, vendor=pin.path.parents[2], limit=pin.size) as executable:
+        with sources.executable(pin, pin.size) as executable:
             _verify(executable, pin)
             executable.chmod(0o755)
             pin.path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,9 +81,9 @@ class Sources:
         self._silent: str | None = None
 
     @contextmanager
-    def executable(self, pin: Pin, vendor: Path, limit: int) -> Iterator[Path]:
+    def executable(self, pin: Pin, limit: int) -> Iterator[Path]:
         """Download an executable, unverified, into a folder of vendor/ that is gone afterwards."""
-        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=vendor) as folder:
+        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=pin.vendor) as folder:
             archive = self._archive(pin, Path(folder))
             executable = Path(folder, "litestream")
             try:

@@ -31,9 +31,9 @@ class Component:
     purl: str
 
 
-def components(pin: Pin, facts: Facts, licenses: Path) -> list[Component]:
+def components(pin: Pin, facts: Facts) -> list[Component]:
     """List what the executable holds: Litestream first, then everything linked into it."""
-    table = tomllib.loads((licenses / "go-modules.toml").read_text("utf-8"))
+    table = tomllib.loads((pin.vendor / "licenses/go-modules.toml").read_text("utf-8"))
     repository = "benbjohnson/litestream"
     found = [
         _component("Litestream", pin.version, f"pkg:github/{repository}@v{pin.version}", {

@@ -38,22 +38,22 @@ def pin(version: str, pinned: Pins, vendor: Path, releases: str) -> None:
     if version in {pin.version for pin in pinned.all}:
         raise WorkshopError(f"{version} is pinned already")
     sources = Sources(releases)
-    newer = [_newer(old, series, version, vendor, sources) for old in older]
+    newer = [_newer(old, series, version, sources) for old in older]
     kept = [pin for pin in pinned.all if pin.series != series]
     text = render(Pins(pinned.revision + 1, pinned.default, (*kept, *newer)))
     (vendor / "upstream.toml").write_text(text, "utf-8")
 
 
-def _newer(old: Pin, series: str, version: str, vendor: Path, sources: Sources) -> Pin:
+def _newer(old: Pin, series: str, version: str, sources: Sources) -> Pin:
     """Download one executable and measure it; its licences must be known."""
     new = dataclasses.replace(
         old, series=series, version=version, asset=old.asset.replace(old.version, version)
     )
-    with sources.executable(new, vendor, LIMIT) as executable:
+    with sources.executable(new, LIMIT) as executable:
         facts = binary.inspect(executable)
         if facts.platform != new.platform:
             raise WorkshopError(f"{new.asset} is for {facts.platform}, not for {new.platform}")
-        notices.components(new, facts, vendor / "licenses")
+        notices.components(new, facts)
         size, digest = executable.stat().st_size, sha256(executable)
     return dataclasses.replace(new, size=size, sha256=digest)
 

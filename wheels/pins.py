@@ -43,6 +43,11 @@ class Pin:
     def __str__(self) -> str:
         return f"litestream {self.version} for {self.platform}"
 
+    @property
+    def vendor(self) -> Path:
+        """The folder of upstream.toml, licenses/ and the executables."""
+        return self.path.parents[2]
+
     def is_fetched(self) -> bool:
         """Tell whether the pinned executable, and nothing else, is in its place."""
         fits = self.path.is_file() and self.path.stat().st_size == self.size
