@@ -37,11 +37,14 @@ def version(series: str) -> str:
     return f"{number}.{PINNED.revision}"
 
 
-def wheel_name(series: str, platform: str, macos: str = "") -> str:
-    """Return the file name that a wheel must have."""
+def wheel_name(series: str, platform: str | None = None) -> str:
+    """Return the file name that a wheel must have, of this platform when none is named."""
+    platform = platform or pins.native()
+    assert platform is not None
     system, machine = platform.split("-")
     arch = ARCHES[machine]
     tag = f"manylinux_2_17_{arch}.manylinux2014_{arch}.musllinux_1_1_{arch}"
     if system == "macos":
-        tag = f"macosx_{macos or {'0.3': '11_0', '0.5': '12_0'}[series]}_{machine}"
+        oldest = {"0.3": "11_0", "0.5": "12_0"}[series]
+        tag = f"macosx_{oldest}_{machine}"
     return f"litestream-{version(series)}-py3-none-{tag}.whl"
