@@ -52,6 +52,13 @@ def fails(site, temporary: Path | None = None, **options) -> VerificationFailure
     return caught.value
 
 
+def outcome_of(site, temporary: Path, *, exact: bool):
+    (outcome,) = verification.each(
+        [site.database], 1, config=site.config, directory=temporary, exact=exact, timeout=5
+    )
+    return outcome
+
+
 def tokens(site) -> int:
     with contextlib.suppress(sqlite3.OperationalError):  # no such table
         return int(site.connection.execute(TOKENS).fetchone()[0])
@@ -83,9 +90,14 @@ def test_healthy_backups_are_proved_while_others_write(
 
 
 @pytest.mark.parametrize("exact", [False, True])
-def test_an_idle_database_is_proved(running, temporary, exact):
-    for _ in range(2):
-        assert verify(running, temporary, exact=exact)
+def test_an_idle_database_is_proved(running, series, temporary, exact):
+    outcome = outcome_of(running, temporary, exact=exact)
+    if not outcome and series == "0.3":
+        # 0.3.13 now and then leaves a commit out until the next one (2 of some 200 verifies here)
+        assert "took up" in str(outcome)
+        running.write()
+        outcome = outcome_of(running, temporary, exact=exact)
+    assert outcome, outcome
 
 
 @pytest.mark.parametrize("exact", [False, True])
@@ -322,9 +334,7 @@ def test_a_replica_that_sync_wait_has_damaged_is_seen_by_exact(make_site, tempor
                     capture_output=True, check=False,
                 )  # fmt: skip
                 time.sleep(0.2)
-        (outcome,) = verification.each(
-            [site.database], 1, config=site.config, exact=True, directory=temporary
-        )
+        outcome = outcome_of(site, temporary, exact=True)
         if not outcome:
             assert isinstance(outcome, VerificationFailure)
             assert outcome.reason in ("different", "unrestorable", "corrupt")
