@@ -146,6 +146,20 @@ def test_exact_proves_a_database_that_may_only_be_read(running, temporary, monke
     assert {"PRAGMA", "SELECT", "BEGIN", "ROLLBACK"} >= {text.split()[0] for text in statements}
 
 
+def test_exact_proves_a_database_that_nobody_has_open(running, temporary, series):
+    running.stop()
+    running.connection.close()
+    before = set(running.directory.iterdir())
+    assert verify(running, temporary, exact=True)
+    assert before == set(running.directory.iterdir())
+    with contextlib.closing(sqlite3.connect(running.database)) as connection:
+        connection.execute("DELETE FROM items WHERE id = 3")
+        connection.commit()
+    failure = fails(running, temporary, exact=True, timeout=2)
+    assert ("stale", {"items"}) == (failure.reason, set(failure.details["tables"]))  # type: ignore[call-overload]
+    assert before == set(running.directory.iterdir())
+
+
 def test_the_seeds_figures(running, monkeypatch):
     figures = commands.verify(running.database, config=running.config)
     assert {"size", "tables"} == set(figures)
