@@ -306,10 +306,14 @@ class _Run:
 
 @contextlib.contextmanager
 def _opened(path: str, timeout: float, *, exact: bool) -> Iterator[sqlite3.Connection]:
-    """Open the database, which is never created; for ``exact`` only to be read."""
+    """Open the database, which is never created; for ``exact`` only to be read.
+
+    The last connection to close removes the WAL, one that may only read leaves an empty one behind.
+    """
     if not os.path.isfile(path) or os.path.getsize(path) == 0:
         raise UnusableDatabaseError(f"There is no database at {path!r}. Is the path mistyped?")
-    uri = f"file:{quote(os.fsencode(path))}?mode={'ro' if exact else 'rw'}"
+    read_only = exact and os.path.exists(_position.wal_path(path))
+    uri = f"file:{quote(os.fsencode(path))}?mode={'ro' if read_only else 'rw'}"
     try:
         connection = sqlite3.connect(
             uri, uri=True, timeout=min(_BUSY, timeout), isolation_level=None
@@ -318,6 +322,7 @@ def _opened(path: str, timeout: float, *, exact: bool) -> Iterator[sqlite3.Conne
         raise UnusableDatabaseError(f"The database {path!r} cannot be opened: {error}") from error
     try:
         connection.execute("PRAGMA wal_autocheckpoint=0")  # a daemon's business, not ours
+        connection.execute(f"PRAGMA query_only={int(exact)}")
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         yield connection
     except sqlite3.Error as error:

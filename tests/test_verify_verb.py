@@ -1,0 +1,120 @@
+"""``litestream verify``, as a process of its own on the real executables of both series."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from litestream import cli
+from tests.support import wait_until
+
+COMMAND = [sys.executable, "-m", "litestream", "verify"]
+
+
+@pytest.fixture
+def running(make_site):
+    """Return a Site with some rows, its daemon replicating."""
+    site = make_site(socket=True)
+    site.write(20)
+    site.start()
+    site.wait_for_backup()
+    return site
+
+
+def verify(site, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, "--config", site.config, "--directory", site.directory, *arguments],
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("options", [(), ("--exact",), ("--integrity-check", "full")])
+def test_a_proof_is_a_line_and_exit_status_0(running, options):
+    done = verify(running, running.database, *options)
+    assert (0, "") == (done.returncode, done.stderr), done.stdout
+    (line,) = done.stdout.splitlines()
+    assert line.startswith(f"proved  {running.database}  restores, sound")
+    assert ("content equal" in line) == ("--exact" in options)
+    assert ("indexes too" in line) == ("full" in options)
+
+
+def test_every_database_is_named_and_one_failure_fails_all(running):
+    config = json.loads(running.config.read_text())
+    config["dbs"].append({**config["dbs"][0], "path": str(running.directory / "missing.db")})
+    running.config.write_text(json.dumps(config))
+    done = verify(running, "--all", "--json", "--jobs", "2")
+    assert 1 == done.returncode
+    proved, failed = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (True, str(running.database), False) == (
+        proved["proved"],
+        proved["database"],
+        proved["exact"],
+    )
+    assert {"original", "restored"} == set(proved["size"])
+    assert (False, "unusable", {}) == (failed["proved"], failed["reason"], failed["details"])
+    assert "missing.db" in failed["database"]
+
+
+def test_a_failure_says_its_reason(running):
+    running.stop()
+    running.write()
+    done = verify(running, running.database, "--timeout", "1")
+    assert 1 == done.returncode
+    assert done.stdout.startswith(f"FAILED  {running.database}  stale: no daemon is replicating")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["--all", "app.db"], ["--timeout", "0", "a"], ["--jobs", "0", "a"], ["--what", "a"]],
+)
+def test_wrong_usage_is_exit_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["verify", *arguments])
+    assert 2 == caught.value.code
+    assert "usage: litestream" in capsys.readouterr().err
+
+
+def test_a_config_without_databases_proves_nothing(site):
+    site.config.write_text("dbs: []\n")
+    done = verify(site, "--all")
+    assert (1, "") == (done.returncode, done.stdout)
+    assert "names no database" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_signal_leaves_nothing(running, number, exact, tmp_path):
+    running.stop()  # so that it waits
+    running.write()
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    process = subprocess.Popen(
+        [*COMMAND, "--config", running.config, "--directory", copies, running.database]
+        + ["--exact"] * exact,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    wait_until(lambda: list(copies.iterdir()), "the verify's start")
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert 130 == process.returncode
+    assert [] == list(copies.iterdir())
+    assert 0 == sentinels(running)
+
+
+def sentinels(site) -> int:
+    tables = site.connection.execute(
+        "SELECT count(*) FROM sqlite_schema WHERE name = '_litestream_verification'"
+    ).fetchone()
+    if tables[0] == 0:
+        return 0
+    count: int = site.connection.execute(
+        "SELECT count(*) FROM _litestream_verification"
+    ).fetchone()[0]
+    return count
