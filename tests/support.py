@@ -105,6 +105,11 @@ class Site:
                 "INSERT INTO items (value) VALUES (?)", (secrets.token_hex(size),)
             )
 
+    def count(self) -> int:
+        """Return the number of rows in the source."""
+        found: int = self.connection.execute("SELECT count(*) FROM items").fetchone()[0]
+        return found
+
     def rows(self, database: Path | None = None) -> list[tuple[int, str]]:
         """Return the rows of a database (of the source, unless another is named)."""
         if database is None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-from litestream import commands
+from litestream import _own_verbs, commands
 from tests.support import wait_until
 
 README = Path(__file__).parent.parent / "README.md"
@@ -64,6 +67,23 @@ def test_configs(installed, tmp_path, monkeypatch):
         assert row["replicas"] in ("file", "s3")
 
 
+def test_examples_for_schedulers():
+    """Their commands are ones that the command line takes, their files ones that parse."""
+    commands_found = []
+    for block in blocks("text"):
+        if block.startswith("apiVersion"):
+            container = yaml.safe_load(block)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+            commands_found.append(container["containers"][0]["command"][1:])
+            continue
+        if "[Service]" in block:
+            configparser.ConfigParser().read_string(block)
+        found = re.findall(r"litestream (verify [^|&\n]*)", block)
+        commands_found += [shlex.split(command) for command in found]
+    assert len(commands_found) == 3
+    for argv in commands_found:
+        assert _own_verbs._parser().parse_args(argv).verb == argv[0]
+
+
 @pytest.mark.only_series("0.5")
 def test_the_socket_of_the_troubleshooting(installed, site, tmp_path):
     (setting,) = re.findall(r"`(socket: \{enabled: true, path: .*\})`", README.read_text())
@@ -86,4 +106,4 @@ def test_every_command_is_in_the_readme():
 
 
 def test_every_language_of_a_block_has_its_test():
-    assert {"python", "sh", "yaml"} == {language for language, _ in BLOCKS}
+    assert {"python", "sh", "text", "yaml"} == {language for language, _ in BLOCKS}
