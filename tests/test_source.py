@@ -72,7 +72,7 @@ def test_a_path_with_a_dollar_is_found_as_it_is(tmp_path):
 
 @pytest.mark.usefixtures("installed", "series")
 def test_a_database_that_is_not_there(tmp_path):
-    with pytest.raises(litestream.ConfigurationError, match="The databases there: '/elsewhere.db'"):
+    with pytest.raises(litestream.ConfigurationError, match="The databases there: '/elsewhere"):
         find(tmp_path, {"path": "/elsewhere.db", "replicas": [{"path": "/backups"}]})
-    with pytest.raises(litestream.ConfigurationError, match="there: none. A 'dir' entry may"):
+    with pytest.raises(litestream.ConfigurationError, match="A 'dir' entry may"):
         find(tmp_path, {"dir": str(tmp_path), "pattern": "*.db", "replica": {"path": "/backups"}})
