@@ -217,7 +217,7 @@ def two_daemons(trial: Trial) -> frozenset[str]:
         [executable(trial.site.series), "replicate", "-config", trial.site.config],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=configuration.environment(),
     )  # fmt: skip
-    time.sleep(trial.choose.uniform(3, 5))
+    time.sleep(trial.choose.uniform(6, 12))
     second.kill()
     second.wait()
     return LOST
@@ -255,6 +255,7 @@ ON_S3: dict[str, Callable[[Trial], frozenset[str]]] = {
     "byte flipped": byte_flipped,
     "file deleted": file_deleted,
 }
+HEAVY = frozenset({"sync -wait", "two daemons"})  # they do their damage under load
 MAYBE_HARMLESS = frozenset(
     {"file truncated", "byte flipped", "file deleted", "replica emptied", "two daemons",
      "hosts mixed", "sync -wait", "another database"}
@@ -281,7 +282,7 @@ def one(name: str, series: str, seed: str, *, exact: bool, s3: bool = False) -> 
         site = trial.site
         site.write(30, size=trial.choose.randrange(20, 400))
         site.start()
-        with writing(site, pause=0.001 if name == "sync -wait" else 0.005):
+        with writing(site, pause=0.001 if name in HEAVY else 0.005):
             site.wait_for_backup()
             if name not in ("sync -wait", "two daemons", "hosts mixed"):
                 wait_until(lambda: len(trial.files()) >= 3, "some files in the replica")
