@@ -47,7 +47,7 @@ class Trial:
         if self.s3:
             configuration.configure(replica_key_id=S3_KEY, replica_access_key=S3_SECRET)
         replica = self.s3.replica() if self.s3 else None
-        interval = choose.choice(["50ms", "100ms", "200ms"])
+        interval = choose.choice(["200ms", "1s"] if s3 else ["50ms", "100ms", "200ms"])
         socket = socket or choose.random() < 0.5
         self.site = Site(
             directory / "site", series, interval=interval, socket=socket, replica=replica
