@@ -414,12 +414,14 @@ def test_a_disk_that_is_full(make_site, target):
     site.stop()
     script = (
         "import resource, litestream\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))\n"
+        "_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, hard))\n"
         "try:\n"
         f"    litestream.commands.restore({str(site.database)!r}, {str(target)!r},"
         f" config={str(site.config)!r})\n"
         "except litestream.NotEnoughSpaceError:\n"
         "    print('full')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))\n"
     )
     output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert ("full\n", "") == (output.stdout, output.stderr)
@@ -539,6 +541,22 @@ def test_staging_of_the_living_is_left_alone_and_that_of_the_dead_is_swept(tmp_p
             assert os.path.isdir(living.path)
         assert 0o700 == stat.S_IMODE(os.stat(living.path).st_mode)
     assert {foreign.name} == listing(tmp_path)
+
+
+def test_staging_made_anew_when_a_sweep_comes_between(tmp_path, monkeypatch):
+    mkdir = os.mkdir
+    made: list[str] = []
+
+    def swept_at_once(path, mode=0o777):
+        mkdir(path, mode)
+        made.append(path)
+        if len(made) == 1:
+            os.rmdir(path)
+
+    monkeypatch.setattr(os, "mkdir", swept_at_once)
+    with Staging(str(tmp_path)) as staging:
+        assert [staging.path] == made[1:]
+        assert os.path.isdir(staging.path)
 
 
 def test_many_restores_at_once(replicated, target):

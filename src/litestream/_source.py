@@ -6,7 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from litestream import _control, _position, _run, commands, configuration
+from litestream import _control, _position, _run, configuration
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -51,8 +51,7 @@ def find(database: StrPath, config: StrPath | None, replica: str | None) -> Sour
     content = configuration.read(file)
     entry, literal = _entry(content, path)
     if entry is None:
-        _require_configured(path, file)
-        entry = {}
+        raise _unknown(content, path, file)
     meta = _expanded(entry.get("meta-path"))
     return Source(
         database=path,
@@ -90,15 +89,18 @@ def _expanded(value: object) -> str:
     return _REFERENCE.sub(lambda match: known.get(match[1] or match[2], ""), value)
 
 
-def _require_configured(path: str, file: str) -> None:
-    """Ask the executable, which knows more forms than one (``dir`` with ``pattern``)."""
-    rows = commands.databases(config=file)
-    if path not in [row["path"] for row in rows]:
-        known = ", ".join(repr(row["path"]) for row in rows) or "none"
-        raise ConfigurationError(
-            f"{path!r} is not in the config {file!r}, so nothing backs it up. The databases "
-            f"there: {known}"
+def _unknown(content: dict[str, Any], path: str, file: str) -> ConfigurationError:
+    entries = [entry for entry in content.get("dbs") or [] if isinstance(entry, dict)]
+    known = ", ".join(repr(entry["path"]) for entry in entries if entry.get("path")) or "none"
+    advice = ""
+    if any(entry.get("dir") for entry in entries):
+        advice = (
+            ". A 'dir' entry may replicate it, but Litestream 0.5.17 restores from the config only "
+            "what has a 'path' of its own there"
         )
+    return ConfigurationError(
+        f"{path!r} is not in the config {file!r}. The databases there: {known}{advice}"
+    )
 
 
 def _directory(entry: dict[str, Any], name: str | None) -> str | None:

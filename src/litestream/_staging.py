@@ -36,13 +36,16 @@ class Staging:
         while True:
             self.path = os.path.join(self._folder, f"{_PREFIX}{secrets.token_hex(8)}")
             os.mkdir(self.path, 0o700)
-            self.lock = _open_directory(self.path)
+            try:
+                self.lock = _open_directory(self.path)
+            except FileNotFoundError:  # a sweep came between, and took it for abandoned
+                continue
             locked = True
             with contextlib.suppress(OSError):
                 locked = _lock(self.lock)
             if locked and _is_still(self.path, self.lock):
                 return self
-            os.close(self.lock)  # a sweep came between: to it, an unlocked one is abandoned
+            os.close(self.lock)  # the same, an instant later
 
     def __exit__(
         self,

@@ -1,0 +1,43 @@
+"""What a terminal shows of a restore."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from litestream import _progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_nothing_is_shown_where_there_is_no_terminal(capsys):
+    with _progress.shown() as report:
+        report("app.db", 1, 2)
+    assert ("", "") == capsys.readouterr()
+
+
+def test_a_bar_on_a_terminal(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with _progress.shown() as report:
+        report("[red]app.db", 5_000_000, 10_000_000)
+        report("[red]app.db", 10_000_000, 10_000_000)
+    assert "[red]app.db" in terminal.getvalue()
+    assert "10.0/10.0 MB" in terminal.getvalue()
+
+
+@pytest.mark.parametrize(("expected", "shown"), [(10, " of 10"), (None, "")])
+def test_plain_lines_without_rich(monkeypatch, expected, shown):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    monkeypatch.setattr(_progress, "_EVERY", 0.0)
+    with _progress.shown() as report:
+        report("app.db", 5, expected)
+    assert f"app.db: 5{shown} bytes restored\n" == terminal.getvalue()

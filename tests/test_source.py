@@ -1,0 +1,78 @@
+"""What is read from the config about one database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+import litestream
+from litestream import _source
+
+
+def find(tmp_path: Path, entry: Mapping[str, object], replica: str | None = None, **top: object):
+    config = tmp_path / "litestream.yml"
+    config.write_text(json.dumps({"dbs": [entry], **top}))
+    return _source.find(tmp_path / "app.db", config, replica)
+
+
+@pytest.mark.parametrize(
+    ("replicas", "directory"),
+    [
+        ({"replicas": [{"type": "file", "path": "/backups/app"}]}, "/backups/app"),
+        ({"replicas": [{"path": "/backups/app"}]}, "/backups/app"),
+        ({"replica": {"url": "file:///backups/app"}}, "/backups/app"),
+        ({"replicas": [{"url": "s3://bucket/app"}]}, None),
+        ({"replicas": [{"type": "s3", "bucket": "b", "path": "app"}]}, None),
+        ({"replicas": [{"path": "/one"}, {"path": "/two"}]}, None),
+        ({}, None),
+    ],
+)
+@pytest.mark.usefixtures("installed")
+def test_the_directory_of_a_file_replica(tmp_path, series, replicas, directory):
+    source = find(tmp_path, {"path": str(tmp_path / "app.db"), **replicas})
+    assert directory == source.directory
+    assert str(tmp_path / ".app.db-litestream") == source.meta
+    assert (None, None, series) == (source.metrics, source.no_expand_env, source.series)
+
+
+@pytest.mark.only_series("0.3")
+@pytest.mark.usefixtures("installed", "series")
+def test_one_of_several_replicas(tmp_path):
+    replicas = [{"path": "/one"}, {"name": "second", "path": "/two"}]
+    entry = {"path": str(tmp_path / "app.db"), "replicas": replicas}
+    assert "/two" == find(tmp_path, entry, "second").directory
+    assert "/one" == find(tmp_path, entry, "file").directory
+
+
+@pytest.mark.only_series("0.5")
+@pytest.mark.usefixtures("installed", "series")
+def test_series_05_has_one_replica(tmp_path):
+    with pytest.raises(litestream.UnsupportedCommandError, match="one replica"):
+        find(tmp_path, {"path": str(tmp_path / "app.db")}, "second")
+
+
+@pytest.mark.usefixtures("installed", "series")
+def test_references_are_expanded_as_litestream_does(tmp_path, monkeypatch):
+    monkeypatch.setenv("APP_HOME", str(tmp_path))
+    entry = {"path": "${APP_HOME}/app.db", "meta-path": "$APP_HOME/state"}
+    source = find(tmp_path, entry, addr="127.0.0.1:9090")
+    assert (str(tmp_path / "state"), "127.0.0.1:9090") == (source.meta, source.metrics)
+
+
+@pytest.mark.usefixtures("installed", "series")
+def test_a_path_with_a_dollar_is_found_as_it_is(tmp_path):
+    entry = {"path": str(tmp_path / "$HOME.db")}
+    config = tmp_path / "litestream.yml"
+    config.write_text(json.dumps({"dbs": [entry]}))
+    assert _source.find(tmp_path / "$HOME.db", config, None).no_expand_env is True
+
+
+@pytest.mark.usefixtures("installed", "series")
+def test_a_database_that_is_not_there(tmp_path):
+    with pytest.raises(litestream.ConfigurationError, match="The databases there: '/elsewhere"):
+        find(tmp_path, {"path": "/elsewhere.db", "replicas": [{"path": "/backups"}]})
+    with pytest.raises(litestream.ConfigurationError, match="A 'dir' entry may"):
+        find(tmp_path, {"dir": str(tmp_path), "pattern": "*.db", "replica": {"path": "/backups"}})
