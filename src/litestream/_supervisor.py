@@ -1,0 +1,401 @@
+"""Keep one daemon running: lock, hand-over, restart, health, stop. One process, no thread.
+
+The loop is the caller's: it calls `Supervisor.tick` and waits, for as long as that says, for the
+files in `selector`. `litestream._keeper` runs it beside an application, `litestream run` in the
+foreground.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections import namedtuple
+from functools import partial
+from selectors import EVENT_READ
+
+from litestream._handover import Handover
+from litestream._health import Health
+from litestream._lock import Lock
+from litestream._position import committed_end, local_txid, shadow_position, wal_path
+from litestream._request import Request
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from selectors import BaseSelector
+    from typing import Any, NamedTuple
+
+    class Database(NamedTuple):
+        """A database: its path, its local state, its replica's sync interval in seconds."""
+
+        path: str
+        meta: str
+        interval: float
+
+    class Job(NamedTuple):
+        """What to run, on what, and how patiently."""
+
+        argv: list[str]
+        series: str
+        databases: list[Database]
+        socket: str
+        stop_timeout: float
+        max_restarts: int | None
+        hand_over: bool
+else:  # typing takes longer to import than everything else here
+    Database = namedtuple("Database", "path meta interval")
+    Job = namedtuple("Job", "argv series databases socket stop_timeout max_restarts hand_over")
+
+_STAND_BY = 0.25
+"""Seconds between two looks whether the lock is free."""
+_FIRST_DELAY, _LAST_DELAY = 0.5, 30.0
+"""Seconds before a restart that follows a short life; doubled each time, with jitter."""
+_SHORT_LIFE, _QUIET = 5.0, 60.0
+_SETTLE = 5.0
+"""Seconds that a stop waits for the local state to hold what is committed. 0.3 takes its first
+look one monitor interval after the start; a daemon that is told to end before replicates nothing."""
+_LINE = 8192
+"""Bytes of a log line that are kept."""
+_TRANSIENT = ("initialize replica client", "cannot open store")
+"""What 0.5 says when it gives up at its start because an SFTP, WebDAV or NATS server is away."""
+
+
+class Supervisor:
+    """One daemon's keeper. `report` is called with what there is to tell."""
+
+    def __init__(
+        self, job: Job, selector: BaseSelector, report: Callable[[Mapping[str, Any]], None]
+    ) -> None:
+        self.job = job
+        self.finished = False
+        self.state = "stopped"
+        self.restarts = 0
+        self._selector = selector
+        self._report = report
+        self._locks = [Lock(path) for path in sorted({os.path.realpath(d.path) for d in job.databases})]
+        self._handovers: list[Handover] = []
+        self._asked: dict[str, Request] = {}
+        self._health = Health(job)
+        self._pid = 0
+        self._log: int | None = None
+        self._rest = b""
+        self._error = ""
+        self._stop_error = ""
+        self._running = False
+        self._ran_before = False
+        self._truncate = False
+        self._delay = 0.0
+        self._started = self._due = 0.0
+        self._deadline = 0.0
+        self._signalled = False
+        self._killed = False
+        self._next: Callable[[], float] = self._stand_by
+
+    def tick(self) -> float:
+        """Do what is due, and return after how many seconds to call again."""
+        if self.finished:
+            return 0.0
+        pause = self._next()
+        # Its pipe is closed: it ends, or has ended and is about to be reaped.
+        return min(pause, 0.02) if self._pid and self._log is None else pause
+
+    def stop(self) -> None:
+        """Begin to stop: a final sync, then the end; `finished` says when."""
+        if self._deadline or self.finished:
+            return
+        self._deadline = time.monotonic() + self.job.stop_timeout
+        if not self._pid:
+            self._finish()
+            return
+        self._due = time.monotonic() + min(_SETTLE, self.job.stop_timeout / 2)
+        self._ends = {d.path: committed_end(wal_path(d.path)) for d in self.job.databases}
+        self._next = self._settle
+
+    # The states, in the order in which they come.
+
+    def _stand_by(self) -> float:
+        taken = []
+        for lock in self._locks:
+            if not lock.acquire():
+                for other in taken:
+                    other.release()
+                if self.state != "standby":
+                    self._tell("standby")
+                return _STAND_BY
+            taken.append(lock)
+        self._prepare()
+        return self._start()
+
+    def _prepare(self) -> None:
+        """Keep the WALs from being restarted while no daemon does."""
+        self._let_go()
+        if self.job.series == "0.5" and self.job.hand_over:
+            self._handovers = [Handover(d.path, d.meta) for d in self.job.databases]
+
+    def _start(self) -> float:
+        for handover in self._handovers:
+            handover.arm(truncate=self._truncate)
+        self._truncate = self._running = False
+        self._started = time.monotonic()
+        self._spawn()
+        self._tell("starting", pid=self._pid)
+        self._health.started()
+        self._next = self._watch
+        return 0.005
+
+    def _watch(self) -> float:
+        if self._ended():
+            return 0.0
+        if not self._running and self._is_up():
+            self._running = self._ran_before = True
+            self._tell("replicating")
+        if self._handovers:
+            return self._watch_handover()
+        if not self._running:
+            return 0.005
+        changed = self._health.replaced()
+        if changed:
+            self._report({"fault": changed})
+            self._error = changed
+            # No final sync: it would mix the old file's pages with the new one's.
+            os.kill(self._pid, signal.SIGKILL)
+            self._truncate = True
+            return 0.05
+        state = self._health.look()
+        if state != self.state:
+            self._tell(state, age=self._health.age)
+        return 1.0
+
+    def _watch_handover(self) -> float:
+        for handover in self._handovers:
+            handover.poll(partial(self._answered, handover.database))
+        done = [handover for handover in self._handovers if handover.done]
+        if any(handover.broken for handover in done):
+            self._report({"fault": "the daemon missed changes while it started; it starts again"})
+            self._truncate = True
+            os.kill(self._pid, signal.SIGTERM)
+            self._let_go()
+            return 0.05
+        self._handovers = [handover for handover in self._handovers if not handover.done]
+        return 0.005 if time.monotonic() - self._started < 2 else 0.05
+
+    def _back_off(self) -> float:
+        left = self._due - time.monotonic()
+        return left if left > 0 else self._start()
+
+    def _settle(self) -> float:
+        """Wait until the local state holds what was committed, for the final sync to find it."""
+        if self._ended():
+            return 0.0
+        for path, end in list(self._ends.items()):
+            meta = next(d.meta for d in self.job.databases if d.path == path)
+            held = end is None or (
+                shadow_position(meta, end) is not None
+                if self.job.series == "0.3"
+                else local_txid(meta, end) is not None or self._answered(path)
+            )
+            if held:
+                del self._ends[path]
+        if self._ends and time.monotonic() < self._due:
+            return 0.01
+        self._let_go()
+        os.kill(self._pid, signal.SIGTERM)
+        self._signalled = True
+        self._next = self._wait_for_end
+        return 0.005
+
+    def _wait_for_end(self) -> float:
+        if self._ended():
+            return 0.0
+        left = self._deadline - time.monotonic()
+        if left <= 0 and not self._killed:
+            self._killed = True
+            os.kill(self._pid, signal.SIGKILL)
+        return 0.01 if time.monotonic() - self._started < 2 else 0.05
+
+    # What they are made of.
+
+    def _spawn(self) -> None:
+        """Start the daemon: with the locks, in a umask of 077, its output in a pipe to us.
+
+        Forked by hand, because `subprocess` cannot ask Linux to end the child with its parent
+        but by `preexec_fn`. That is unsafe with threads; here there is none.
+        """
+        self._log, output = os.pipe()
+        os.set_blocking(self._log, False)
+        die_with_parent = _parent_death_signal()
+        passed = [os.dup(lock.file) for lock in self._locks if lock.file is not None]
+        self._pid = os.fork()
+        if self._pid == 0:
+            try:
+                die_with_parent()
+                os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+                os.dup2(output, 1)
+                os.dup2(output, 2)
+                for file in passed:
+                    os.set_inheritable(file, True)
+                os.umask(0o077)  # 0.5.17 restores a private database as 0644
+                signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+                signal.pthread_sigmask(signal.SIG_SETMASK, ())
+                os.execv(self.job.argv[0], self.job.argv)  # noqa: S606
+            except OSError as error:
+                os.write(2, f"Error: {self.job.argv[0]}: {error.strerror}\n".encode())
+            finally:
+                os._exit(127)
+        for file in (output, *passed):
+            os.close(file)
+        self._selector.register(self._log, EVENT_READ, self._read)
+
+    def _read(self) -> None:
+        assert self._log is not None
+        try:
+            piece = os.read(self._log, 65536)
+        except BlockingIOError:
+            return
+        if not piece:
+            self._selector.unregister(self._log)
+            os.close(self._log)
+            self._log = None
+            return
+        *lines, rest = (self._rest + piece).split(b"\n")
+        self._rest = rest[:_LINE]
+        for line in lines:
+            self._hear(line[:_LINE])
+
+    def _hear(self, line: bytes) -> None:
+        text = line.decode("utf-8", "replace")
+        if "level=ERROR" in text or '"level":"ERROR"' in text or "Error: " in text:
+            self._error = text
+            if self._signalled and "release read lock: context canceled" not in text:
+                self._stop_error = text  # that one is harmless: 0.3.13 under load, all is synced
+        if not self._running and ("replicating to" in text or "initialized db" in text):
+            self._health.announced = True
+        position = self._health.hear(text)
+        if position is not None:
+            self._report({"position": position})
+        self._report({"log": text})
+
+    def _is_up(self) -> bool:
+        """Tell whether the daemon runs: its socket answers as its own, or its log said so."""
+        if self._health.announced or time.monotonic() - self._started > 3:
+            return True
+        if not self.job.socket:
+            return False
+        answer = self._ask("", "GET", "/info")
+        return answer is not None and b'"pid":%d,' % self._pid in answer.replace(b" ", b"")
+
+    def _answered(self, path: str) -> bool:
+        """Tell whether the daemon has answered a bare `/sync`; it is asked the first time.
+
+        `wait` and `timeout` are never sent: either makes 0.5.17 lose its read transaction.
+        """
+        import json
+
+        if not self.job.socket:
+            return False
+        return self._ask(path, "POST", "/sync", json.dumps({"path": path}).encode()) is not None
+
+    def _ask(self, key: str, method: str, target: str, body: bytes = b"") -> bytes | None:
+        try:
+            if key not in self._asked:
+                self._asked[key] = Request(self.job.socket, method, target, body)
+            answer = self._asked[key].poll()
+        except OSError:
+            self._asked.pop(key, None)
+            return None
+        if answer is None:
+            return None
+        del self._asked[key]
+        status, content = answer
+        return content if status == 200 else None
+
+    def _let_go(self) -> None:
+        for handover in self._handovers:
+            handover.close()
+        self._handovers = []
+        for request in self._asked.values():
+            request.close()
+        self._asked = {}
+
+    def _ended(self) -> bool:
+        """Tell whether the daemon has ended, and do what follows from that."""
+        pid, status = os.waitpid(self._pid, os.WNOHANG)
+        if pid == 0:
+            return False
+        while self._log is not None:
+            self._drain()
+        self._pid = 0
+        life = time.monotonic() - self._started
+        if self._deadline:
+            self._finish()
+        elif not self._ran_before and status and not any(t in self._error for t in _TRANSIENT):
+            self._fail(self._error or f"the daemon ended with status {status}")
+        elif self.job.max_restarts is not None and self.restarts >= self.job.max_restarts:
+            self._fail(self._error or "the daemon ended too often")
+        else:
+            self._restart(life)
+        return True
+
+    def _drain(self) -> None:
+        assert self._log is not None
+        before = self._log
+        self._read()
+        if self._log == before:  # whoever else holds it open does not keep us
+            self._selector.unregister(self._log)
+            os.close(self._log)
+            self._log = None
+
+    def _restart(self, life: float) -> None:
+        self.restarts += 1
+        if life > _QUIET:
+            self._delay = 0.0
+        wait = self._delay * random.uniform(0.8, 1.2)  # noqa: S311
+        if life < _SHORT_LIFE and not wait:
+            wait = _FIRST_DELAY * random.uniform(0.8, 1.2)  # noqa: S311
+        self._delay = min(max(self._delay, _FIRST_DELAY / 2) * 2, _LAST_DELAY)
+        self._due = time.monotonic() + wait
+        self._prepare()
+        self._tell("backing off")
+        self._next = self._back_off
+
+    def _fail(self, error: str) -> None:
+        self._error = error
+        self._close()
+        self._tell("failed")
+
+    def _finish(self) -> None:
+        self._close()
+        self._report({"synced": not self._killed and not self._stop_error, "killed": self._killed})
+        self._tell("stopped")
+
+    def _close(self) -> None:
+        self._let_go()
+        for lock in self._locks:
+            lock.release()
+        self.finished = True
+
+    def _tell(self, state: str, **more: object) -> None:
+        self.state = state
+        self._report({"state": state, "restarts": self.restarts, "error": self._error, **more})
+
+
+def _parent_death_signal() -> Callable[[], object]:
+    """Return what a child calls to get SIGTERM when its parent dies; nothing on macOS.
+
+    It is the second net, for a keeper that is killed together with the process it serves.
+    """
+    if not os.path.exists("/proc/self/status"):
+        return lambda: None
+    import ctypes
+
+    prctl = ctypes.CDLL(None).prctl
+    parent = os.getpid()
+
+    def ask() -> None:
+        prctl(1, int(signal.SIGTERM), 0, 0, 0)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return ask
