@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.daemons import daemon, environment, executable, make_database, wait_for, write_config
 
 from litestream import _position
 from litestream._logs import parse
 from litestream._position import Position03, WALEnd
+from tests.daemons import daemon, environment, executable, make_database, wait_for, write_config
 
 
 def commit(database: Path, value: int) -> WALEnd:

@@ -6,22 +6,28 @@ nothing in a script or a web worker that may never need them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # importing typing costs more than all of this
 if TYPE_CHECKING:
     from litestream import commands, errors
     from litestream.configuration import configure
     from litestream.errors import (
+        BackupNotFoundError,
         CommandFailedError,
         CommandTimeoutError,
         ConfigNotFoundError,
         ConfigurationError,
         ControlSocketError,
+        CorruptBackupError,
         DirectoryNotFoundError,
         ExecutableError,
         ExecutableNotFoundError,
         LitestreamError,
         MissingExtraError,
+        NotEnoughSpaceError,
+        OutputExistsError,
+        OutputInUseError,
+        OutputNotWritableError,
+        RestoreError,
         UnreadableOutputError,
         UnsafeCommandWarning,
         UnsupportedCommandError,
@@ -32,16 +38,23 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "BackupNotFoundError",
     "CommandFailedError",
     "CommandTimeoutError",
     "ConfigNotFoundError",
     "ConfigurationError",
     "ControlSocketError",
+    "CorruptBackupError",
     "DirectoryNotFoundError",
     "ExecutableError",
     "ExecutableNotFoundError",
     "LitestreamError",
     "MissingExtraError",
+    "NotEnoughSpaceError",
+    "OutputExistsError",
+    "OutputInUseError",
+    "OutputNotWritableError",
+    "RestoreError",
     "UnreadableOutputError",
     "UnsafeCommandWarning",
     "UnsupportedCommandError",

@@ -109,6 +109,7 @@ class ControlSocket:
 
         Raises:
             ControlSocketError: it was not after ``timeout`` seconds.
+
         """
         deadline = time.monotonic() + timeout
         pause = _POLL_FIRST

@@ -13,7 +13,7 @@ from litestream.errors import (
 )
 
 NAME = "litestream"
-BUNDLED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bin", NAME)  # noqa: PTH
+BUNDLED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bin", NAME)
 
 
 def find() -> str:
@@ -28,6 +28,7 @@ def find() -> str:
         ExecutableNotFoundError: there is none; the message lists the places tried.
         UnsupportedPlatformError: there is none, and Litestream has no release for this system.
         ExecutableError: there is one, but it may not be run.
+
     """
     directory = os.environ.get("LITESTREAM_INSTALL_DIR")
     if directory is not None:

@@ -61,7 +61,7 @@ def _fields(text: str) -> dict[str, str]:
 
 
 def _unquote(value: str) -> str:
-    """Undo Go's ``strconv.Quote``; a ``\\x`` escape is a byte that was not UTF-8."""
+    """Undo Go's ``strconv.Quote``, where an ``x`` escape is a byte that was not UTF-8."""
     if not value.startswith('"'):
         return value
     return _ESCAPE.sub(_unescape, value[1:-1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime, timezone
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar, cast
 
 from litestream import _logs
 from litestream.errors import UnreadableOutputError
@@ -59,6 +59,14 @@ class LTXRow(TypedDict):
     created: str
 
 
+class _LTX(TypedDict):
+    level: int
+    min_txid: str
+    max_txid: str
+    size: int
+    timestamp: str
+
+
 class StatusRow(TypedDict):
     """The local state of a database, as ``litestream status`` prints it."""
 
@@ -68,12 +76,15 @@ class StatusRow(TypedDict):
     wal_size: str
 
 
+Row = TypeVar("Row")
+
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+_TEXT = r"[^ ]|[^ ].*[^ ]"
 _COLUMNS = {
-    "path": r"\S|\S.*\S",
-    "replicas": r"|\S|\S.*\S",
-    "name": r"\S|\S.*\S",
-    "replica": r"\S|\S.*\S",
+    "path": _TEXT,
+    "replicas": rf"|{_TEXT}",
+    "name": _TEXT,
+    "replica": _TEXT,
     "generation": r"[0-9a-f]{16}",
     "lag": r"-?(?:\d+(?:\.\d+)?(?:h|m|s|ms|µs|ns))+",
     "start": _TIME,
@@ -87,15 +98,19 @@ _NUMBERS = ("index", "offset", "size")
 _JSON_START = re.compile(r"^(?:\[|\{|\[\]|\{\}|null)$", re.MULTILINE)
 
 
-def table(text: str, *columns: str) -> list[dict[str, Any]]:
+def table(text: str, row: type[Row]) -> list[Row]:
     """Return the rows of a table of series 0.3, cut where its header's columns begin.
+
+    ``row`` is a TypedDict, whose keys are the header's words.
 
     Names and paths may hold spaces. A tab or a line break in one moves the columns of its line
     (Go's ``text/tabwriter`` takes them for its own), so such a line is refused, never guessed.
 
     Raises:
         UnreadableOutputError: a line does not fit the header, or the output was cut short.
+
     """
+    columns = tuple(row.__annotations__)
     lines = text.split("\n")
     header = re.compile(r"  +".join(columns) + " *")
     start = next((n for n, line in enumerate(lines) if header.fullmatch(line)), None)
@@ -105,7 +120,7 @@ def table(text: str, *columns: str) -> list[dict[str, Any]]:
         raise _unreadable("it ends in the middle of a line", text)
     offsets = [match.start() for match in re.finditer(r"\S+", lines[start])]
     return [
-        _cut(line, columns, offsets)
+        cast("Row", _cut(line, columns, offsets))
         for line in lines[start + 1 :]
         if (log := _logs.parse(line)) is None or not log.message
     ]
@@ -132,20 +147,23 @@ def _is_ambiguous(value: str, end: int | None) -> bool:
     return end is None and "  " in value
 
 
-def json_rows(text: str) -> list[dict[str, Any]]:
-    """Return the JSON list in a run's output, without the log lines before it (0.5)."""
-    content = _json(text)
-    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
-        raise _unreadable("it is no list of rows", text)
-    return content
+def json_rows(text: str, row: type[Row]) -> list[Row]:
+    """Return the JSON list in a run's output, without the log lines before it (0.5).
 
+    ``row`` is a TypedDict; keys that it does not have are left out.
 
-def json_object(text: str) -> dict[str, Any]:
-    """Return the JSON object in a run's output, without the log lines before it (0.5)."""
+    Raises:
+        UnreadableOutputError: there is no such list, or a row of it lacks a key.
+
+    """
     content = _json(text)
-    if not isinstance(content, dict):
-        raise _unreadable("it is no JSON object", text)
-    return content
+    columns = row.__annotations__
+    try:
+        if not isinstance(content, list):
+            raise TypeError(content)
+        return [cast("Row", {column: found[column] for column in columns}) for found in content]
+    except (KeyError, TypeError) as error:
+        raise _unreadable(f"it is no list of rows with {', '.join(columns)}", text) from error
 
 
 def _json(text: str) -> Any:
@@ -161,19 +179,16 @@ def _json(text: str) -> Any:
 
 def ltx_rows(text: str) -> list[LTXRow]:
     """Return the rows of ``litestream ltx -json``."""
-    try:
-        return [
-            {
-                "level": int(row["level"]),
-                "min_txid": row["min_txid"],
-                "max_txid": row["max_txid"],
-                "size": int(row["size"]),
-                "created": row["timestamp"],
-            }
-            for row in json_rows(text)
-        ]
-    except (KeyError, TypeError, ValueError) as error:
-        raise _unreadable(f"its rows are not those of 'ltx' ({error!r})", text) from None
+    return [
+        {
+            "level": row["level"],
+            "min_txid": row["min_txid"],
+            "max_txid": row["max_txid"],
+            "size": row["size"],
+            "created": row["timestamp"],
+        }
+        for row in json_rows(text, _LTX)
+    ]
 
 
 def duration(seconds: float) -> str:
@@ -197,4 +212,6 @@ def seconds_since_epoch(created: str) -> float:
 
 def _unreadable(because: str, text: str) -> UnreadableOutputError:
     shown = text if len(text) <= 200 else f"{text[:200]}…"
-    return UnreadableOutputError(f"Litestream's output cannot be read: {because}. It was: {shown!r}")
+    return UnreadableOutputError(
+        f"Litestream's output cannot be read: {because}. It was: {shown!r}"
+    )

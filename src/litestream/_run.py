@@ -48,22 +48,22 @@ class Output(NamedTuple):
     stderr: str
 
 
-def run(
-    argv: Sequence[str], *, timeout: float | None, env: dict[str, str] | None = None
-) -> Output:
+def run(argv: Sequence[str], *, timeout: float | None, accepted: Sequence[int] = (0,)) -> Output:
     """Run ``argv`` to its end, at most ``timeout`` seconds, and return what it printed.
 
     Raises:
-        CommandFailedError: a non-zero exit, or an error in the log of a run that exits 0 (0.3).
+        CommandFailedError: an exit status that is not ``accepted``, or an error in the log
+            of a run that exits 0 (as 0.3 does).
         CommandTimeoutError: it did not end in time; it is killed, and no process stays.
         ExecutableError: it cannot be run on this machine.
+
     """
     try:
         done = subprocess.run(
             argv,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            env=environment() if env is None else env,
+            env=environment(),
             timeout=timeout,
             umask=0o077,  # 0.5.17 restores a private database as 0644
             check=False,
@@ -74,7 +74,11 @@ def run(
     except OSError as error:
         raise not_runnable(argv[0], error) from error
     output = Output(_text(done.stdout), _text(done.stderr))
-    if done.returncode or _logged_error(output.stdout) or _logged_error(output.stderr):
+    if (
+        done.returncode not in accepted
+        or _logged_error(output.stdout)
+        or _logged_error(output.stderr)
+    ):
         raise failure(argv, done.returncode, output)
     return output
 

@@ -41,6 +41,7 @@ def info(
     Raises:
         ControlSocketError: no daemon answers there within ``timeout`` seconds.
         UnsupportedCommandError: the executable is of series 0.3, which has no control socket.
+
     """
     return _client("info", socket, config, timeout).info()
 
@@ -105,6 +106,7 @@ def sync(
         ControlSocketError: no daemon answers, it does not manage this database, or the wait took
             longer than ``timeout`` seconds.
         UnsupportedCommandError: the executable is of series 0.3.
+
     """
     client = _client("sync", socket, config, timeout)
     path = _run.target(database)

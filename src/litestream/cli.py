@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
             return _own_verbs.run(argv)
         hand_through(argv)
     except LitestreamError as error:
-        print(f"litestream: {error}", file=sys.stderr)  # noqa: T201
+        print(f"litestream: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -53,7 +53,7 @@ def hand_through(argv: list[str]) -> None:
     """Become the executable, with the settings' variables and the config that was found."""
     path = _executable.find()
     if argv[0] in _WARNINGS:
-        print(f"litestream: warning: {_WARNINGS[argv[0]]}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"litestream: warning: {_WARNINGS[argv[0]]}", file=sys.stderr, flush=True)
     environment = configuration.environment()
     if not environment.get("LITESTREAM_CONFIG"):
         try:

@@ -14,26 +14,19 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from litestream import _executable, _rows, _run
 from litestream._restore import restore
+from litestream._rows import DatabaseRow, GenerationRow, SnapshotRow, StatusRow, WALRow
 from litestream._socket_commands import info, list, register, start, stop, sync, unregister
-from litestream.configuration import environment, find_config
+from litestream.configuration import find_config
 
 if TYPE_CHECKING:
     import builtins
 
-    from litestream._rows import (
-        DatabaseRow,
-        GenerationRow,
-        LTXRow,
-        SnapshotRow,
-        StatusRow,
-        WALRow,
-    )
+    from litestream._rows import LTXRow
     from litestream._run import Flag, StrPath
 
 __all__ = [
@@ -58,6 +51,11 @@ __all__ = [
 ]
 
 
+class _Database(TypedDict):
+    path: str
+    replica: str
+
+
 class ResetResult(TypedDict):
     """What ``reset`` removed, or would remove."""
 
@@ -80,11 +78,11 @@ def databases(
 ) -> builtins.list[DatabaseRow]:
     """Return the databases of the config, with the names of their replicas."""
     if _run.series() == "0.3":
-        rows = _rows.table(_listing("databases", None, config, timeout, flags), "path", "replicas")
-        return [{"path": row["path"], "replicas": row["replicas"]} for row in rows]
+        return _rows.table(_listing("databases", None, config, timeout, flags), DatabaseRow)
     text = _listing("databases", None, config, timeout, {"json": True, **flags})
     return [
-        {"path": row["path"], "replicas": row["replica"]} for row in _rows.json_rows(text)
+        {"path": row["path"], "replicas": row["replica"]}
+        for row in _rows.json_rows(text, _Database)
     ]
 
 
@@ -104,17 +102,16 @@ def generations(
     """
     if _run.series() == "0.3":
         text = _listing("generations", database, config, timeout, {"replica": replica, **flags})
-        columns = ("name", "generation", "lag", "start", "end")
-        return [GenerationRow(**row) for row in _rows.table(text, *columns)]
+        return _rows.table(text, GenerationRow)
     name = _replica_name(database, replica, config, timeout, flags)
-    times = sorted(row["created"] for row in ltx(
-        database, level="all", config=config, timeout=timeout, **flags))
+    times = sorted(
+        row["created"]
+        for row in ltx(database, level="all", config=config, timeout=timeout, **flags)
+    )
     if not times:
         return []
     lag = _rows.duration(_changed(database) - _rows.seconds_since_epoch(times[-1]))
-    return [
-        {"name": name, "generation": "ltx", "lag": lag, "start": times[0], "end": times[-1]}
-    ]
+    return [{"name": name, "generation": "ltx", "lag": lag, "start": times[0], "end": times[-1]}]
 
 
 def snapshots(
@@ -132,8 +129,7 @@ def snapshots(
     """
     if _run.series() == "0.3":
         text = _listing("snapshots", database, config, timeout, {"replica": replica, **flags})
-        columns = ("replica", "generation", "index", "size", "created")
-        return [SnapshotRow(**row) for row in _rows.table(text, *columns)]
+        return _rows.table(text, SnapshotRow)
     name = _replica_name(database, replica, config, timeout, flags)
     return [
         {
@@ -162,8 +158,7 @@ def wal(
     """
     if _run.series() == "0.3":
         text = _listing("wal", database, config, timeout, {"replica": replica, **flags})
-        columns = ("replica", "generation", "index", "offset", "size", "created")
-        return [WALRow(**row) for row in _rows.table(text, *columns)]
+        return _rows.table(text, WALRow)
     name = _replica_name(database, replica, config, timeout, flags)
     return [
         {
@@ -190,6 +185,7 @@ def ltx(
 
     Raises:
         UnsupportedCommandError: the executable is of series 0.3, which has no LTX files.
+
     """
     _run.require_series("0.5", "'ltx'")
     options: dict[str, Flag] = {"level": level, "json": True, **flags}
@@ -210,10 +206,11 @@ def status(
 
     Raises:
         UnsupportedCommandError: the executable is of series 0.3.
+
     """
     _run.require_series("0.5", "'status'")
     text = _listing("status", database, config, timeout, {"json": True, **flags})
-    return [StatusRow(**row) for row in _rows.json_rows(text)]
+    return _rows.json_rows(text, StatusRow)
 
 
 def reset(
@@ -230,6 +227,7 @@ def reset(
 
     Raises:
         UnsupportedCommandError: the executable is of series 0.3.
+
     """
     _run.require_series("0.5", "'reset'")
     options: dict[str, Flag] = {"dry_run": dry_run or None, **flags}
@@ -256,6 +254,7 @@ def replicate(
         CommandFailedError: it ended with a non-zero exit status.
         CommandTimeoutError: it did not end within ``timeout`` seconds, and was stopped.
         KeyboardInterrupt: Ctrl-C, after the daemon has ended.
+
     """
     if database is None:
         positional: builtins.list[str] = []

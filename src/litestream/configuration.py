@@ -10,14 +10,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final
 
-_VARIABLES: Final = {
+VARIABLES: Final = {
     "replica_bucket": "LITESTREAM_REPLICA_BUCKET",
     "replica_region": "LITESTREAM_REPLICA_REGION",
     "replica_endpoint": "LITESTREAM_REPLICA_ENDPOINT",
     "replica_key_id": "LITESTREAM_ACCESS_KEY_ID",
     "replica_access_key": "LITESTREAM_SECRET_ACCESS_KEY",
 }
-_SECRET_VARIABLES: Final = (
+SECRET_VARIABLES: Final = (
     "LITESTREAM_ACCESS_KEY_ID",
     "LITESTREAM_SECRET_ACCESS_KEY",
     "LITESTREAM_AZURE_ACCOUNT_KEY",
@@ -59,6 +59,7 @@ def configure(
 
     Raises:
         TypeError: an unknown setting, or a value that is no text.
+
     """
     given: dict[str, object] = {
         "replica_bucket": replica_bucket,
@@ -78,7 +79,7 @@ def configure(
 def variables() -> dict[str, str]:
     """Return the five environment variables that have a value, from ``os.environ`` or settings."""
     found = {}
-    for setting, variable in _VARIABLES.items():
+    for setting, variable in VARIABLES.items():
         value = os.environ.get(variable, _settings.get(setting))
         if value is not None:
             found[variable] = value
@@ -95,7 +96,7 @@ def masked(text: str) -> str:
     import re
 
     known = {**os.environ, **variables()}
-    for variable in _SECRET_VARIABLES:
+    for variable in SECRET_VARIABLES:
         value = known.get(variable, "")
         if len(value) >= 4:  # a shorter one would mask ordinary words
             text = text.replace(value, _MASK)
@@ -111,6 +112,7 @@ def find_config(config: str | os.PathLike[str] | None = None) -> str:
 
     Raises:
         ConfigNotFoundError: there is none; the message lists the places.
+
     """
     for origin, path in (
         ("config=", config),
@@ -139,6 +141,7 @@ def read(path: str) -> dict[str, Any]:
 
     Raises:
         ConfigurationError: it cannot be read, is no YAML, or is no mapping.
+
     """
     import yaml
 

@@ -11,7 +11,14 @@
     │   └── UnsupportedPlatformError  Litestream has no release for this system
     ├── UnsupportedCommandError       the executable's series has no such command
     ├── CommandFailedError            the executable ran and failed
+    │   └── BackupNotFoundError       the replica holds nothing that fits what was asked for
     ├── CommandTimeoutError           it did not end within the time limit, and was killed
+    ├── RestoreError                  nothing was restored, and the output is as it was
+    │   ├── OutputExistsError         there is a file at the output, or what another one left
+    │   ├── OutputInUseError          a process has the database at the output open
+    │   ├── OutputNotWritableError    the output's directory is missing or cannot be written to
+    │   ├── NotEnoughSpaceError       the output's file system is too full
+    │   └── CorruptBackupError        what came back fails SQLite's integrity check
     ├── ControlSocketError            no daemon answers on the control socket, or it said no
     ├── UnreadableOutputError         the executable's output could not be read exactly
     └── MissingExtraError             an optional dependency is not installed
@@ -84,6 +91,10 @@ class CommandFailedError(LitestreamError):
         return f"{text} ({self.hint})" if self.hint else text
 
 
+class BackupNotFoundError(CommandFailedError):
+    """Say that the replica holds no backup, or none that fits what was asked for."""
+
+
 class CommandTimeoutError(LitestreamError, TimeoutError):
     """Say that the executable did not end within ``timeout`` seconds and was killed."""
 
@@ -99,6 +110,40 @@ class CommandTimeoutError(LitestreamError, TimeoutError):
             f"litestream {' '.join(self.argv[1:2])} did not end within {self.timeout:g} s and was "
             f"killed.{said} Check that the replica's endpoint answers, or pass a longer timeout="
         )
+
+
+class RestoreError(LitestreamError):
+    """Say why nothing was restored; what was at the output before is as it was."""
+
+
+class OutputExistsError(RestoreError, FileExistsError):
+    """Say that there is a file at the output, or a WAL or journal that another one left there."""
+
+
+class OutputInUseError(RestoreError):
+    """Say that a process has the database at the output open, so that it cannot be replaced."""
+
+
+class OutputNotWritableError(RestoreError):
+    """Say that the output's directory is missing or cannot be written to."""
+
+
+class NotEnoughSpaceError(RestoreError):
+    """Say that the output's file system is too full for the restored database."""
+
+
+class CorruptBackupError(RestoreError):
+    """Say that the restored database fails SQLite's integrity check.
+
+    ``problems`` are SQLite's own sentences, the first of them.
+    """
+
+    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
+        super().__init__(message, list(problems))
+        self.problems = list(problems)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class ControlSocketError(LitestreamError):

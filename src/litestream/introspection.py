@@ -95,6 +95,7 @@ def replicate_process(
     Raises:
         MissingExtraError: no socket answers and ``psutil`` is not installed
             (``pip install 'litestream[process]'``).
+
     """
     path = str(socket) if socket is not None else _control.socket_path(config)
     try:

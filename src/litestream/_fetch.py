@@ -1,0 +1,126 @@
+"""Let the executable restore into a private directory."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from litestream import _logs, _run, _watched
+from litestream.configuration import find_config
+from litestream.errors import BackupNotFoundError, CommandFailedError, NotEnoughSpaceError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from litestream._run import Flag, StrPath
+    from litestream._staging import Staging
+
+_ABSENT = re.compile(
+    r"no matching backups found|no matching backup files available|timestamp does not exist"
+)
+
+
+def fetch(
+    source: str,
+    staging: Staging,
+    flags: Mapping[str, Flag],
+    *,
+    config: StrPath | None,
+    timeout: float | None,
+    report: tuple[_watched.Progress | None, int | None] = (None, None),
+) -> str:
+    """Restore ``source``, a path or a replica URL, into ``staging``; return the copy's path.
+
+    ``report`` is whom to tell how many bytes are there, and how many are expected.
+
+    Raises:
+        BackupNotFoundError: there is no backup, or none that fits ``flags``.
+        NotEnoughSpaceError: the file system is full.
+        CommandFailedError, CommandTimeoutError: as ``_watched.run``.
+
+    """
+    copy = staging.file("database")
+    if not _run.is_url(source):
+        flags = {"config": find_config(config), **flags}
+    progress, expected = report
+    argv = _run.arguments("restore", source, o=copy, **flags)
+    try:
+        output = _watched.run(argv, staging, timeout=timeout, progress=progress, expected=expected)
+    except CommandFailedError as error:
+        if "no space left on device" in error.reason or "file too large" in error.reason:
+            raise NotEnoughSpaceError(
+                f"The file system of {staging.path!r} is full: {error.reason}"
+            ) from error
+        if not _ABSENT.search(error.reason):
+            raise
+        if not _is_after_last_change(source, flags, config, timeout):
+            raise _not_found(error.argv, error.returncode, error.stderr, error.reason) from error
+    else:
+        index = flags.get("index")
+        if index is not None and _last_index(output) < int(str(index), 16):
+            raise _not_found(argv, 0, "", f"there is no WAL index {index} (hexadecimal) yet")
+        return copy
+    # What was asked for is the last change. A change that arrives now would be one too many.
+    last = {**flags, "timestamp": None}
+    fetch(source, staging, last, config=config, timeout=timeout, report=report)
+    if _is_after_last_change(source, flags, config, timeout):
+        return copy
+    os.unlink(copy)
+    return fetch(source, staging, flags, config=config, timeout=timeout, report=report)
+
+
+def _is_after_last_change(
+    source: str, flags: Mapping[str, Flag], config: StrPath | None, timeout: float | None
+) -> bool:
+    """Say whether the time asked for lies after everything that the replica holds.
+
+    Source: 0.3.13 finds nothing then, and neither does 0.5.17 in a replica URL; 0.5.17 with a
+    config restores the last change.
+    """
+    from litestream import commands
+
+    try:
+        wanted = datetime.fromisoformat(str(flags.get("timestamp")).replace("Z", "+00:00"))
+    except ValueError:
+        return False
+    shared = {"no_expand_env": flags.get("no_expand_env")}
+    if _run.series() == "0.5":
+        ltx = commands.ltx(source, level="all", config=config, timeout=timeout, **shared)
+        times = [row["created"] for row in ltx]
+    else:
+        snapshots = commands.snapshots(source, config=config, timeout=timeout, **shared)
+        rows = [*snapshots, *commands.wal(source, config=config, timeout=timeout, **shared)]
+        for column in ("replica", "generation"):
+            if flags.get(column) is not None:
+                rows = [row for row in rows if row[column] == flags[column]]
+        times = [row["created"] for row in rows]
+    # rows give whole seconds: what they call :19 may have happened at :19.9
+    last = datetime.fromisoformat(max(times).replace("Z", "+00:00")) if times else None
+    return last is not None and wanted >= last + timedelta(seconds=1)
+
+
+def _not_found(
+    argv: Sequence[str], returncode: int, stderr: str, reason: str
+) -> BackupNotFoundError:
+    hint = (
+        "nothing in the replica fits what was asked for; an empty or mistyped replica path looks "
+        "the same"
+    )
+    return BackupNotFoundError(argv, returncode, stderr, reason, hint)
+
+
+def _last_index(output: _run.Output) -> int:
+    """Return the WAL index up to which 0.3 restored.
+
+    Source: 0.3.13 logs ``restoring snapshot`` with ``index``, then, where there are any,
+    ``restoring wal files`` with ``index_max``. Without ``-generation`` it takes an index that is
+    too high for the newest one, and says nothing.
+    """
+    last = 0
+    for line in (*output.stdout.split("\n"), *output.stderr.split("\n")):
+        log = _logs.parse(line)
+        if log is not None and log.message in ("restoring snapshot", "restoring wal files"):
+            last = int(log.fields.get("index_max", log.fields.get("index", last)))
+    return last

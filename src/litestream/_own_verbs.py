@@ -1,0 +1,93 @@
+"""Our own verbs of the ``litestream`` command: their arguments, and what each of them prints."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+from litestream import _executable, _run, cli, configuration
+from litestream.errors import LitestreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_HIDDEN = "***"
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one of our verbs and return its exit status."""
+    options = _parser().parse_args(argv)
+    status: int = options.run(options)
+    return status
+
+
+def help_(asked: bool) -> int:
+    """Print what the command can do: to standard output if asked for, else as a usage error."""
+    own = "\n".join(f"    {verb:<12} {text}" for verb, text in cli.OWN_VERBS.items())
+    text = (
+        "usage: litestream VERB [ARGUMENT ...]\n\n"
+        "Replicate SQLite databases, prove their backups, restore them.\n\n"
+        f"This package's own verbs ('litestream VERB --help' explains one):\n\n{own}\n\n"
+        f"{_upstream_help()}\n"
+    )
+    print(text, end="", file=sys.stdout if asked else sys.stderr)
+    return 0 if asked else 2
+
+
+def _upstream_help() -> str:
+    try:
+        path = _executable.find()
+        printed = _run.run([path, "help"], timeout=_run.TIMEOUT, accepted=(0, 1)).stdout
+        number = _run.version(path)
+    except LitestreamError as error:
+        return f"The executable's verbs are not known: {error}"
+    verbs = re.findall(r"^\t(\w+) {2,}(\S.*)$", printed, re.MULTILINE)
+    listed = "\n".join(f"    {verb:<12} {text}" for verb, text in verbs)
+    return (
+        f"Verbs of Litestream {number}, handed to the executable as they are "
+        f"('litestream VERB -h' explains one):\n\n{listed}"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="litestream", allow_abbrev=False)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+
+    demo = verbs.add_parser("demo", description=cli.OWN_VERBS["demo"].capitalize() + ".")
+    demo.set_defaults(run=_demo)
+
+    env = verbs.add_parser(
+        "env",
+        description="Print the environment variables that the config refers to, quoted for a "
+        "shell: those that are set here, and those that litestream.configure() has set.",
+    )
+    env.add_argument("--show-secrets", action="store_true", help="print the keys, not ***")
+    env.set_defaults(run=_env)
+
+    which = verbs.add_parser("which", description="Print the path of the executable.")
+    which.set_defaults(run=_which)
+    return parser
+
+
+def _demo(_options: argparse.Namespace) -> int:
+    from litestream import _demo
+
+    return _demo.run()
+
+
+def _env(options: argparse.Namespace) -> int:
+    values = configuration.variables()
+    for variable in configuration.VARIABLES.values():
+        value = values.get(variable, "")
+        if value and variable in configuration.SECRET_VARIABLES and not options.show_secrets:
+            value = _HIDDEN
+        print(f"{variable}={shlex.quote(value) if value else ''}")
+    return 0
+
+
+def _which(_options: argparse.Namespace) -> int:
+    print(_executable.find())
+    return 0

@@ -1,0 +1,113 @@
+"""A private directory for a file that is being made, and for nothing that outlives its maker."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+_PREFIX = ".litestream-restore-"
+_NAME = re.compile(re.escape(_PREFIX) + "[0-9a-f]{16}")
+
+
+class Staging:
+    """A directory of mode 0700 in ``folder``, removed at the end of the ``with`` block.
+
+    It is locked for as long as this process, or a child that was given ``lock``, lives. Whoever
+    makes the next one in the same folder removes those that nobody holds any more: the only way to
+    clean up after a process that was killed by SIGKILL.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self.path = ""
+        self.lock = -1
+
+    def __enter__(self) -> Self:
+        _sweep(self._folder)
+        while True:
+            self.path = os.path.join(self._folder, f"{_PREFIX}{secrets.token_hex(8)}")
+            os.mkdir(self.path, 0o700)
+            self.lock = _open_directory(self.path)
+            locked = True
+            with contextlib.suppress(OSError):
+                locked = _lock(self.lock)
+            if locked and _is_still(self.path, self.lock):
+                return self
+            os.close(self.lock)  # a sweep came between: to it, an unlocked one is abandoned
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self.lock)
+
+    def file(self, name: str) -> str:
+        """Return the path of a file in the directory."""
+        return os.path.join(self.path, name)
+
+    def written(self) -> tuple[int, int]:
+        """Return the bytes in the directory's files, and when one was last changed (ns)."""
+        size = changed = 0
+        with os.scandir(self.path) as entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):
+                    stat = entry.stat(follow_symlinks=False)
+                    size += stat.st_size
+                    changed = max(changed, stat.st_mtime_ns)
+        return size, changed
+
+
+def _sweep(folder: str) -> None:
+    """Remove what processes that are dead have left in ``folder``."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            if _NAME.fullmatch(name):
+                _remove_if_abandoned(os.path.join(folder, name))
+
+
+def _remove_if_abandoned(path: str) -> None:
+    with contextlib.suppress(OSError):
+        descriptor = _open_directory(path)
+        try:
+            if os.fstat(descriptor).st_uid == os.geteuid() and _lock(descriptor):
+                shutil.rmtree(path, ignore_errors=True)
+        finally:
+            os.close(descriptor)
+
+
+def _open_directory(path: str) -> int:
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+def _lock(descriptor: int) -> bool:
+    """Say whether the lock was had.
+
+    Raises:
+        OSError: the file system has no such locks (NFS). Nothing is swept there.
+
+    """
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_still(path: str, descriptor: int) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    return False

@@ -1,0 +1,86 @@
+"""Fixtures: every test that asks for ``series`` runs on the real executables of both."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from litestream import configuration
+from tests.support import S3_KEY, S3_SECRET, S3Server, Site, executable
+
+SERIES = ("0.3", "0.5")
+FOREIGN = ("LITESTREAM_", "AWS_", "GOOGLE_", "AZURE_", "LOG_LEVEL")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on both series, or on the one that its marker ``only_series`` names."""
+    if "series" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("only_series")
+        metafunc.parametrize("series", marker.args if marker else SERIES)
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test an empty directory, no settings and none of this machine's variables."""
+    for name in os.environ:
+        if name.upper().startswith(FOREIGN):
+            monkeypatch.delenv(name)
+    monkeypatch.setattr(configuration, "_settings", {})
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def installed(series: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make the executable of the series the one that the library finds; return its path."""
+    path = executable(series)
+    monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(path.parent))
+    return path
+
+
+@pytest.fixture
+def make_site(tmp_path: Path, series: str, installed: Path) -> Iterator[Callable[..., Site]]:
+    """Return a function that makes a Site in a directory of its own (see Site)."""
+    with contextlib.ExitStack() as stack:
+
+        def make(directory: str = "site", **options: Any) -> Site:
+            site = Site(tmp_path / directory, series, **options)
+            stack.callback(site.close)
+            return site
+
+        yield make
+
+
+@pytest.fixture
+def site(make_site: Callable[..., Site]) -> Site:
+    """Return a Site with a file replica, its daemon not started."""
+    return make_site()
+
+
+@pytest.fixture
+def replicated(site: Site) -> Site:
+    """Return a Site whose ten rows are in its replica, its daemon stopped after a final sync."""
+    site.write(10)
+    site.start()
+    site.wait_for_backup(snapshot=True)
+    site.stop()
+    return site
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Run a real S3 server for the session."""
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: S3Server) -> S3Server:
+    """Return the S3 server, its keys given to ``litestream.configure``."""
+    configuration.configure(replica_key_id=S3_KEY, replica_access_key=S3_SECRET)
+    return s3_server

@@ -1,0 +1,263 @@
+"""What the tests share: a database with its config and daemon, a real S3 server, waiting."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from wheels import pins
+
+from litestream.configuration import environment
+
+PATIENCE = 60.0
+"""Seconds that a condition may take on a loaded machine; nothing waits that long when it works."""
+
+S3_KEY, S3_SECRET = "test-key-id", "test-secret-canary"
+
+
+def executable(series: str) -> Path:
+    """Return the vendored executable of a series."""
+    (pin,) = pins.read().chosen(series, "native")
+    assert pin.is_fetched(), (
+        "run 'python build_wheels.py fetch --series all' first (make test does)"
+    )
+    return pin.path
+
+
+def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
+    """Return the condition's first true value; fail when it does not come."""
+    deadline = time.monotonic() + patience
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"waited {patience:g} s in vain: {what}"
+        time.sleep(0.02)
+
+
+class Site:
+    """A database in WAL mode, a config that replicates it, and a daemon for it.
+
+    The intervals are short (50 ms) so that tests are; ``socket`` is the control socket's path
+    (0.5 only, None without one).
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        series: str,
+        *,
+        name: str = "app.db",
+        replica: dict[str, Any] | None = None,
+        interval: str = "50ms",
+        socket: bool = False,
+    ) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory = directory
+        self.series = series
+        self.database = directory / name
+        self.replica_path = directory / "replica"
+        self.replica = replica or {"type": "file", "path": str(self.replica_path)}
+        self.config = directory / "litestream.yml"
+        # a socket's path may have 107 bytes at most, and pytest's directories are long
+        self._run_directory = Path(tempfile.mkdtemp(prefix="ls-"))
+        self.socket = self._run_directory / "s" if socket and series == "0.5" else None
+        self.log = directory / "daemon.log"
+        self.daemon: subprocess.Popen[bytes] | None = None
+        self.configure(interval)
+        self.connection = sqlite3.connect(self.database, timeout=30, isolation_level=None)
+        self.connection.execute("PRAGMA journal_mode=WAL")
+        self.connection.execute("CREATE TABLE items (id INTEGER PRIMARY KEY, value TEXT)")
+
+    def configure(self, interval: str, **top_level: Any) -> None:
+        """Write the config."""
+        content: dict[str, Any] = {
+            "dbs": [
+                {
+                    "path": str(self.database),
+                    "monitor-interval": interval,
+                    "replicas": [{"sync-interval": interval, **self.replica}],
+                }
+            ],
+            **top_level,
+        }
+        if self.socket:
+            content["socket"] = {"enabled": True, "path": str(self.socket)}
+        self.config.write_text(json.dumps(content, indent=2, ensure_ascii=False))
+
+    def write(self, rows: int = 1, size: int = 20) -> None:
+        """Commit rows, each in a transaction of its own."""
+        for _ in range(rows):
+            self.connection.execute(
+                "INSERT INTO items (value) VALUES (?)", (secrets.token_hex(size),)
+            )
+
+    def rows(self, database: Path | None = None) -> list[tuple[int, str]]:
+        """Return the rows of a database (of the source, unless another is named)."""
+        if database is None:
+            return self.connection.execute("SELECT * FROM items ORDER BY id").fetchall()
+        with contextlib.closing(
+            sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+        ) as connection:
+            return connection.execute("SELECT * FROM items ORDER BY id").fetchall()
+
+    def start(self) -> None:
+        """Start a daemon; it is up when this returns, but may have replicated nothing yet."""
+        with self.log.open("ab") as log:
+            self.daemon = subprocess.Popen(
+                [executable(self.series), "replicate", "-config", self.config, "-no-expand-env"],
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        wait_until(self._is_up, "the daemon's start")
+
+    def _is_up(self) -> bool:
+        assert self.daemon is not None
+        assert self.daemon.poll() is None, self.log.read_text()
+        if self.socket:
+            with contextlib.closing(socket.socket(socket.AF_UNIX)) as client:
+                return client.connect_ex(str(self.socket)) == 0
+        return "replicating to" in self.log.read_text()
+
+    def wait_for_backup(self, *, snapshot: bool = False) -> None:
+        """Wait until the replica can be restored; 0.5 makes its snapshot a second later."""
+        from litestream import commands
+
+        listing = commands.snapshots if snapshot else commands.wal
+        wait_until(
+            lambda: listing(self.database, config=self.config, no_expand_env=True),
+            "the first backup",
+        )
+
+    def stop(self) -> None:
+        """Stop the daemon after its final sync."""
+        if self.daemon is None:
+            return
+        self.daemon.terminate()
+        try:
+            self.daemon.wait(PATIENCE)
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """Kill the daemon."""
+        if self.daemon is not None:
+            self.daemon.kill()
+            self.daemon.wait()
+            self.daemon = None
+
+    def close(self) -> None:
+        """Leave nothing running and no file outside the test's directory."""
+        self.kill()
+        self.connection.close()
+        shutil.rmtree(self._run_directory, ignore_errors=True)
+
+
+class S3Server:
+    """A real S3 server on loopback (``rclone serve s3``), one folder a bucket."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        for _attempt in range(5):
+            self.port = free_port()
+            self.endpoint = f"http://127.0.0.1:{self.port}"
+            self._process = subprocess.Popen(
+                [
+                    Path(sys.executable).parent / "rclone",
+                    *("--config", "/dev/null", "serve", "s3", directory),
+                    *("--addr", f"127.0.0.1:{self.port}", "--dir-cache-time", "0"),
+                    *("--auth-key", f"{S3_KEY},{S3_SECRET}"),
+                    *("--dir-cache-time", "0s"),  # buckets are made beside it, as folders
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            if wait_until(self._answers_or_ended, "rclone's start") == "answers":
+                return
+        raise AssertionError("rclone did not start")
+
+    def _answers_or_ended(self) -> str | None:
+        if self._process.poll() is not None:
+            return "ended"  # somebody else took the port
+        with contextlib.closing(socket.socket()) as client:
+            return "answers" if client.connect_ex(("127.0.0.1", self.port)) == 0 else None
+
+    def replica(self, bucket: str | None = None) -> dict[str, Any]:
+        """Make a bucket and return a replica of the config that uses it, without its keys."""
+        name = bucket or f"bucket-{secrets.token_hex(6)}"
+        (self.directory / name).mkdir(exist_ok=True)
+        return {
+            "type": "s3",
+            "bucket": name,
+            "path": "app",
+            "region": "us-east-1",
+            "endpoint": self.endpoint,
+            "force-path-style": True,
+        }
+
+    def pause(self) -> None:
+        """Let the server accept and never answer."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let the server answer again."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        """Stop the server."""
+        self._process.terminate()
+        self._process.wait()
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 on which nobody listens at this moment."""
+    with contextlib.closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def writing(site: Site, pause: float = 0.003) -> Iterator[None]:
+    """Write and update rows from another process for as long as the block runs."""
+    script = f"""
+import signal, sqlite3, time
+stopped = []
+signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
+connection = sqlite3.connect({str(site.database)!r}, timeout=30, isolation_level=None)
+number = 0
+print("ready", flush=True)
+while not stopped:
+    number += 1
+    connection.execute("INSERT INTO items (value) VALUES (?)", ("w" * 200,))
+    if number % 5 == 0:
+        connection.execute("UPDATE items SET value = value || ? WHERE id = "
+                           "(SELECT abs(random()) % max(id) + 1 FROM items)", (str(number),))
+    time.sleep({pause})
+"""
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        yield
+        process.terminate()
+        assert process.wait(PATIENCE) == 0, "the writer died"
+    finally:
+        # killed in a commit, it would leave a transaction that only Litestream sees
+        process.kill()
+        process.communicate()

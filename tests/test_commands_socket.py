@@ -1,0 +1,261 @@
+"""The commands that a running 0.5 daemon carries out, over its control socket."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import os
+import signal
+import socketserver
+import sqlite3
+import subprocess
+import threading
+import time
+from functools import partial
+
+import pytest
+
+import litestream
+from litestream import _control, commands
+from tests.support import writing
+
+pytestmark = pytest.mark.only_series("0.5")
+
+
+@pytest.fixture
+def live(make_site):
+    """A Site whose daemon runs and answers on its control socket."""
+    site = make_site(socket=True)
+    site.write(10)
+    site.start()
+    site.wait_for_backup()
+    return site
+
+
+def test_info(live):
+    answer = commands.info(config=live.config)
+    assert (live.daemon.pid, "0.5.17", 1) == (
+        answer["pid"], answer["version"], answer["database_count"],
+    )  # fmt: skip
+    assert answer == {
+        **commands.info(socket=live.socket),
+        "uptime_seconds": answer["uptime_seconds"],
+    }
+
+
+def test_list(live):
+    (row,) = commands.list(config=live.config)
+    assert (str(live.database), "replicating") == (row["path"], row["status"])
+    assert row["last_sync_at"]
+
+
+def test_sync_brings_the_changes_into_the_local_files(live):
+    live.write(3)
+    answer = commands.sync(live.database, config=live.config)
+    assert str(live.database) == answer["path"]
+    assert answer["txid"] >= answer["replicated_txid"]
+
+
+def test_sync_and_wait_returns_when_everything_is_in_the_replica(live, tmp_path):
+    for number in range(5):
+        live.write(3)
+        answer = commands.sync(live.database, wait=True, config=live.config)
+        assert answer["replicated_txid"] >= 1
+        live_rows = live.rows()
+        live.daemon.send_signal(signal.SIGSTOP)  # from here on nothing more is replicated
+        restored = raw_restore(live, tmp_path / f"{number}.db")
+        live.daemon.send_signal(signal.SIGCONT)
+        assert live_rows == live.rows(restored)
+
+
+def test_sync_and_wait_gives_up_at_its_limit(make_site, s3):
+    site = make_site(socket=True, replica=s3.replica())
+    site.write(3)
+    site.start()
+    site.wait_for_backup()
+    s3.pause()
+    try:
+        site.write(3)
+        with pytest.raises(litestream.ControlSocketError, match=r"within 1 s"):
+            commands.sync(site.database, wait=True, config=site.config, timeout=1)
+    finally:
+        s3.resume()
+
+
+def test_a_database_that_the_daemon_does_not_manage(live):
+    with pytest.raises(litestream.ControlSocketError, match="HTTP 404") as caught:
+        commands.sync(live.directory / "other.db", config=live.config)
+    assert 404 == caught.value.status
+
+
+def test_register_and_unregister(live, tmp_path):
+    with contextlib.closing(sqlite3.connect(tmp_path / "more.db")) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE items (id)")
+    url = f"file://{tmp_path / 'more-replica'}"
+    added = commands.register(tmp_path / "more.db", url, config=live.config)
+    assert ("registered", str(tmp_path / "more.db")) == (added["status"], added["path"])
+    commands.sync(tmp_path / "more.db", wait=True, config=live.config)
+    assert commands.wal(url)
+    removed = commands.unregister(tmp_path / "more.db", config=live.config)
+    assert "unregistered" == removed["status"]
+    assert 1 == commands.info(config=live.config)["database_count"]
+
+
+@pytest.mark.parametrize("name", ["a#b.db", "a%41.db", "a?b.db"])
+def test_a_path_for_which_0_5_would_open_a_stray_file_is_refused(live, tmp_path, name):
+    with pytest.raises(litestream.ConfigurationError, match="stray file"):
+        commands.register(tmp_path / name, "file:///x", config=live.config)
+
+
+def test_stop_and_start_work_and_warn(live):
+    with pytest.warns(litestream.UnsafeCommandWarning, match="loses changes") as caught:
+        stopped = commands.stop(live.database, config=live.config)
+    assert __file__ == caught[0].filename
+    assert "stopped" == stopped["status"]
+    with pytest.warns(litestream.UnsafeCommandWarning):
+        started = commands.start(live.database, config=live.config)
+    assert "started" == started["status"]
+
+
+def test_no_daemon(site, tmp_path):
+    for call in (commands.info, commands.list):
+        with pytest.raises(litestream.ControlSocketError, match="Start 'litestream replicate'"):
+            call(socket=tmp_path / "none.sock")
+    (tmp_path / "file.sock").write_text("")
+    with pytest.raises(litestream.ControlSocketError):
+        commands.info(socket=tmp_path / "file.sock")
+
+
+def test_a_daemon_that_does_not_answer_costs_the_time_limit(installed, tmp_path):
+    release = threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            release.wait(30)
+
+    path = os.path.relpath(tmp_path / "s")
+    with serve(path, Handler, release):
+        begun = time.monotonic()
+        with pytest.raises(litestream.ControlSocketError, match=r"no answer within 0.2 s"):
+            commands.info(socket=path, timeout=0.2)
+        assert time.monotonic() - begun < 10
+
+
+def test_nothing_but_the_bare_sync_is_ever_sent(installed, tmp_path):
+    """``wait`` or ``timeout`` in the request corrupts the replica on 0.5.17."""
+    bodies = []
+    answers = iter([(5, 3), (6, 4), (7, 5)])
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            txid, replicated = next(answers)
+            content = json.dumps({"txid": txid, "replicated_txid": replicated}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *arguments):
+            pass
+
+    path = os.path.relpath(tmp_path / "s")
+    with serve(path, Handler):
+        answer = commands.sync("/a.db", wait=True, timeout=30, socket=path)
+    assert [{"path": "/a.db"}] * 3 == bodies
+    assert (7, 5) == (answer["txid"], answer["replicated_txid"])
+
+
+@contextlib.contextmanager
+def serve(path, handler, release=None):
+    server = socketserver.ThreadingUnixStreamServer(path, handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield
+    finally:
+        if release:
+            release.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_garbage_from_the_socket_is_refused(installed, tmp_path):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n\xff[1]")
+
+        def log_message(self, *arguments):
+            pass
+
+    path = os.path.relpath(tmp_path / "s")
+    with serve(path, Handler), pytest.raises(litestream.ControlSocketError, match="refused"):
+        commands.info(socket=path)
+
+
+def test_the_socket_is_the_configs(tmp_path, monkeypatch):
+    config = tmp_path / "litestream.yml"
+    config.write_text("socket: {enabled: true, path: $PLACE/ls.sock}")
+    monkeypatch.setenv("PLACE", "/run/here")
+    assert "/run/here/ls.sock" == _control.socket_path()
+    config.write_text("dbs: []")
+    assert _control.DEFAULT_PATH == _control.socket_path()
+    config.unlink()
+    assert _control.DEFAULT_PATH == _control.socket_path()
+    with pytest.raises(litestream.ConfigNotFoundError):
+        _control.socket_path("named.yml")
+
+
+class TestTrap1:
+    """0.5.17's own ``sync -wait`` under a writer damages the replica for good; ours does not."""
+
+    @pytest.mark.xfail(
+        strict=True,
+        reason="upstream bug of 0.5.17: 'sync -wait' loses the daemon's read lock, and with it "
+        "frames of the WAL. When this passes, a release has mended it: lift the warning in cli.py",
+    )
+    def test_upstreams_own_sync_keeps_the_replica_right(self, make_site, tmp_path):
+        # one round shows the damage in two cases of three
+        for number in range(6):
+            site = make_site(f"site{number}", socket=True, interval="1s")
+            argv = [commands.executable(), "sync", "-wait", "-socket", site.socket, site.database]
+            assert is_right_after(partial(subprocess.run, argv), site, tmp_path / f"{number}.db")
+
+    def test_our_sync_keeps_the_replica_right(self, make_site, tmp_path):
+        for number in range(3):
+            site = make_site(f"site{number}", socket=True, interval="1s")
+            sync = partial(commands.sync, site.database, wait=True, socket=site.socket)
+            assert is_right_after(sync, site, tmp_path / f"{number}.db")
+
+
+def is_right_after(sync, site, output):
+    """Sync again and again under a writer, then tell whether the restored rows are the source's."""
+    site.write(5)
+    site.start()
+    with writing(site, pause=0.001):
+        end = time.monotonic() + 4
+        while time.monotonic() < end:
+            sync()
+            time.sleep(0.2)
+    commands.sync(site.database, wait=True, socket=site.socket)
+    site.stop()
+    return site.rows() == site.rows(raw_restore(site, output))
+
+
+def raw_restore(site, output):
+    """Restore with the bare executable, so that this file tests no other code of ours."""
+    subprocess.run(
+        [
+            commands.executable(),
+            *("restore", "-config", site.config, "-no-expand-env"),
+            *("-o", output, site.database),
+        ],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    return output

@@ -1,0 +1,140 @@
+"""Settings, the order in which the config is looked for, and what is masked."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+import litestream
+from litestream import commands, configuration
+
+SETTINGS = {
+    "replica_bucket": "LITESTREAM_REPLICA_BUCKET",
+    "replica_region": "LITESTREAM_REPLICA_REGION",
+    "replica_endpoint": "LITESTREAM_REPLICA_ENDPOINT",
+    "replica_key_id": "LITESTREAM_ACCESS_KEY_ID",
+    "replica_access_key": "LITESTREAM_SECRET_ACCESS_KEY",
+}
+
+
+def test_settings_reach_the_childs_environment_and_never_ours():
+    before = dict(os.environ)
+    litestream.configure(**{setting: f"value of {setting}" for setting in SETTINGS})
+    expected = {variable: f"value of {setting}" for setting, variable in SETTINGS.items()}
+    assert expected == configuration.variables()
+    assert before | expected == configuration.environment()
+    assert before == dict(os.environ)
+
+
+@pytest.mark.parametrize("value", ["mine", ""])
+def test_a_variable_that_the_user_has_set_wins(monkeypatch, value):
+    monkeypatch.setenv("LITESTREAM_REPLICA_BUCKET", value)
+    litestream.configure(replica_bucket="ours")
+    assert value == configuration.environment()["LITESTREAM_REPLICA_BUCKET"]
+
+
+def test_what_is_not_given_stays_and_none_forgets():
+    litestream.configure(replica_bucket="a", replica_region="b")
+    litestream.configure(replica_region=None)
+    assert {"LITESTREAM_REPLICA_BUCKET": "a"} == configuration.variables()
+
+
+def test_an_unknown_setting_is_a_type_error():
+    with pytest.raises(TypeError, match="replica_buckt"):
+        litestream.configure(replica_buckt="typo")
+    with pytest.raises(TypeError, match="replica_bucket must be text"):
+        litestream.configure(replica_bucket=3)
+
+
+def test_the_config_refers_to_the_settings(make_site, s3, series):
+    replica = s3.replica()
+    litestream.configure(replica_bucket=replica["bucket"], replica_endpoint=s3.endpoint)
+    replica = {
+        **replica,
+        "bucket": "$LITESTREAM_REPLICA_BUCKET",
+        "endpoint": "${LITESTREAM_REPLICA_ENDPOINT}",
+        "access-key-id": "$LITESTREAM_ACCESS_KEY_ID",
+        "secret-access-key": "$LITESTREAM_SECRET_ACCESS_KEY",
+    }
+    site = make_site(replica=replica)
+    assert [] == commands.wal(site.database, config=site.config)
+
+
+class TestSearchOrder:
+    @pytest.fixture(autouse=True)
+    def _configs(self, tmp_path, monkeypatch):
+        (tmp_path / "config").mkdir()
+        self.files = {}
+        for name in ("argument", "setting", "variable", "litestream", "config/litestream"):
+            self.files[name] = tmp_path / f"{name}.yml"
+            self.files[name].write_text("dbs: []")
+        litestream.configure(config_path=self.files["setting"])
+        monkeypatch.setenv("LITESTREAM_CONFIG", str(self.files["variable"]))
+        self.monkeypatch = monkeypatch
+
+    def test_the_argument_comes_first(self):
+        assert str(self.files["argument"]) == configuration.find_config("argument.yml")
+
+    def test_then_the_setting(self):
+        assert str(self.files["setting"]) == configuration.find_config()
+
+    def test_then_the_variable(self):
+        litestream.configure(config_path=None)
+        assert str(self.files["variable"]) == configuration.find_config()
+
+    def test_then_the_directory_then_its_config_directory(self):
+        litestream.configure(config_path=None)
+        self.monkeypatch.delenv("LITESTREAM_CONFIG")
+        assert str(self.files["litestream"]) == configuration.find_config()
+        self.files["litestream"].unlink()
+        assert str(self.files["config/litestream"]) == configuration.find_config()
+
+    def test_none_lists_the_places(self):
+        litestream.configure(config_path=None)
+        self.monkeypatch.setenv("LITESTREAM_CONFIG", "")
+        self.files["litestream"].unlink()
+        self.files["config/litestream"].unlink()
+        self.monkeypatch.setattr(configuration, "_PLACES", configuration._PLACES[:2])
+        with pytest.raises(litestream.ConfigNotFoundError, match=r"config/litestream\.yml"):
+            configuration.find_config()
+
+    @pytest.mark.parametrize(
+        ("origin", "expected"),
+        [("config=", "a.yml"), ("configure", "b.yml"), ("LITESTREAM_CONFIG", "c.yml")],
+    )
+    def test_a_named_one_that_is_missing_is_an_error_that_says_who_named_it(self, origin, expected):
+        argument = "a.yml" if origin == "config=" else None
+        litestream.configure(config_path="b.yml" if origin == "configure" else None)
+        self.monkeypatch.setenv("LITESTREAM_CONFIG", "c.yml")
+        with pytest.raises(litestream.ConfigNotFoundError) as caught:
+            configuration.find_config(argument)
+        assert expected in str(caught.value)
+        assert origin in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("sftp://user:hunter22@host/x", "sftp://user:***@host/x"),
+        ("dial s3://:hunter22@host and a://b", "dial s3://:***@host and a://b"),
+        ("key secret-canary rejected", "key *** rejected"),
+        ("nats://host:4222/bucket", "nats://host:4222/bucket"),
+    ],
+)
+def test_secrets_are_masked(text, masked):
+    litestream.configure(replica_access_key="secret-canary")
+    assert masked == configuration.masked(text)
+
+
+@pytest.mark.parametrize("content", ["- a\n- b", "a: [1", "\ud83d"])
+def test_a_config_that_is_no_mapping(tmp_path, content):
+    path = tmp_path / "litestream.yml"
+    path.write_bytes(content.encode("utf-8", "surrogatepass"))
+    with pytest.raises(litestream.ConfigurationError, match=r"litestream\.yml"):
+        configuration.read(str(path))
+
+
+def test_an_empty_config_is_an_empty_mapping(tmp_path):
+    (tmp_path / "empty.yml").write_text("")
+    assert {} == configuration.read(str(tmp_path / "empty.yml"))

@@ -1,0 +1,156 @@
+"""Finding the executable: the order of the places, and an error for everything that is wrong."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from pathlib import Path
+
+import pytest
+from wheels import pins
+
+import litestream
+from litestream import _executable, _run, commands
+from tests.support import executable
+
+
+@pytest.fixture
+def bundled(tmp_path, monkeypatch) -> Path:
+    """Let the package's own executable be a file of this test."""
+    path = tmp_path / "package" / "bin" / "litestream"
+    path.parent.mkdir(parents=True)
+    shutil.copy(executable("0.5"), path)
+    monkeypatch.setattr(_executable, "BUNDLED", str(path))
+    return path
+
+
+@pytest.fixture
+def not_bundled(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(_executable, "BUNDLED", str(tmp_path / "package" / "bin" / "litestream"))
+
+
+def put(directory: Path, content: str | bytes, mode: int = 0o755) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "litestream"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    path.chmod(mode)
+    return path
+
+
+def test_the_install_dir_comes_first(bundled, monkeypatch):
+    monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(executable("0.3").parent))
+    assert str(executable("0.3")) == _executable.find()
+
+
+def test_the_install_dir_may_be_relative(tmp_path, monkeypatch):
+    shutil.copytree(executable("0.3").parent, tmp_path / "local" / "bin")
+    monkeypatch.setenv("LITESTREAM_INSTALL_DIR", "local/bin")
+    assert str(tmp_path / "local" / "bin" / "litestream") == _executable.find()
+    assert "0.3.13" == commands.version()
+
+
+def test_the_package_comes_before_path(bundled, monkeypatch):
+    monkeypatch.setenv("PATH", str(executable("0.3").parent))
+    assert str(bundled) == _executable.find()
+
+
+def test_path_comes_last(not_bundled, monkeypatch):
+    monkeypatch.setenv("PATH", f"/nowhere{os.pathsep}{executable('0.3').parent}")
+    assert str(executable("0.3")) == _executable.find()
+
+
+def test_this_packages_own_script_on_path_is_passed_over(not_bundled, tmp_path, monkeypatch):
+    own = put(tmp_path / "venv", "#!/usr/bin/python\nfrom litestream.cli import main\nmain()\n")
+    monkeypatch.setenv("PATH", f"{own.parent}{os.pathsep}{executable('0.3').parent}")
+    assert str(executable("0.3")) == _executable.find()
+    monkeypatch.setenv("PATH", str(own.parent))
+    with pytest.raises(litestream.ExecutableNotFoundError):
+        _executable.find()
+
+
+def test_a_missing_install_dir(bundled, monkeypatch):
+    monkeypatch.setenv("LITESTREAM_INSTALL_DIR", "no/such/dir")
+    with pytest.raises(litestream.DirectoryNotFoundError, match="no/such/dir"):
+        _executable.find()
+
+
+def test_an_install_dir_that_is_set_to_nothing(bundled, monkeypatch):
+    monkeypatch.setenv("LITESTREAM_INSTALL_DIR", "")
+    with pytest.raises(litestream.DirectoryNotFoundError, match="unset it"):
+        _executable.find()
+
+
+def test_an_empty_install_dir(bundled, tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(tmp_path / "empty"))
+    with pytest.raises(litestream.ExecutableNotFoundError, match="there is no file"):
+        _executable.find()
+
+
+def test_a_file_without_its_run_bit(tmp_path, monkeypatch):
+    put(tmp_path / "bin", b"\x7fELF", mode=0o644)
+    monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(tmp_path / "bin"))
+    with pytest.raises(litestream.ExecutableError, match=r"chmod \+x"):
+        _executable.find()
+
+
+def test_none_at_all_lists_every_place_tried(not_bundled, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(litestream.ExecutableNotFoundError) as caught:
+        _executable.find()
+    for place in ("LITESTREAM_INSTALL_DIR", _executable.BUNDLED, "/nowhere"):
+        assert place in str(caught.value)
+
+
+@pytest.mark.parametrize("system", [("Windows", "AMD64"), ("Linux", "riscv64")])
+def test_an_unsupported_platform_is_said_to_be_that(not_bundled, monkeypatch, system):
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(platform, "system", lambda: system[0])
+    monkeypatch.setattr(platform, "machine", lambda: system[1])
+    with pytest.raises(litestream.UnsupportedPlatformError, match=" ".join(system)):
+        _executable.find()
+
+
+def other_architecture() -> bytes:
+    """Return the start of a real ELF or Mach-O header of the processor that this one is not."""
+    header = bytearray(executable("0.5").read_bytes()[:4096])
+    place, other = (18, {62: 183, 183: 62}) if header[:4] == b"\x7fELF" else (4, {7: 12, 12: 7})
+    header[place] = other[header[place]]
+    return bytes(header)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (other_architecture, "another processor"),
+        (lambda: b"", "no program for this system"),
+        (lambda: b"\x00\x01\x02 garbage", "no program for this system"),
+        (lambda: b"#!/no/such/interpreter\n", "interpreter"),
+        (lambda: b"#!/bin/sh\necho something else\n", "is not Litestream"),
+        (lambda: b"#!/bin/sh\nprintf '\\377\\376'\n", "is not Litestream"),
+        (lambda: b"#!/bin/sh\necho 1.0.0\n", "knows the series"),
+    ],
+    ids=["architecture", "empty", "garbage", "interpreter", "other program", "bytes", "series"],
+)
+def test_an_executable_that_is_none(tmp_path, monkeypatch, content, message):
+    put(tmp_path / "bin", content())
+    monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(tmp_path / "bin"))
+    (tmp_path / "litestream.yml").write_text("dbs: []")
+    with pytest.raises(litestream.ExecutableError, match=message):
+        commands.databases()
+
+
+def test_the_version_is_asked_once_per_file(tmp_path, monkeypatch):
+    path = put(tmp_path / "bin", f"#!/bin/sh\necho >> {tmp_path}/asked\necho v0.3.13\n")
+    monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(path.parent))
+    assert ["0.3", "0.3", "0.3"] == [_run.series() for _ in range(3)]
+    assert "\n" == (tmp_path / "asked").read_text()
+    put(path.parent, "#!/bin/sh\necho 0.5.17\n")
+    assert "0.5" == _run.series()
+
+
+def test_the_vendored_executables_are_those_that_are_pinned():
+    for series in ("0.3", "0.5"):
+        (pin,) = pins.read().chosen(series, "native")
+        assert pin.version == _run.version(str(pin.path))

@@ -1,0 +1,65 @@
+"""The public names: sorted, loaded lazily, documented, typed."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import litestream
+from litestream import commands
+
+HEAVY = {"yaml", "sqlite3", "subprocess", "dataclasses", "re", "json", "typing", "pathlib", "http"}
+
+
+def test_all_is_sorted_and_complete():
+    assert sorted(litestream.__all__) == list(litestream.__all__)
+    assert litestream.__all__ == dir(litestream)
+    for name in litestream.__all__:
+        assert getattr(litestream, name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'restoer'"):
+        _ = litestream.restoer
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    assert not HEAVY & imported_by("import litestream")
+
+
+def test_the_hand_through_imports_nothing_heavy():
+    assert not HEAVY & imported_by("import litestream.cli")
+
+
+def imported_by(statement: str) -> set[str]:
+    """Return the top-level modules that a statement brings in."""
+    script = (
+        f"import sys; before = set(sys.modules); {statement}; print(*set(sys.modules) - before)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    return {name.split(".")[0] for name in done.stdout.split()}
+
+
+def test_the_version_is_the_distributions():
+    from importlib.metadata import version
+
+    assert version("litestream") == litestream.__version__
+
+
+@pytest.mark.parametrize("name", commands.__all__)
+def test_every_command_is_documented_and_keyword_only(name):
+    command = getattr(commands, name)
+    first = inspect.getdoc(command).splitlines()[0]
+    assert first.endswith((".", ":"))
+    kinds = [parameter.kind for parameter in inspect.signature(command).parameters.values()]
+    positional = [kind for kind in kinds if kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    assert len(positional) <= 2
+
+
+def test_the_commands_are_those_that_all_names():
+    assert sorted(commands.__all__) == list(commands.__all__)
