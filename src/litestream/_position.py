@@ -109,11 +109,7 @@ def local_transactions(meta: str | os.PathLike[str]) -> Iterator[LocalTransactio
     """Yield the level-0 LTX files of a 0.5 daemon's local state, newest first."""
     folder = os.path.join(meta, "ltx", "0")
     with suppress(FileNotFoundError):
-<<<<<<< HEAD
-        for name in sorted(os.listdir(folder), reverse=True):  # noqa: PTH208
-=======
         for name in sorted(os.listdir(folder), reverse=True):
->>>>>>> main
             # A file may go away meanwhile (retention), and a `.tmp` is not there yet.
             path = os.path.join(folder, name)
             header = _head(path, LTX_HEADER_SIZE) if name.endswith(".ltx") else b""
@@ -147,11 +143,7 @@ def shadow_position(meta: str | os.PathLike[str], end: WALEnd) -> Position03 | N
         with open(os.path.join(meta, "generation"), encoding="ascii") as file:
             generation = file.read().strip()
         folder = os.path.join(meta, "generations", generation, "wal")
-<<<<<<< HEAD
-        for name in sorted(os.listdir(folder), reverse=True):  # noqa: PTH208
-=======
         for name in sorted(os.listdir(folder), reverse=True):
->>>>>>> main
             path = os.path.join(folder, name)
             if wal_salts(path) == end.salts and os.stat(path).st_size >= end.offset:
                 return Position03(generation, int(name.partition(".")[0], 16), end.offset)
@@ -198,11 +190,7 @@ def stored_position(replica: str | os.PathLike[str], generation: str) -> Positio
     """
     folder = os.path.join(replica, "generations", generation, "wal")
     try:
-<<<<<<< HEAD
-        names = os.listdir(folder)  # noqa: PTH208
-=======
         names = os.listdir(folder)
->>>>>>> main
         newest = max(name for name in names if name.endswith(".wal.lz4"))
         index, offset = (int(part, 16) for part in newest.partition(".")[0].split("_"))
         with open(os.path.join(folder, newest), "rb") as file:
