@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from litestream import _entries, _executable, _run, configuration
+from litestream import _entries, _executable, _keeper, _run, configuration
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from litestream._entries import Entry
 
@@ -33,9 +34,7 @@ class Prepared(NamedTuple):
     """What every other command has to be given to read `config` in the same way."""
 
 
-def from_databases(
-    databases: Mapping[Any, str | Sequence[str]], interval: float
-) -> dict[str, Any]:
+def from_databases(databases: Mapping[Any, str | Sequence[str]], interval: float) -> dict[str, Any]:
     """Return the content of a config for `path → replica URL or URLs`."""
     dbs = []
     every = f"{round(interval * 1000)}ms"
@@ -64,6 +63,7 @@ def prepare(
 
     Raises:
         ConfigurationError: Both are given, or the config is not one that replicates something.
+
     """
     executable = _executable.find()
     series = _run.series(executable)
@@ -97,6 +97,18 @@ def prepare(
     return Prepared(series, argv, found, socket, directory, source, flags)
 
 
+@contextmanager
+def readable(
+    config: str | os.PathLike[str] | None, databases: Mapping[Any, str | Sequence[str]] | None
+) -> Iterator[Prepared]:
+    """Give a config that commands can read, for as long as the block runs."""
+    prepared = prepare(config, databases, 1.0)
+    try:
+        yield prepared
+    finally:
+        _keeper.remove(prepared.directory)
+
+
 def _with_socket(text: str, content: Mapping[str, Any], socket: str, *, json_text: bool) -> str:
     """Add the control socket to a config's text, and nothing else."""
     settings = {"enabled": True, "path": socket}
@@ -115,7 +127,7 @@ def _with_socket(text: str, content: Mapping[str, Any], socket: str, *, json_tex
 
 
 def _yaml(content: Mapping[str, Any]) -> str:
-    """Write JSON, which is YAML: no `\\u` escapes, as YAML has no surrogate pairs."""
+    """Write JSON, which is YAML; unescaped, as YAML knows no surrogate pairs."""
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -131,7 +143,9 @@ def _directory() -> str:
     """Make a private run-time directory, short enough for a socket in it."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     for parent in (runtime, tempfile.gettempdir(), "/tmp"):  # noqa: S108 - mkdtemp makes it 0700
-        short = len(os.fsencode(parent)) + len("/litestream-12345678/litestream.sock") < _LONGEST_SOCKET
+        short = (
+            len(os.fsencode(parent)) + len("/litestream-12345678/litestream.sock") < _LONGEST_SOCKET
+        )
         if parent and "$" not in parent and short and os.access(parent, os.W_OK | os.X_OK):
             return tempfile.mkdtemp(prefix="litestream-", dir=parent)
     return tempfile.mkdtemp(prefix="litestream-")

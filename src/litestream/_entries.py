@@ -41,6 +41,7 @@ def parse(text: str, origin: str) -> dict[str, Any]:
 
     Raises:
         ConfigurationError: It is no YAML, or no mapping.
+
     """
     import yaml
 
@@ -60,6 +61,7 @@ def entries(content: Mapping[str, Any], series: str) -> list[Entry]:
 
     Raises:
         ConfigurationError: There is none, or one has no replica that this series would use.
+
     """
     found = []
     for entry in content.get("dbs") or []:

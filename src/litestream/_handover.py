@@ -2,9 +2,9 @@
 
 The fault (measured on 0.5.17, read in its `db.go`): a daemon that starts compares the WAL with the
 newest LTX file of its local state. When the WAL was restarted meanwhile (new salts) and the last
-frame of that LTX file still stands at its old place, 0.5.17 carries on at the new WAL's first frame.
-What was committed to the old WAL after that last frame is in no LTX file, for good: no error,
-`integrity_check` is content, the newest rows are there. 0.3.13 compares the headers at its start
+frame of that LTX file still stands at its old place, 0.5.17 carries on at the first frame of the
+new WAL. What was committed to the old WAL after that last frame is in no LTX file, for good: no
+error, `integrity_check` is content, the newest rows are there. 0.3.13 compares the headers at its start
 and begins a new generation; in 0.5.17 that comparison is commented out (`verifyHeadersMatch`).
 
 The window lasts from the last look of the old daemon to the first look of the new one, which is one
@@ -22,10 +22,10 @@ WAL be restarted under a reader, since such a reader reads from the database alo
 truncation the pin is enough: on an empty WAL it keeps everything from being checkpointed at all.
 
 Seen to have read it: the first bare `/sync` on the control socket was answered, or an LTX file
-appeared that ends at or behind the end of the held WAL. Never: time has passed. When a daemon does
-not come that far while writers can be held (its replica does not answer), the first LTX file that it
-writes afterwards is compared with the last one from before; where they do not join, `broken` says
-so, and the daemon has to be started again with the WAL truncated.
+appeared that ends at or behind the end of the held WAL. Never: time has passed. The first LTX file
+that the daemon writes is then compared with the last one from before. Where they do not join,
+because the daemon came too late (its replica did not answer), `broken` says so: the daemon has to
+be started again with the WAL truncated.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ class Health:
         self.job = job
         self.announced = False
         self.age = 0.0
+        self.looked: set[str] = set()
         self.positions: dict[tuple[str, str], Position03] = {}
         self._inodes: dict[str, tuple[int, int] | None] = {}
         self._ends: dict[str, WALEnd | None] = {}
@@ -40,6 +41,7 @@ class Health:
         """Begin anew, with a daemon that has just been started."""
         self.announced = False
         self.age = 0.0
+        self.looked.clear()
         self._state = "replicating"
         self._started = self._last_look = time.monotonic()
         self._last_error = 0.0
@@ -61,8 +63,13 @@ class Health:
             if log is not None and position is not None:
                 key = log.fields.get("db", ""), log.fields.get("replica", "")
                 self.positions[key] = position
+                self.looked.add(key[0])
                 return *key, position
         return None
+
+    def has_looked(self, path: str) -> bool:
+        """Tell whether this daemon is known to have opened a database; then it will sync it."""
+        return path in self.looked
 
     def replaced(self) -> str:
         """Say that a database was replaced or deleted since the daemon was started, if it was."""

@@ -8,6 +8,10 @@ import weakref
 
 from litestream.errors import ConfigurationError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 class Lock:
     """An exclusive lock on a database, taken on the file `.NAME-litestream.lock` beside it.
@@ -29,6 +33,7 @@ class Lock:
 
         Raises:
             ConfigurationError: The lock file cannot be made: the folder is missing or read-only.
+
         """
         try:
             file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -55,19 +60,25 @@ class Lock:
             os.close(self.file)
         self.file = None
 
-    def note(self) -> bytes:
-        """Return what was last written into the lock file, by whomever held it."""
+    def noted(self) -> dict[str, Any]:
+        """Return what the lock file says, whoever holds the lock: `socket`, `restored`."""
+        import json
+
         try:
             with open(self.path, "rb") as file:
-                return file.read(4096)
-        except FileNotFoundError:
-            return b""
+                content = json.loads(file.read(65536))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
 
-    def write(self, note: bytes) -> None:
-        """Write a note into the lock file. Hold the lock."""
-        assert self.file is not None
-        os.pwrite(self.file, note, 0)
-        os.ftruncate(self.file, len(note))
+    def note(self, **values: object) -> None:
+        """Write values into the lock file, beside those that are there. Hold the lock."""
+        import json
+
+        if self.file is not None:
+            note = json.dumps({**self.noted(), **values}).encode()
+            os.pwrite(self.file, note, 0)
+            os.ftruncate(self.file, len(note))
 
 
 _held: weakref.WeakSet[Lock] = weakref.WeakSet()

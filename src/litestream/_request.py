@@ -14,6 +14,7 @@ class Request:
 
     Raises:
         OSError: Nothing listens there, or the connection broke.
+
     """
 
     def __init__(self, path: str, method: str, target: str, body: bytes = b"") -> None:

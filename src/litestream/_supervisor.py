@@ -45,8 +45,10 @@ if TYPE_CHECKING:
         max_restarts: int | None
         hand_over: bool
 else:  # typing takes longer to import than everything else here
-    Database = namedtuple("Database", "path meta interval")
-    Job = namedtuple("Job", "argv series databases socket stop_timeout max_restarts hand_over")
+    Database = namedtuple("Database", "path meta interval")  # noqa: PYI024
+    Job = namedtuple(  # noqa: PYI024
+        "Job", "argv series databases socket stop_timeout max_restarts hand_over"
+    )
 
 _STAND_BY = 0.25
 """Seconds between two looks whether the lock is free."""
@@ -54,8 +56,8 @@ _FIRST_DELAY, _LAST_DELAY = 0.5, 30.0
 """Seconds before a restart that follows a short life; doubled each time, with jitter."""
 _SHORT_LIFE, _QUIET = 5.0, 60.0
 _SETTLE = 5.0
-"""Seconds that a stop waits for the local state to hold what is committed. 0.3 takes its first
-look one monitor interval after the start; a daemon that is told to end before replicates nothing."""
+"""Seconds that a stop waits for a young daemon's first look at its databases. That comes one
+monitor interval after its start; told to end before, a daemon replicates nothing."""
 _LINE = 8192
 """Bytes of a log line that are kept."""
 _TRANSIENT = ("initialize replica client", "cannot open store")
@@ -74,7 +76,9 @@ class Supervisor:
         self.restarts = 0
         self._selector = selector
         self._report = report
-        self._locks = [Lock(path) for path in sorted({os.path.realpath(d.path) for d in job.databases})]
+        self._locks = [
+            Lock(path) for path in sorted({os.path.realpath(d.path) for d in job.databases})
+        ]
         self._handovers: list[Handover] = []
         self._asked: dict[str, Request] = {}
         self._health = Health(job)
@@ -116,7 +120,7 @@ class Supervisor:
     # The states, in the order in which they come.
 
     def _stand_by(self) -> float:
-        taken = []
+        taken: list[Lock] = []
         for lock in self._locks:
             if not lock.acquire():
                 for other in taken:
@@ -150,6 +154,8 @@ class Supervisor:
             return 0.0
         if not self._running and self._is_up():
             self._running = self._ran_before = True
+            for lock in self._locks:
+                lock.note(socket=self.job.socket)
             self._tell("replicating")
         if self._handovers:
             return self._watch_handover()
@@ -178,6 +184,8 @@ class Supervisor:
             os.kill(self._pid, signal.SIGTERM)
             self._let_go()
             return 0.05
+        for handover in done:
+            self._health.looked.add(handover.database)
         self._handovers = [handover for handover in self._handovers if not handover.done]
         return 0.005 if time.monotonic() - self._started < 2 else 0.05
 
@@ -191,11 +199,13 @@ class Supervisor:
             return 0.0
         for path, end in list(self._ends.items()):
             meta = next(d.meta for d in self.job.databases if d.path == path)
-            held = end is None or (
-                shadow_position(meta, end) is not None
-                if self.job.series == "0.3"
-                else local_txid(meta, end) is not None or self._answered(path)
-            )
+            held = end is None or self._health.has_looked(path)
+            if not held and end is not None:
+                held = (
+                    shadow_position(meta, end) is not None
+                    if self.job.series == "0.3"
+                    else local_txid(meta, end) is not None or self._answered(path)
+                )
             if held:
                 del self._ends[path]
         if self._ends and time.monotonic() < self._due:

@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 import weakref
-from collections import deque
 from typing import TYPE_CHECKING, Any, Literal
 
 from litestream import _daemon_config, _keeper, _sync, configuration, recovery
@@ -23,13 +22,12 @@ from litestream._position import Position03
 from litestream.errors import ConfigurationError, ReplicationError, ReplicationTimeoutError
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Mapping, Sequence
 
     from typing_extensions import Self
 
-State = Literal[
-    "starting", "replicating", "stalled", "standby", "backing off", "stopped", "failed"
-]
+State = Literal["starting", "replicating", "stalled", "standby", "backing off", "stopped", "failed"]
 _BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from litestream._keeper import main; main()"
 _START_TIMEOUT = 30.0
 _GRACE = 5.0  # for the keeper to end after its daemon has
@@ -147,6 +145,7 @@ class Replication:
             ConfigurationError: The config cannot be read, or replicates nothing on this series.
             BackupExistsError: The replica already holds backups of another database.
             ReplicationError: The daemon ended at once; its own words say why.
+
         """
         if self._process is not None:
             raise ConfigurationError("This Replication has been started already")
@@ -200,12 +199,11 @@ class Replication:
 
         Raises:
             ReplicationTimeoutError: That was not so after ``timeout`` seconds.
+
         """
         self.sync(timeout=timeout)
 
-    def sync(
-        self, database: str | os.PathLike[str] | None = None, timeout: float = 30.0
-    ) -> None:
+    def sync(self, database: str | os.PathLike[str] | None = None, timeout: float = 30.0) -> None:
         """Return when everything committed before the call is in the replica.
 
         For one database, or for all of them. This is the barrier to pass before an application
@@ -214,6 +212,7 @@ class Replication:
         Raises:
             ReplicationTimeoutError: That was not so after ``timeout`` seconds.
             ConfigurationError: The database is not one of those replicated.
+
         """
         if self._prepared is None or self._process is None:
             raise ReplicationError("The replication has not been started, or has been stopped")
@@ -223,13 +222,14 @@ class Replication:
             raise ConfigurationError(f"{wanted!r} is not one of the replicated databases")
         deadline = time.monotonic() + timeout
         for entry in entries:
-            _sync.wait(
+            barrier = _sync.Barrier(
                 entry,
-                self._prepared,
-                deadline,
+                self._prepared.config,
+                self._prepared.flags,
+                socket=self._prepared.socket,
                 positions=self._positions if self._state != "standby" else None,
-                alive=self._check_alive,
             )
+            barrier.wait(deadline - time.monotonic(), self._check_alive)
 
     def __enter__(self) -> Self:
         return self.start()
