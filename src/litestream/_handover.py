@@ -4,8 +4,8 @@ The fault (measured on 0.5.17, read in its `db.go`): a daemon that starts compar
 newest LTX file of its local state. When the WAL was restarted meanwhile (new salts) and the last
 frame of that LTX file still stands at its old place, 0.5.17 carries on at the first frame of the
 new WAL. What was committed to the old WAL after that last frame is in no LTX file, for good: no
-error, `integrity_check` is content, the newest rows are there. 0.3.13 compares the headers at its start
-and begins a new generation; in 0.5.17 that comparison is commented out (`verifyHeadersMatch`).
+error, `integrity_check` is content, the newest rows are there. 0.3.13 compares the headers at its
+start and begins a new generation; in 0.5.17 that is commented out (`verifyHeadersMatch`).
 
 The window lasts from the last look of the old daemon to the first look of the new one, which is one
 `monitor-interval` after its start: only then does it take the read transaction that keeps others

@@ -10,9 +10,9 @@ Why a process of its own, and not a thread of the application's:
   application has a SQLite library of its own: closing a file drops all locks on it (POSIX).
 - A fork of the application, a thread that ends, a signal for the whole terminal: none concerns it.
 
-It reads its job from its standard input, and ends the daemon when that is closed. It ignores SIGINT, SIGHUP and SIGTERM: the pipe decides, so that the daemon outlives what it
-replicates when systemd signals a whole group. It writes events as lines of JSON to its standard
-output.
+It reads its job from its standard input, and ends the daemon when that is closed. It ignores
+SIGINT, SIGHUP and SIGTERM: the pipe decides, so that the daemon outlives what it replicates when
+systemd signals a whole group. It writes events as lines of JSON to its standard output.
 """
 
 from __future__ import annotations

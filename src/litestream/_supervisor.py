@@ -44,16 +44,16 @@ if TYPE_CHECKING:
         stop_timeout: float
         max_restarts: int | None
         hand_over: bool
+        delays: tuple[float, float]
+        """Seconds before a restart that follows a short life, doubled from the first to the last."""
 else:  # typing takes longer to import than everything else here
     Database = namedtuple("Database", "path meta interval")  # noqa: PYI024
     Job = namedtuple(  # noqa: PYI024
-        "Job", "argv series databases socket stop_timeout max_restarts hand_over"
+        "Job", "argv series databases socket stop_timeout max_restarts hand_over delays"
     )
 
 _STAND_BY = 0.25
 """Seconds between two looks whether the lock is free."""
-_FIRST_DELAY, _LAST_DELAY = 0.5, 30.0
-"""Seconds before a restart that follows a short life; doubled each time, with jitter."""
 _SHORT_LIFE, _QUIET = 5.0, 60.0
 _SETTLE = 5.0
 """Seconds that a stop waits for a young daemon's first look at its databases. That comes one
@@ -359,13 +359,12 @@ class Supervisor:
 
     def _restart(self, life: float) -> None:
         self.restarts += 1
+        first, last = self.job.delays
         if life > _QUIET:
             self._delay = 0.0
-        wait = self._delay * random.uniform(0.8, 1.2)  # noqa: S311
-        if life < _SHORT_LIFE and not wait:
-            wait = _FIRST_DELAY * random.uniform(0.8, 1.2)  # noqa: S311
-        self._delay = min(max(self._delay, _FIRST_DELAY / 2) * 2, _LAST_DELAY)
-        self._due = time.monotonic() + wait
+        elif life < _SHORT_LIFE or self._delay:
+            self._delay = min(max(self._delay * 2, first), last)
+        self._due = time.monotonic() + self._delay * random.uniform(0.8, 1.0)  # noqa: S311
         self._prepare()
         self._tell("backing off")
         self._next = self._back_off

@@ -81,6 +81,7 @@ class Replication:
         self._stop_timeout = stop_timeout
         self._sync_interval = sync_interval
         self._hand_over = True  # off in the campaign's negative control
+        self._delays = (0.5, 30.0)
         self._prepared: _daemon_config.Prepared | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._thread: threading.Thread | None = None
@@ -270,6 +271,7 @@ class Replication:
             "stop_timeout": float(self._stop_timeout),
             "max_restarts": self._max_restarts,
             "hand_over": self._hand_over,
+            "delays": self._delays,
         }
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # the listener tells why it ended
