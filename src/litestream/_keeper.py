@@ -113,10 +113,13 @@ def main() -> None:
 
 def remove(directory: str) -> None:
     """Remove the run-time directory of a daemon: our config, and the socket that it left."""
-    for name in ("litestream.yml", "litestream.sock", ""):
+    if not directory:  # none was made: never touch what lies in the current one
+        return
+    for name in ("litestream.yml", "litestream.sock"):
         with suppress(OSError):
-            path = os.path.join(directory, name)
-            os.unlink(path) if name else os.rmdir(path)
+            os.unlink(os.path.join(directory, name))
+    with suppress(OSError):
+        os.rmdir(directory)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from collections import namedtuple
 from functools import partial
 from selectors import EVENT_READ
 
+from litestream._child import parent_death_signal, spawn
 from litestream._handover import Handover
 from litestream._health import Health
 from litestream._lock import Lock
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
         max_restarts: int | None
         hand_over: bool
         delays: tuple[float, float]
-        """Seconds before a restart that follows a short life, doubled from the first to the last."""
+        """Seconds before a restart after a short life: the first, doubled up to the last."""
 else:  # typing takes longer to import than everything else here
     Database = namedtuple("Database", "path meta interval")  # noqa: PYI024
     Job = namedtuple(  # noqa: PYI024
@@ -74,6 +75,7 @@ class Supervisor:
         self.finished = False
         self.state = "stopped"
         self.restarts = 0
+        self.reaped: dict[int, int] = {}
         self._selector = selector
         self._report = report
         self._locks = [
@@ -143,7 +145,11 @@ class Supervisor:
             handover.arm(truncate=self._truncate)
         self._truncate = self._running = False
         self._started = time.monotonic()
-        self._spawn()
+        try:
+            self._spawn()
+        except OSError as error:
+            self._fail(f"{error.filename}: {error.strerror}")
+            return 0.0
         self._tell("starting", pid=self._pid)
         self._health.started()
         self._next = self._watch
@@ -228,34 +234,31 @@ class Supervisor:
     # What they are made of.
 
     def _spawn(self) -> None:
-        """Start the daemon: with the locks, in a umask of 077, its output in a pipe to us.
+        """Start the daemon: with the locks, a umask of 077, and its output in a pipe to us.
 
-        Forked by hand, because `subprocess` cannot ask Linux to end the child with its parent
-        but by `preexec_fn`. That is unsafe with threads; here there is none.
+        A session of its own keeps Ctrl-C from it, which 0.5 takes, beside our SIGTERM, for the
+        wish to skip the final sync.
         """
         self._log, output = os.pipe()
         os.set_blocking(self._log, False)
-        die_with_parent = _parent_death_signal()
         passed = [os.dup(lock.file) for lock in self._locks if lock.file is not None]
-        self._pid = os.fork()
-        if self._pid == 0:
-            try:
-                die_with_parent()
-                os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-                os.dup2(output, 1)
-                os.dup2(output, 2)
-                for file in passed:
-                    os.set_inheritable(file, True)
-                os.umask(0o077)  # 0.5.17 restores a private database as 0644
-                signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-                signal.pthread_sigmask(signal.SIG_SETMASK, ())
-                os.execv(self.job.argv[0], self.job.argv)  # noqa: S606
-            except OSError as error:
-                os.write(2, f"Error: {self.job.argv[0]}: {error.strerror}\n".encode())
-            finally:
-                os._exit(127)
-        for file in (output, *passed):
-            os.close(file)
+        die_with_parent = parent_death_signal()
+
+        def prepare() -> None:
+            os.setsid()
+            die_with_parent()
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            for file in passed:
+                os.set_inheritable(file, True)
+            os.umask(0o077)  # 0.5.17 restores a private database as 0644
+
+        try:
+            self._pid = spawn(self.job.argv, prepare)
+        finally:
+            for file in (output, *passed):
+                os.close(file)
         self._selector.register(self._log, EVENT_READ, self._read)
 
     def _read(self) -> None:
@@ -331,7 +334,10 @@ class Supervisor:
 
     def _ended(self) -> bool:
         """Tell whether the daemon has ended, and do what follows from that."""
-        pid, status = os.waitpid(self._pid, os.WNOHANG)
+        try:
+            pid, status = os.waitpid(self._pid, os.WNOHANG)
+        except ChildProcessError:  # the loop's owner reaps every child there is
+            pid, status = self._pid, self.reaped.pop(self._pid, 0)
         if pid == 0:
             return False
         while self._log is not None:
@@ -388,23 +394,3 @@ class Supervisor:
     def _tell(self, state: str, **more: object) -> None:
         self.state = state
         self._report({"state": state, "restarts": self.restarts, "error": self._error, **more})
-
-
-def _parent_death_signal() -> Callable[[], object]:
-    """Return what a child calls to get SIGTERM when its parent dies; nothing on macOS.
-
-    It is the second net, for a keeper that is killed together with the process it serves.
-    """
-    if not os.path.exists("/proc/self/status"):
-        return lambda: None
-    import ctypes
-
-    prctl = ctypes.CDLL(None).prctl
-    parent = os.getpid()
-
-    def ask() -> None:
-        prctl(1, int(signal.SIGTERM), 0, 0, 0)  # PR_SET_PDEATHSIG
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return ask
