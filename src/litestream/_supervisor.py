@@ -61,6 +61,8 @@ _SETTLE = 5.0
 monitor interval after its start; told to end before, a daemon replicates nothing."""
 _LINE = 8192
 """Bytes of a log line that are kept."""
+_HARMLESS = ("release read lock: context canceled", "monitor error")
+"""What 0.3.13 says of its monitors at the end, while the final sync goes well."""
 _TRANSIENT = ("initialize replica client", "cannot open store")
 """What 0.5 says when it gives up at its start because an SFTP, WebDAV or NATS server is away."""
 
@@ -112,8 +114,11 @@ class Supervisor:
         if self._deadline or self.finished:
             return
         self._deadline = time.monotonic() + self.job.stop_timeout
+        if not self._pid and self.state == "backing off":
+            self._start()  # for the final sync
         if not self._pid:
-            self._finish()
+            if not self.finished:
+                self._finish()
             return
         self._due = time.monotonic() + min(_SETTLE, self.job.stop_timeout / 2)
         self._ends = {d.path: committed_end(wal_path(d.path)) for d in self.job.databases}
@@ -281,8 +286,8 @@ class Supervisor:
         text = line.decode("utf-8", "replace")
         if "level=ERROR" in text or '"level":"ERROR"' in text or "Error: " in text:
             self._error = text
-            if self._signalled and "release read lock: context canceled" not in text:
-                self._stop_error = text  # that one is harmless: 0.3.13 under load, all is synced
+            if self._signalled and not any(harmless in text for harmless in _HARMLESS):
+                self._stop_error = text
         if not self._running and ("replicating to" in text or "initialized db" in text):
             self._health.announced = True
         position = self._health.hear(text)
@@ -345,6 +350,8 @@ class Supervisor:
         self._pid = 0
         life = time.monotonic() - self._started
         if self._deadline:
+            if not self._signalled:
+                self._stop_error = self._error or "the daemon ended before its final sync"
             self._finish()
         elif not self._ran_before and status and not any(t in self._error for t in _TRANSIENT):
             self._fail(self._error or f"the daemon ended with status {status}")
