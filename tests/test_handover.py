@@ -141,6 +141,7 @@ def test_the_wal_cannot_be_started_over_while_it_is_held(sited: Site) -> None:
     before = committed_end(wal)
     handover = Handover(str(sited.database), meta_path(sited.database))
     try:
+        sited.connection.execute("PRAGMA busy_timeout = 0")
         sited.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         sited.write(5)
         after = committed_end(wal)

@@ -19,7 +19,7 @@ from litestream._child import parent_death_signal, spawn
 from litestream._handover import Handover
 from litestream._health import Health
 from litestream._lock import Lock
-from litestream._position import committed_end, local_txid, shadow_position, wal_path
+from litestream._position import committed_end, shadow_position, wal_path
 from litestream._request import Request
 
 TYPE_CHECKING = False
@@ -97,6 +97,7 @@ class Supervisor:
         self._delay = 0.0
         self._started = self._due = 0.0
         self._deadline = 0.0
+        self._unseen = list(job.databases)
         self._signalled = False
         self._killed = False
         self._next: Callable[[], float] = self._stand_by
@@ -121,7 +122,6 @@ class Supervisor:
                 self._finish()
             return
         self._due = time.monotonic() + min(_SETTLE, self.job.stop_timeout / 2)
-        self._ends = {d.path: committed_end(wal_path(d.path)) for d in self.job.databases}
         self._next = self._settle
 
     # The states, in the order in which they come.
@@ -169,7 +169,8 @@ class Supervisor:
                 lock.note(socket=self.job.socket)
             self._tell("replicating")
         if self._handovers:
-            return self._watch_handover()
+            self._poll_handovers()
+            return 0.005 if time.monotonic() - self._started < 2 else 0.05
         if not self._running:
             return 0.005
         changed = self._health.replaced()
@@ -185,47 +186,44 @@ class Supervisor:
             self._tell(state, age=self._health.age)
         return 1.0
 
-    def _watch_handover(self) -> float:
+    def _poll_handovers(self) -> None:
         for handover in self._handovers:
             handover.poll(partial(self._answered, handover.database))
         done = [handover for handover in self._handovers if handover.done]
+        self._handovers = [handover for handover in self._handovers if not handover.done]
+        self._health.looked.update(handover.database for handover in done)
         if any(handover.broken for handover in done):
             self._report({"fault": "the daemon missed changes while it started; it starts again"})
             self._truncate = True
             os.kill(self._pid, signal.SIGTERM)
             self._let_go()
-            return 0.05
-        for handover in done:
-            self._health.looked.add(handover.database)
-        self._handovers = [handover for handover in self._handovers if not handover.done]
-        return 0.005 if time.monotonic() - self._started < 2 else 0.05
 
     def _back_off(self) -> float:
         left = self._due - time.monotonic()
         return left if left > 0 else self._start()
 
     def _settle(self) -> float:
-        """Wait until the local state holds what was committed, for the final sync to find it."""
+        """Wait until the daemon has looked at its databases, for the final sync to cover them."""
         if self._ended():
             return 0.0
-        for path, end in list(self._ends.items()):
-            meta = next(d.meta for d in self.job.databases if d.path == path)
-            held = end is None or self._health.has_looked(path)
-            if not held and end is not None:
-                held = (
-                    shadow_position(meta, end) is not None
-                    if self.job.series == "0.3"
-                    else local_txid(meta, end) is not None or self._answered(path)
-                )
-            if held:
-                del self._ends[path]
-        if self._ends and time.monotonic() < self._due:
+        if self._handovers:
+            self._poll_handovers()
+        self._unseen = [d for d in self._unseen if not self._has_looked(d)]
+        if self._unseen and time.monotonic() < self._due:
             return 0.01
         self._let_go()
         os.kill(self._pid, signal.SIGTERM)
         self._signalled = True
         self._next = self._wait_for_end
         return 0.005
+
+    def _has_looked(self, database: Database) -> bool:
+        if not os.path.exists(database.path) or self._health.has_looked(database.path):
+            return True
+        if self.job.series == "0.5":
+            return self._answered(database.path)
+        end = committed_end(wal_path(database.path))
+        return end is not None and shadow_position(database.meta, end) is not None
 
     def _wait_for_end(self) -> float:
         if self._ended():
@@ -349,7 +347,13 @@ class Supervisor:
             self._drain()
         self._pid = 0
         life = time.monotonic() - self._started
-        if self._deadline:
+        if self._deadline and self._truncate and time.monotonic() < self._deadline:
+            self._signalled = False
+            self._unseen = list(self.job.databases)
+            self._prepare()
+            self._start()
+            self._next = self._settle
+        elif self._deadline:
             if not self._signalled:
                 self._stop_error = self._error or "the daemon ended before its final sync"
             self._finish()
