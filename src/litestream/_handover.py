@@ -200,6 +200,21 @@ class Handover:
         return newest is not None and newest.txid == self._before.txid  # it found nothing new
 
 
+def bump(database: str) -> None:
+    """Commit a change, for a 0.3 daemon to show that it has seen it.
+
+    After a start 0.3 tells nothing of itself until something is committed. The row is Litestream's
+    own, and Litestream changes it in the same way. Where it cannot be changed, nothing happens.
+    """
+    import sqlite3
+    from contextlib import closing, suppress
+
+    with suppress(sqlite3.Error), closing(_connect(database, "ro", _LOCK_WAIT)) as pin:
+        pin.execute("SELECT 1 FROM sqlite_master").fetchone()  # closed last: see _pin_wal
+        with closing(_connect(database, "rw", _LOCK_WAIT)) as connection:
+            connection.execute("UPDATE _litestream_seq SET seq = seq + 1")
+
+
 def _connect(database: str, mode: str, timeout: float) -> sqlite3.Connection:
     import sqlite3
 

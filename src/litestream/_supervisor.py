@@ -16,7 +16,7 @@ from functools import partial
 from selectors import EVENT_READ
 
 from litestream._child import parent_death_signal, spawn
-from litestream._handover import Handover
+from litestream._handover import Handover, bump
 from litestream._health import Health
 from litestream._lock import Lock
 from litestream._position import committed_end, shadow_position, wal_path
@@ -98,6 +98,8 @@ class Supervisor:
         self._started = self._due = 0.0
         self._deadline = 0.0
         self._unseen = list(job.databases)
+        self._bumped: set[str] = set()
+        self._retried = False
         self._signalled = False
         self._killed = False
         self._next: Callable[[], float] = self._stand_by
@@ -222,6 +224,9 @@ class Supervisor:
             return True
         if self.job.series == "0.5":
             return self._answered(database.path)
+        if database.path not in self._bumped:
+            self._bumped.add(database.path)
+            bump(database.path)
         end = committed_end(wal_path(database.path))
         return end is not None and shadow_position(database.meta, end) is not None
 
@@ -347,9 +352,10 @@ class Supervisor:
             self._drain()
         self._pid = 0
         life = time.monotonic() - self._started
-        if self._deadline and self._truncate and time.monotonic() < self._deadline:
-            self._signalled = False
+        if self._deadline and self._must_repeat():
+            self._signalled, self._stop_error = False, ""
             self._unseen = list(self.job.databases)
+            self._bumped.clear()
             self._prepare()
             self._start()
             self._next = self._settle
@@ -364,6 +370,19 @@ class Supervisor:
         else:
             self._restart(life)
         return True
+
+    def _must_repeat(self) -> bool:
+        """Tell whether the final sync is to be done once more, by another daemon.
+
+        0.3.13's monitor and its final sync may write the same segment at the same moment; then
+        one of them fails, and the newest changes may not be in the replica.
+        """
+        if self._killed or time.monotonic() > self._deadline:
+            return False
+        if self.job.series == "0.3" and self._stop_error and not self._retried:
+            self._retried = True
+            return True
+        return self._truncate
 
     def _drain(self) -> None:
         assert self._log is not None

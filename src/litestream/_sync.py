@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from litestream import _entries, _run, commands, configuration
 from litestream._control import DEFAULT_PATH, ControlSocket
+from litestream._handover import bump
 from litestream._lock import Lock
 from litestream._position import (
     Position03,
@@ -202,19 +203,9 @@ class Barrier:
         return False
 
     def _nudge(self) -> None:
-        """Make an idle 0.3 say where it is: after a restart it does so with the next change.
-
-        The row is Litestream's own, which it changes in the same way.
-        """
-        import sqlite3
-        from contextlib import closing, suppress
-
-        if self._nudged:
-            return
-        self._nudged = True
-        with suppress(sqlite3.Error), closing(sqlite3.connect(self.entry.path)) as connection:
-            connection.execute("UPDATE _litestream_seq SET seq = seq + 1")
-            connection.commit()
+        if not self._nudged:
+            self._nudged = True
+            bump(self.entry.path)
 
     def _metrics(self) -> str:
         address = f"127.0.0.1{self.addr}" if str(self.addr).startswith(":") else self.addr
