@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from litestream import _entries, _executable, _keeper, _run, configuration
+from litestream import _entries, _executable, _run, _runtime, configuration
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from litestream._entries import Entry
-
-_LONGEST_SOCKET = 100
-"""Bytes that the path of a Unix socket may have: 104 on macOS, 108 on Linux, and the end."""
 
 
 class Prepared(NamedTuple):
@@ -86,7 +82,7 @@ def prepare(
     if series == "0.5" and isinstance(own, dict):
         socket = str(own.get("path") or "/var/run/litestream.sock") if own.get("enabled") else ""
     elif series == "0.5" or not source:
-        directory = _directory()
+        directory = _runtime.make()
         socket = os.path.join(directory, "litestream.sock") if series == "0.5" else ""
         source = os.path.join(directory, "litestream.yml")
         text = _with_socket(text, content, socket, json_text=bool(flags)) if socket else text
@@ -106,7 +102,7 @@ def readable(
     try:
         yield prepared
     finally:
-        _keeper.remove(prepared.directory)
+        _runtime.remove(prepared.directory)
 
 
 def _with_socket(text: str, content: Mapping[str, Any], socket: str, *, json_text: bool) -> str:
@@ -137,18 +133,6 @@ def _is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _directory() -> str:
-    """Make a private run-time directory, short enough for a socket in it."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    for parent in (runtime, tempfile.gettempdir(), "/tmp"):  # noqa: S108 - mkdtemp makes it 0700
-        short = (
-            len(os.fsencode(parent)) + len("/litestream-12345678/litestream.sock") < _LONGEST_SOCKET
-        )
-        if parent and "$" not in parent and short and os.access(parent, os.W_OK | os.X_OK):
-            return tempfile.mkdtemp(prefix="litestream-", dir=parent)
-    return tempfile.mkdtemp(prefix="litestream-")
 
 
 def _write(path: str, text: str) -> None:

@@ -21,6 +21,12 @@ restarted, plus the write lock, for at most `WRITERS_WAIT` seconds: SQLite lets 
 WAL be restarted under a reader, since such a reader reads from the database alone. After a
 truncation the pin is enough: on an empty WAL it keeps everything from being checkpointed at all.
 
+The end of a daemon opens the same window. On SIGTERM 0.5.17 cancels the context of its read
+transaction first and does its final sync afterwards; in between, the WAL may be restarted, and the
+final sync then makes the jump itself, into a chain that looks whole. So we hold the WAL in the same
+way before we send SIGTERM, until the local state has what is committed. Where somebody else ended
+the daemon, and not by SIGKILL, the chain is trusted only if its newest files all come from one WAL.
+
 Seen to have read it: the first bare `/sync` on the control socket was answered, or an LTX file
 appeared that ends at or behind the end of the held WAL. Never: time has passed. The first LTX file
 that the daemon writes is then compared with the last one from before. Where they do not join,
@@ -39,7 +45,9 @@ from litestream._position import (
     WALEnd,
     committed_end,
     local_transactions,
+    local_txid,
     newest_local,
+    one_wal,
     wal_path,
     wal_salts,
 )
@@ -52,6 +60,8 @@ WRITERS_WAIT = 1.4
 """Seconds that writers are held at most."""
 PIN_TIME = 60.0
 """Seconds that the WAL is kept from being restarted at most; it grows meanwhile."""
+_FILES_OF_AN_END = 6
+"""LTX files that a daemon may write while it ends: the sync's, and those of a checkpoint."""
 _LOCK_WAIT = 2.0
 _TRUNCATE_WAIT = 0.4
 _TRUNCATE_TRIES = 4
@@ -61,7 +71,8 @@ class Handover:
     """The hand-over of one database to a daemon that is about to be started.
 
     Make one as soon as no daemon runs, `arm` it just before the next is started, call `poll`
-    until it is `done`, and `close` it whatever happens. `broken` is true when the daemon is known
+    until it is `done`, and `close` it whatever happens. For the end of a daemon, make one, call
+    `hold_for_end`, then `poll_end`. `broken` is true when the daemon is known
     to have missed something, or cannot be known not to have; `whole` when it copies the whole
     database, `held` the seconds for which writers were held.
     """
@@ -81,9 +92,14 @@ class Handover:
         if wal_salts(wal_path(database)) is not None:
             self._attempt(self._pin_wal)
 
-    def arm(self, *, truncate: bool = False) -> None:
-        """Hold the WAL, or truncate it: always with `truncate`, else where it was restarted."""
+    def arm(self, *, truncate: bool = False, trusted: bool = True) -> None:
+        """Hold the WAL, or truncate it: always with `truncate`, else where it was restarted.
+
+        `trusted` says that the last daemon cannot have jumped over anything at its end: it was
+        killed, or ended while the WAL was held.
+        """
         self._before = newest_local(self.meta)
+        truncate = truncate or not (trusted or one_wal(self.meta, _FILES_OF_AN_END))
         if wal_salts(wal_path(self.database)) is None:
             self.whole = True  # no WAL: the daemon misses its frames, and copies the database
             self.close()
@@ -105,6 +121,17 @@ class Handover:
             self._release_writers()
         if waited > PIN_TIME:
             self.close()
+
+    def hold_for_end(self) -> None:
+        """Hold the WAL for the final sync of a daemon that is about to be told to end."""
+        if self._pin is not None:
+            self._attempt(self._hold)
+
+    def poll_end(self) -> None:
+        """Let writers go on as soon as the local state has what is committed."""
+        seen = self._end is None or local_txid(self.meta, self._end) is not None
+        if self._writer is not None and (seen or time.monotonic() - self._since > WRITERS_WAIT):
+            self._release_writers()
 
     def close(self) -> None:
         """Let go of everything."""

@@ -22,9 +22,9 @@ import os
 import select
 import signal
 import sys
-from contextlib import suppress
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 
+from litestream._runtime import remove
 from litestream._supervisor import Database, Job, Supervisor
 
 TYPE_CHECKING = False
@@ -109,17 +109,6 @@ def main() -> None:
         events.flush()
     finally:
         remove(directory)
-
-
-def remove(directory: str) -> None:
-    """Remove the run-time directory of a daemon: our config, and the socket that it left."""
-    if not directory:  # none was made: never touch what lies in the current one
-        return
-    for name in ("litestream.yml", "litestream.sock"):
-        with suppress(OSError):
-            os.unlink(os.path.join(directory, name))
-    with suppress(OSError):
-        os.rmdir(directory)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ class Lock:
     """
 
     def __init__(self, database: str) -> None:
-        folder, name = os.path.split(os.path.realpath(database))
+        self.database = os.path.realpath(database)
+        folder, name = os.path.split(self.database)
         self.path = os.path.join(folder, f".{name}-litestream.lock")
         self.file: int | None = None
         self._owner = 0

@@ -17,7 +17,7 @@ import sys
 from selectors import EVENT_READ, DefaultSelector
 from typing import TYPE_CHECKING, Any
 
-from litestream import _daemon_config, _keeper, configuration, recovery
+from litestream import _daemon_config, _runtime, configuration, recovery
 from litestream._child import spawn
 from litestream._supervisor import Database, Job, Supervisor
 from litestream.errors import LitestreamError
@@ -103,7 +103,7 @@ class _Run:
             self._supervisor = Supervisor(job, self._selector, self._report)
             return self._loop(self._supervisor)
         finally:
-            _keeper.remove(prepared.directory)
+            _runtime.remove(prepared.directory)
 
     def _loop(self, supervisor: Supervisor) -> int:
         while not supervisor.finished or (self._child and self._status is None):

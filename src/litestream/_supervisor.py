@@ -8,7 +8,6 @@ foreground.
 from __future__ import annotations
 
 import os
-import random
 import signal
 import time
 from collections import namedtuple
@@ -19,8 +18,9 @@ from litestream._child import parent_death_signal, spawn
 from litestream._handover import Handover, bump
 from litestream._health import Health
 from litestream._lock import Lock
-from litestream._position import committed_end, shadow_position, wal_path
+from litestream._position import committed_end, newest_local, shadow_position, wal_path
 from litestream._request import Request
+from litestream._runtime import remove
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ _LINE = 8192
 """Bytes of a log line that are kept."""
 _HARMLESS = ("release read lock: context canceled", "monitor error")
 """What 0.3.13 says of its monitors at the end, while the final sync goes well."""
+_UNSYNCED = ("failed to close database", "shutdown sync failed after", "shutdown sync skipped")
+"""What 0.5.17 says, and exits 0, when its final sync did not succeed."""
 _TRANSIENT = ("initialize replica client", "cannot open store")
 """What 0.5 says when it gives up at its start because an SFTP, WebDAV or NATS server is away."""
 
@@ -94,8 +96,9 @@ class Supervisor:
         self._running = False
         self._ran_before = False
         self._truncate = False
+        self._killed_off = False
         self._delay = 0.0
-        self._started = self._due = 0.0
+        self._started = self._due = self._since = 0.0
         self._deadline = 0.0
         self._unseen = list(job.databases)
         self._bumped: set[str] = set()
@@ -149,8 +152,9 @@ class Supervisor:
 
     def _start(self) -> float:
         for handover in self._handovers:
-            handover.arm(truncate=self._truncate)
-        self._truncate = self._running = False
+            trusted = self._killed_off or self._ended_well(handover)
+            handover.arm(truncate=self._truncate, trusted=trusted)
+        self._truncate = self._running = self._killed_off = False
         self._started = time.monotonic()
         try:
             self._spawn()
@@ -162,13 +166,19 @@ class Supervisor:
         self._next = self._watch
         return 0.005
 
+    def _ended_well(self, handover: Handover) -> bool:
+        """Tell whether the newest local state is the one that a stop of ours has left."""
+        newest = newest_local(handover.meta)
+        path = os.path.realpath(handover.database)
+        noted = next(lock.noted() for lock in self._locks if lock.database == path)
+        return newest is None or noted.get("ended") == newest.txid
+
     def _watch(self) -> float:
         if self._ended():
             return 0.0
         if not self._running and self._is_up():
             self._running = self._ran_before = True
-            for lock in self._locks:
-                lock.note(socket=self.job.socket)
+            self._note_socket()
             self._tell("replicating")
         if self._handovers:
             self._poll_handovers()
@@ -213,9 +223,11 @@ class Supervisor:
         self._unseen = [d for d in self._unseen if not self._has_looked(d)]
         if self._unseen and time.monotonic() < self._due:
             return 0.01
-        self._let_go()
+        self._prepare()
+        for hold in self._handovers:
+            hold.hold_for_end()
         os.kill(self._pid, signal.SIGTERM)
-        self._signalled = True
+        self._signalled, self._since = True, time.monotonic()
         self._next = self._wait_for_end
         return 0.005
 
@@ -233,11 +245,13 @@ class Supervisor:
     def _wait_for_end(self) -> float:
         if self._ended():
             return 0.0
+        for hold in self._handovers:
+            hold.poll_end()
         left = self._deadline - time.monotonic()
         if left <= 0 and not self._killed:
             self._killed = True
             os.kill(self._pid, signal.SIGKILL)
-        return 0.01 if time.monotonic() - self._started < 2 else 0.05
+        return 0.005 if time.monotonic() - self._since < 2 else 0.05
 
     # What they are made of.
 
@@ -289,14 +303,27 @@ class Supervisor:
         text = line.decode("utf-8", "replace")
         if "level=ERROR" in text or '"level":"ERROR"' in text or "Error: " in text:
             self._error = text
-            if self._signalled and not any(harmless in text for harmless in _HARMLESS):
-                self._stop_error = text
+        if self._signalled and (
+            any(word in text for word in _UNSYNCED)
+            if self.job.series == "0.5"
+            else "level=ERROR" in text and not any(word in text for word in _HARMLESS)
+        ):
+            self._stop_error = text
         if not self._running and ("replicating to" in text or "initialized db" in text):
             self._health.announced = True
         position = self._health.hear(text)
         if position is not None:
             self._report({"position": position})
         self._report({"log": text})
+
+    def _note_socket(self) -> None:
+        """Tell others where the socket is, and remove what a killed predecessor left behind."""
+        for lock in self._locks:
+            before = os.path.dirname(str(lock.noted().get("socket", "")))
+            ours = os.path.dirname(self.job.socket)
+            if before != ours and os.path.basename(before).startswith("litestream-"):
+                remove(before)
+            lock.note(socket=self.job.socket)
 
     def _is_up(self) -> bool:
         """Tell whether the daemon runs: its socket answers as its own, or its log said so."""
@@ -351,6 +378,8 @@ class Supervisor:
         while self._log is not None:
             self._drain()
         self._pid = 0
+        # By a signal that leaves it no time for a final sync, or a panic (2).
+        self._killed_off = os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 2
         life = time.monotonic() - self._started
         if self._deadline and self._must_repeat():
             self._signalled, self._stop_error = False, ""
@@ -400,7 +429,8 @@ class Supervisor:
             self._delay = 0.0
         elif life < _SHORT_LIFE or self._delay:
             self._delay = min(max(self._delay * 2, first), last)
-        self._due = time.monotonic() + self._delay * random.uniform(0.8, 1.0)  # noqa: S311
+        jitter = 0.8 + 0.2 * os.urandom(1)[0] / 255  # `random` takes long to import
+        self._due = time.monotonic() + self._delay * jitter
         self._prepare()
         self._tell("backing off")
         self._next = self._back_off
@@ -411,9 +441,20 @@ class Supervisor:
         self._tell("failed")
 
     def _finish(self) -> None:
+        if self._signalled and not self._killed:
+            self._note_end()
         self._close()
         self._report({"synced": not self._killed and not self._stop_error, "killed": self._killed})
         self._tell("stopped")
+
+    def _note_end(self) -> None:
+        """Note where the local state ends, for the next daemon's start to trust it."""
+        for hold in self._handovers:
+            newest = newest_local(hold.meta)
+            path = os.path.realpath(hold.database)
+            for lock in self._locks:
+                if newest is not None and lock.database == path:
+                    lock.note(ended=newest.txid)
 
     def _close(self) -> None:
         self._let_go()

@@ -15,7 +15,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any, Literal
 
-from litestream import _daemon_config, _keeper, _sync, configuration, recovery
+from litestream import _daemon_config, _keeper, _runtime, _sync, configuration, recovery
 from litestream._daemon_log import DaemonLog
 from litestream._lock import Lock
 from litestream._position import Position03
@@ -363,7 +363,7 @@ class Replication:
         if self._process is not None:
             self.stop()
         elif self._prepared is not None and self._prepared.directory:
-            _keeper.remove(self._prepared.directory)
+            _runtime.remove(self._prepared.directory)
 
     def _reap(self, process: subprocess.Popen[bytes]) -> None:
         # Under gunicorn's master somebody else may have: Popen then reports 0.
