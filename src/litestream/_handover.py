@@ -23,9 +23,9 @@ truncation the pin is enough: on an empty WAL it keeps everything from being che
 
 The end of a daemon opens the same window. On SIGTERM 0.5.17 cancels the context of its read
 transaction first and does its final sync afterwards; in between, the WAL may be restarted, and the
-final sync then makes the jump itself, into a chain that looks whole. So we hold the WAL in the same
-way before we send SIGTERM, until the local state has what is committed. Where somebody else ended
-the daemon, and not by SIGKILL, the chain is trusted only if its newest files all come from one WAL.
+final sync then makes the jump itself, into a chain that looks whole. So we pin the WAL before we
+send SIGTERM. Where somebody else ended the daemon, and not by SIGKILL, the chain is trusted only if
+its newest files all come from one WAL.
 
 Seen to have read it: the first bare `/sync` on the control socket was answered, or an LTX file
 appeared that ends at or behind the end of the held WAL. Never: time has passed. The first LTX file
@@ -45,7 +45,6 @@ from litestream._position import (
     WALEnd,
     committed_end,
     local_transactions,
-    local_txid,
     newest_local,
     one_wal,
     wal_path,
@@ -71,8 +70,8 @@ class Handover:
     """The hand-over of one database to a daemon that is about to be started.
 
     Make one as soon as no daemon runs, `arm` it just before the next is started, call `poll`
-    until it is `done`, and `close` it whatever happens. For the end of a daemon, make one, call
-    `hold_for_end`, then `poll_end`. `broken` is true when the daemon is known
+    until it is `done`, and `close` it whatever happens. For the end of a daemon, make one and call
+    `hold_for_end`. `broken` is true when the daemon is known
     to have missed something, or cannot be known not to have; `whole` when it copies the whole
     database, `held` the seconds for which writers were held.
     """
@@ -123,15 +122,14 @@ class Handover:
             self.close()
 
     def hold_for_end(self) -> None:
-        """Hold the WAL for the final sync of a daemon that is about to be told to end."""
-        if self._pin is not None:
-            self._attempt(self._hold)
+        """Pin the WAL while a daemon that still runs does its final sync.
 
-    def poll_end(self) -> None:
-        """Let writers go on as soon as the local state has what is committed."""
-        seen = self._end is None or local_txid(self.meta, self._end) is not None
-        if self._writer is not None and (seen or time.monotonic() - self._since > WRITERS_WAIT):
-            self._release_writers()
+        The pin reads from the WAL for sure: the change before it is not checkpointed, for the
+        daemon's own read transaction is older. So writers need not be held.
+        """
+        self.close()
+        bump(self.database)
+        self._attempt(self._pin_wal)
 
     def close(self) -> None:
         """Let go of everything."""
@@ -228,10 +226,10 @@ class Handover:
 
 
 def bump(database: str) -> None:
-    """Commit a change, for a 0.3 daemon to show that it has seen it.
+    """Commit a change to the row that is Litestream's own, as Litestream itself does.
 
-    After a start 0.3 tells nothing of itself until something is committed. The row is Litestream's
-    own, and Litestream changes it in the same way. Where it cannot be changed, nothing happens.
+    It puts a frame into the WAL; and 0.3, which tells nothing of itself after a start until
+    something is committed, shows what it sees. Where it cannot be changed, nothing happens.
     """
     import sqlite3
     from contextlib import closing, suppress

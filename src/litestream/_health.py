@@ -26,7 +26,6 @@ class Health:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.announced = False
         self.age = 0.0
         self.looked: set[str] = set()
         self.positions: dict[tuple[str, str], Position03] = {}
@@ -39,7 +38,6 @@ class Health:
 
     def started(self) -> None:
         """Begin anew, with a daemon that has just been started."""
-        self.announced = False
         self.age = 0.0
         self.looked.clear()
         self._state = "replicating"

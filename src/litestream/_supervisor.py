@@ -12,14 +12,12 @@ import signal
 import time
 from collections import namedtuple
 from functools import partial
-from selectors import EVENT_READ
 
-from litestream._child import parent_death_signal, spawn
+from litestream._daemon import Daemon
 from litestream._handover import Handover, bump
 from litestream._health import Health
 from litestream._lock import Lock
 from litestream._position import committed_end, newest_local, shadow_position, wal_path
-from litestream._request import Request
 from litestream._runtime import remove
 
 TYPE_CHECKING = False
@@ -59,8 +57,6 @@ _SHORT_LIFE, _QUIET = 5.0, 60.0
 _SETTLE = 5.0
 """Seconds that a stop waits for a young daemon's first look at its databases. That comes one
 monitor interval after its start; told to end before, a daemon replicates nothing."""
-_LINE = 8192
-"""Bytes of a log line that are kept."""
 _HARMLESS = ("release read lock: context canceled", "monitor error")
 """What 0.3.13 says of its monitors at the end, while the final sync goes well."""
 _UNSYNCED = ("failed to close database", "shutdown sync failed after", "shutdown sync skipped")
@@ -86,11 +82,8 @@ class Supervisor:
             Lock(path) for path in sorted({os.path.realpath(d.path) for d in job.databases})
         ]
         self._handovers: list[Handover] = []
-        self._asked: dict[str, Request] = {}
         self._health = Health(job)
-        self._pid = 0
-        self._log: int | None = None
-        self._rest = b""
+        self._daemon = Daemon(job, selector, self._hear)
         self._error = ""
         self._stop_error = ""
         self._running = False
@@ -98,7 +91,7 @@ class Supervisor:
         self._truncate = False
         self._killed_off = False
         self._delay = 0.0
-        self._started = self._due = self._since = 0.0
+        self._due = 0.0
         self._deadline = 0.0
         self._unseen = list(job.databases)
         self._bumped: set[str] = set()
@@ -112,17 +105,16 @@ class Supervisor:
         if self.finished:
             return 0.0
         pause = self._next()
-        # Its pipe is closed: it ends, or has ended and is about to be reaped.
-        return min(pause, 0.02) if self._pid and self._log is None else pause
+        return min(pause, 0.02) if self._daemon.is_ending else pause
 
     def stop(self) -> None:
         """Begin to stop: a final sync, then the end; `finished` says when."""
         if self._deadline or self.finished:
             return
         self._deadline = time.monotonic() + self.job.stop_timeout
-        if not self._pid and self.state == "backing off":
+        if not self._daemon.pid and self.state == "backing off":
             self._start()  # for the final sync
-        if not self._pid:
+        if not self._daemon.pid:
             if not self.finished:
                 self._finish()
             return
@@ -155,13 +147,12 @@ class Supervisor:
             trusted = self._killed_off or self._ended_well(handover)
             handover.arm(truncate=self._truncate, trusted=trusted)
         self._truncate = self._running = self._killed_off = False
-        self._started = time.monotonic()
         try:
-            self._spawn()
+            self._daemon.start(self._locks)
         except OSError as error:
             self._fail(f"{error.filename}: {error.strerror}")
             return 0.0
-        self._tell("starting", pid=self._pid)
+        self._tell("starting", pid=self._daemon.pid)
         self._health.started()
         self._next = self._watch
         return 0.005
@@ -176,13 +167,13 @@ class Supervisor:
     def _watch(self) -> float:
         if self._ended():
             return 0.0
-        if not self._running and self._is_up():
+        if not self._running and self._daemon.is_up():
             self._running = self._ran_before = True
             self._note_socket()
             self._tell("replicating")
         if self._handovers:
             self._poll_handovers()
-            return 0.005 if time.monotonic() - self._started < 2 else 0.05
+            return 0.005 if self._daemon.age < 2 else 0.05
         if not self._running:
             return 0.005
         changed = self._health.replaced()
@@ -190,7 +181,7 @@ class Supervisor:
             self._report({"fault": changed})
             self._error = changed
             # No final sync: it would mix the old file's pages with the new one's.
-            os.kill(self._pid, signal.SIGKILL)
+            self._daemon.signal(signal.SIGKILL)
             self._truncate = True
             return 0.05
         state = self._health.look()
@@ -200,14 +191,14 @@ class Supervisor:
 
     def _poll_handovers(self) -> None:
         for handover in self._handovers:
-            handover.poll(partial(self._answered, handover.database))
+            handover.poll(partial(self._daemon.has_synced, handover.database))
         done = [handover for handover in self._handovers if handover.done]
         self._handovers = [handover for handover in self._handovers if not handover.done]
         self._health.looked.update(handover.database for handover in done)
         if any(handover.broken for handover in done):
             self._report({"fault": "the daemon missed changes while it started; it starts again"})
             self._truncate = True
-            os.kill(self._pid, signal.SIGTERM)
+            self._daemon.signal(signal.SIGTERM)
             self._let_go()
 
     def _back_off(self) -> float:
@@ -226,8 +217,8 @@ class Supervisor:
         self._prepare()
         for hold in self._handovers:
             hold.hold_for_end()
-        os.kill(self._pid, signal.SIGTERM)
-        self._signalled, self._since = True, time.monotonic()
+        self._daemon.signal(signal.SIGTERM)
+        self._signalled = True
         self._next = self._wait_for_end
         return 0.005
 
@@ -235,7 +226,7 @@ class Supervisor:
         if not os.path.exists(database.path) or self._health.has_looked(database.path):
             return True
         if self.job.series == "0.5":
-            return self._answered(database.path)
+            return self._daemon.has_synced(database.path)
         if database.path not in self._bumped:
             self._bumped.add(database.path)
             bump(database.path)
@@ -245,62 +236,14 @@ class Supervisor:
     def _wait_for_end(self) -> float:
         if self._ended():
             return 0.0
-        for hold in self._handovers:
-            hold.poll_end()
-        left = self._deadline - time.monotonic()
-        if left <= 0 and not self._killed:
+        if time.monotonic() > self._deadline and not self._killed:
             self._killed = True
-            os.kill(self._pid, signal.SIGKILL)
-        return 0.005 if time.monotonic() - self._since < 2 else 0.05
+            self._daemon.signal(signal.SIGKILL)
+        return 0.01
 
     # What they are made of.
 
-    def _spawn(self) -> None:
-        """Start the daemon: with the locks, a umask of 077, and its output in a pipe to us.
-
-        A session of its own keeps Ctrl-C from it, which 0.5 takes, beside our SIGTERM, for the
-        wish to skip the final sync.
-        """
-        self._log, output = os.pipe()
-        os.set_blocking(self._log, False)
-        passed = [os.dup(lock.file) for lock in self._locks if lock.file is not None]
-        die_with_parent = parent_death_signal()
-
-        def prepare() -> None:
-            os.setsid()
-            die_with_parent()
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            os.dup2(output, 1)
-            os.dup2(output, 2)
-            for file in passed:
-                os.set_inheritable(file, True)
-            os.umask(0o077)  # 0.5.17 restores a private database as 0644
-
-        try:
-            self._pid = spawn(self.job.argv, prepare)
-        finally:
-            for file in (output, *passed):
-                os.close(file)
-        self._selector.register(self._log, EVENT_READ, self._read)
-
-    def _read(self) -> None:
-        assert self._log is not None
-        try:
-            piece = os.read(self._log, 65536)
-        except BlockingIOError:
-            return
-        if not piece:
-            self._selector.unregister(self._log)
-            os.close(self._log)
-            self._log = None
-            return
-        *lines, rest = (self._rest + piece).split(b"\n")
-        self._rest = rest[:_LINE]
-        for line in lines:
-            self._hear(line[:_LINE])
-
-    def _hear(self, line: bytes) -> None:
-        text = line.decode("utf-8", "replace")
+    def _hear(self, text: str) -> None:
         if "level=ERROR" in text or '"level":"ERROR"' in text or "Error: " in text:
             self._error = text
         if self._signalled and (
@@ -309,8 +252,6 @@ class Supervisor:
             else "level=ERROR" in text and not any(word in text for word in _HARMLESS)
         ):
             self._stop_error = text
-        if not self._running and ("replicating to" in text or "initialized db" in text):
-            self._health.announced = True
         position = self._health.hear(text)
         if position is not None:
             self._report({"position": position})
@@ -325,62 +266,20 @@ class Supervisor:
                 remove(before)
             lock.note(socket=self.job.socket)
 
-    def _is_up(self) -> bool:
-        """Tell whether the daemon runs: its socket answers as its own, or its log said so."""
-        if self._health.announced or time.monotonic() - self._started > 3:
-            return True
-        if not self.job.socket:
-            return False
-        answer = self._ask("", "GET", "/info")
-        return answer is not None and b'"pid":%d,' % self._pid in answer.replace(b" ", b"")
-
-    def _answered(self, path: str) -> bool:
-        """Tell whether the daemon has answered a bare `/sync`; it is asked the first time.
-
-        `wait` and `timeout` are never sent: either makes 0.5.17 lose its read transaction.
-        """
-        import json
-
-        if not self.job.socket:
-            return False
-        return self._ask(path, "POST", "/sync", json.dumps({"path": path}).encode()) is not None
-
-    def _ask(self, key: str, method: str, target: str, body: bytes = b"") -> bytes | None:
-        try:
-            if key not in self._asked:
-                self._asked[key] = Request(self.job.socket, method, target, body)
-            answer = self._asked[key].poll()
-        except OSError:
-            self._asked.pop(key, None)
-            return None
-        if answer is None:
-            return None
-        del self._asked[key]
-        status, content = answer
-        return content if status == 200 else None
-
     def _let_go(self) -> None:
         for handover in self._handovers:
             handover.close()
         self._handovers = []
-        for request in self._asked.values():
-            request.close()
-        self._asked = {}
+        self._daemon.give_up_asking()
 
     def _ended(self) -> bool:
         """Tell whether the daemon has ended, and do what follows from that."""
-        try:
-            pid, status = os.waitpid(self._pid, os.WNOHANG)
-        except ChildProcessError:  # the loop's owner reaps every child there is
-            pid, status = self._pid, self.reaped.pop(self._pid, 0)
-        if pid == 0:
+        life = self._daemon.age
+        status = self._daemon.reap(self.reaped)
+        if status is None:
             return False
-        while self._log is not None:
-            self._drain()
-        self._pid = 0
         # By a signal that leaves it no time for a final sync, or a panic (2).
         self._killed_off = os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 2
-        life = time.monotonic() - self._started
         if self._deadline and self._must_repeat():
             self._signalled, self._stop_error = False, ""
             self._unseen = list(self.job.databases)
@@ -412,15 +311,6 @@ class Supervisor:
             self._retried = True
             return True
         return self._truncate
-
-    def _drain(self) -> None:
-        assert self._log is not None
-        before = self._log
-        self._read()
-        if self._log == before:  # whoever else holds it open does not keep us
-            self._selector.unregister(self._log)
-            os.close(self._log)
-            self._log = None
 
     def _restart(self, life: float) -> None:
         self.restarts += 1
