@@ -46,9 +46,11 @@ def trial(options: argparse.Namespace, seed: int, server: S3Server | None) -> le
         with replication, ledger.writers(database, folder / "ledger", options.rate, seed=seed):
             for _ in range(options.kills):
                 time.sleep(source.uniform(0.3, options.pause))
-                while replication.pid is None or replication.state == "starting":
+                while (pid := replication.pid) is None or replication.state == "starting":
                     time.sleep(0.01)
-                os.kill(replication.pid, getattr(signal, options.signal))
+                os.kill(pid, getattr(signal, options.signal))
+                while replication.pid == pid:
+                    time.sleep(0.01)
             time.sleep(source.uniform(0.5, 1.5))
             (folder / "ledger" / "stop").touch()
             time.sleep(0.5)
