@@ -54,7 +54,7 @@ def trial(options: argparse.Namespace, seed: int, server: S3Server | None) -> le
             time.sleep(source.uniform(0.5, 1.5))
             (folder / "ledger" / "stop").touch()
             time.sleep(0.5)
-            replication.sync(timeout=60)
+            replication.sync(timeout=240)
         restored = folder / "restored.db"
         commands.restore(database, restored, config=config, integrity_check="none")
         return ledger.judge(folder / "ledger", restored)
