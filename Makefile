@@ -4,22 +4,28 @@ PYTHON ?= python3
 BIN := .venv/bin
 PROJECT := pyproject.toml setup.py vendor/upstream.toml
 
-.PHONY: demo test check format clean
+.PHONY: demo test check dist format clean
 
 demo: .venv/installed
 	$(BIN)/python build_wheels.py fetch
 	$(BIN)/litestream demo
 
 test: .venv/installed-dev
-	$(BIN)/python build_wheels.py fetch --series all
+	$(BIN)/python build_wheels.py fetch --series all --platform all
 	$(BIN)/pytest -n auto
 
 check: .venv/installed-dev
-	$(BIN)/python build_wheels.py fetch --series all
+	$(BIN)/python build_wheels.py fetch --series all --platform all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/zizmor --quiet --offline .github
 	$(BIN)/pytest -n auto --cov --cov-branch
+
+# What a release uploads: eight wheels and the sdist, built and checked.
+dist: .venv/installed-dev
+	$(BIN)/python build_wheels.py build --out dist
+	$(BIN)/python build_wheels.py check dist
 
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix .
@@ -35,7 +41,7 @@ clean:
 .venv/made:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer, please: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet 'tomli; python_version < "3.11"'
+	$(BIN)/python -m pip install --quiet --upgrade pip 'tomli; python_version < "3.11"'
 	touch $@
 
 .venv/installed: .venv/made $(PROJECT)

@@ -1,6 +1,9 @@
 """Build what users install: one wheel per platform and upstream series, and the sdist.
 
-    python build_wheels.py fetch    put the pinned executables into vendor/
+    python build_wheels.py fetch           put the pinned executables into vendor/
+    python build_wheels.py build           fetch what is missing, build wheels and sdist into dist/
+    python build_wheels.py check DIST      check every promise of a release
+    python build_wheels.py pin VERSION     pin a new upstream release
 
 Needs Python 3.10 or newer and pip; on 3.10 also `tomli`.
 """
@@ -12,7 +15,7 @@ import os
 import sys
 from pathlib import Path
 
-from wheels import fetch, pins
+from wheels import build, check, fetch, pin, pins
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,6 +43,23 @@ def _parser() -> argparse.ArgumentParser:
     _add_sources(command)
     command.set_defaults(run=_fetch)
 
+    command = commands.add_parser("build", help="fetch what is missing, build wheels and sdist")
+    command.add_argument("--series", default="all", help="0.3, 0.5 or all (default)")
+    command.add_argument("--platform", default="all", help="native, all (default), or a name")
+    command.add_argument("--out", type=Path, default=Path("dist"), help="the folder for them")
+    _add_sources(command)
+    command.set_defaults(run=_build)
+
+    command = commands.add_parser("check", help="check finished wheels and the sdist")
+    command.add_argument("dist", type=Path, metavar="DIST", help="the folder they are in")
+    command.add_argument("--vendor", type=Path, default=pins.VENDOR, help=argparse.SUPPRESS)
+    command.set_defaults(run=lambda options: check.check(options.dist, pins.read(options.vendor)))
+
+    command = commands.add_parser("pin", help="pin a new upstream release in upstream.toml")
+    command.add_argument("version", metavar="VERSION", help="such as 0.5.18")
+    _add_sources(command)
+    command.set_defaults(run=_pin)
+
     return parser
 
 
@@ -57,19 +77,33 @@ def _fetch(options: argparse.Namespace) -> None:
     chosen = pinned.chosen(options.series or pinned.default, options.platform)
     fetch.fetch(chosen, options.releases)
     if options.vendor == pins.VENDOR:
-        for pin in chosen:
-            if (pin.series, pin.platform) == (pinned.default, pins.native()):
-                _link_into_package(pin)
+        for one in chosen:
+            if (one.series, one.platform) == (pinned.default, pins.native()):
+                _link_into_package(one)
 
 
-def _link_into_package(pin: pins.Pin) -> None:
+def _build(options: argparse.Namespace) -> None:
+    pinned = pins.read(options.vendor)
+    chosen = pinned.chosen(options.series, options.platform)
+    fetch.fetch(chosen, options.releases)
+    for file in build.build(chosen, options.out):
+        print(f"{file}: {file.stat().st_size} bytes")
+
+
+def _pin(options: argparse.Namespace) -> None:
+    pinned = pins.read(options.vendor)
+    pin.pin(options.version, pinned, options.vendor, options.releases)
+    print(f"{options.vendor / 'upstream.toml'}: {options.version} is pinned; look at the change")
+
+
+def _link_into_package(pinned: pins.Pin) -> None:
     """Let the editable install of this checkout find its executable.
 
     Only ever that of the default series: it is the version which the checkout has. Git ignores
     the link, and sdists and wheels are built from what git tracks.
     """
     link = pins.ROOT / "src/litestream/bin/litestream"
-    target = os.path.relpath(pin.path, link.parent)
+    target = os.path.relpath(pinned.path, link.parent)
     if not (link.is_symlink() and str(link.readlink()) == target):
         link.parent.mkdir(exist_ok=True)
         link.unlink(missing_ok=True)

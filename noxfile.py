@@ -11,5 +11,5 @@ nox.options.error_on_missing_interpreters = False
 @nox.session(python=["3.10", "3.11", "3.12", "3.13"])
 def tests(session: nox.Session) -> None:
     session.install("--editable", ".[dev]")
-    session.run("python", "build_wheels.py", "fetch", "--series", "all")
+    session.run("python", "build_wheels.py", "fetch", "--series", "all", "--platform", "all")
     session.run("pytest", "-n", "auto", *session.posargs)

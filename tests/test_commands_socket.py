@@ -226,7 +226,7 @@ class TestTrap1:
             assert is_right_after(partial(subprocess.run, argv), site, tmp_path / f"{number}.db")
 
     def test_our_sync_keeps_the_replica_right(self, make_site, tmp_path):
-        for number in range(3):
+        for number in range(2):
             site = make_site(f"site{number}", socket=True, interval="1s")
             sync = partial(commands.sync, site.database, wait=True, socket=site.socket)
             assert is_right_after(sync, site, tmp_path / f"{number}.db")
@@ -237,8 +237,7 @@ def is_right_after(sync, site, output):
     site.write(5)
     site.start()
     with writing(site, pause=0.001):
-        end = time.monotonic() + 4
-        while time.monotonic() < end:
+        while site.count() < 3000:  # some autocheckpoints, on a slow machine too
             sync()
             time.sleep(0.2)
     commands.sync(site.database, wait=True, socket=site.socket)

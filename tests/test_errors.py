@@ -37,7 +37,7 @@ def test_every_error_is_in_the_drawn_tree_and_exported(kind):
 
 
 def test_the_drawn_tree_is_the_real_one():
-    parents = []
+    parents: list[str] = []
     for line in (errors.__doc__ or "").splitlines():
         if match := re.match(r"^ {4}([│ ]*)[├└]── (\w+)", line):
             depth = len(match[1]) // 4

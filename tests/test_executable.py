@@ -18,7 +18,7 @@ from tests.support import executable
 @pytest.fixture
 def bundled(tmp_path, monkeypatch) -> Path:
     """Let the package's own executable be a file of this test."""
-    path = tmp_path / "package" / "bin" / "litestream"
+    path = Path(tmp_path, "package", "bin", "litestream")
     path.parent.mkdir(parents=True)
     shutil.copy(executable("0.5"), path)
     monkeypatch.setattr(_executable, "BUNDLED", str(path))

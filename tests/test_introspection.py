@@ -19,6 +19,7 @@ def test_over_the_control_socket(make_site, series):
     site = make_site(socket=True)
     site.start()
     found = litestream.replicate_process(config=site.config)
+    assert found is not None
     assert (site.daemon.pid, "running") == (found["pid"], found["status"])
     assert_is_now(found["started"])
     assert found == litestream.replicate_process(socket=site.socket)

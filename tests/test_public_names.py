@@ -54,7 +54,7 @@ def test_the_version_is_the_distributions():
 @pytest.mark.parametrize("name", commands.__all__)
 def test_every_command_is_documented_and_keyword_only(name):
     command = getattr(commands, name)
-    first = inspect.getdoc(command).splitlines()[0]
+    first = (inspect.getdoc(command) or "").splitlines()[0]
     assert first.endswith((".", ":"))
     kinds = [parameter.kind for parameter in inspect.signature(command).parameters.values()]
     positional = [kind for kind in kinds if kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]

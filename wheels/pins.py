@@ -43,16 +43,15 @@ class Pin:
     def __str__(self) -> str:
         return f"litestream {self.version} for {self.platform}"
 
+    @property
+    def vendor(self) -> Path:
+        """The folder of upstream.toml, licenses/ and the executables."""
+        return self.path.parents[2]
+
     def is_fetched(self) -> bool:
         """Tell whether the pinned executable, and nothing else, is in its place."""
-        return self.path.is_file() and self.path.stat().st_size == self.size and self._digest_fits()
-
-    def _digest_fits(self) -> bool:
-        with self.path.open("rb") as file:
-            digest = hashlib.sha256()
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-        return digest.hexdigest() == self.sha256
+        fits = self.path.is_file() and self.path.stat().st_size == self.size
+        return fits and sha256(self.path) == self.sha256
 
 
 @dataclass(frozen=True)
@@ -110,3 +109,12 @@ def read(vendor: Path = VENDOR) -> Pins:
 def native() -> str | None:
     """Return the name of the platform that this Python runs on, if upstream serves it."""
     return NATIVE.get((this_machine.system(), this_machine.machine()))
+
+
+def sha256(file: Path) -> str:
+    """Return the digest of a file."""
+    digest = hashlib.sha256()
+    with file.open("rb") as content:
+        while chunk := content.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

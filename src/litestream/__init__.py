@@ -37,10 +37,13 @@ if TYPE_CHECKING:
         UnsafeCommandWarning,
         UnsupportedCommandError,
         UnsupportedPlatformError,
+        UnusableDatabaseError,
+        VerificationFailure,
     )
     from litestream.introspection import databases, replicate_process
     from litestream.recovery import Recovered, recover
     from litestream.replication import Replication
+    from litestream.verification import Verification, verify, verify_all
 
     __version__: str
 
@@ -71,6 +74,9 @@ __all__ = [
     "UnsafeCommandWarning",
     "UnsupportedCommandError",
     "UnsupportedPlatformError",
+    "UnusableDatabaseError",
+    "Verification",
+    "VerificationFailure",
     "__version__",
     "commands",
     "configure",
@@ -80,6 +86,8 @@ __all__ = [
     "recover",
     "replicate_process",
     "sync",
+    "verify",
+    "verify_all",
 ]
 
 _HOMES = {
@@ -91,6 +99,9 @@ _HOMES = {
     "configure": "configuration",
     "databases": "introspection",
     "replicate_process": "introspection",
+    "Verification": "verification",
+    "verify": "verification",
+    "verify_all": "verification",
 }
 
 

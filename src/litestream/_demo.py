@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import FrameType
 
-_ROWS = 300
+_ROWS, _PAUSE = 300, 0.005  # enough for some syncs between the first row and the last
 _PATIENCE = 30.0  # seconds that anything here may take on a loaded machine
 
 _CONFIG = """\
@@ -63,6 +63,7 @@ def _demo(directory: str) -> int:
         for number in range(_ROWS):
             with connection:
                 connection.execute("INSERT INTO notes (text) VALUES (?)", (f"note {number}",))
+            time.sleep(_PAUSE)
         _wait_for_first_backup(database, config)
         _print_rows(database, config)
         written = connection.execute("SELECT * FROM notes ORDER BY id").fetchall()

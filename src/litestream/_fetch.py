@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from litestream import _logs, _run, _watched
 from litestream.configuration import find_config
 from litestream.errors import BackupNotFoundError, CommandFailedError, NotEnoughSpaceError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from litestream._run import Flag, StrPath
     from litestream._staging import Staging
@@ -29,11 +29,13 @@ def fetch(
     *,
     config: StrPath | None,
     timeout: float | None,
+    stall: float | None = None,
     report: tuple[_watched.Progress | None, int | None] = (None, None),
 ) -> str:
     """Restore ``source``, a path or a replica URL, into ``staging``; return the copy's path.
 
-    ``report`` is whom to tell how many bytes are there, and how many are expected.
+    ``timeout`` and ``stall`` are those of ``_watched.run``; ``report`` is whom to tell how many
+    bytes are there, and how many are expected.
 
     Raises:
         BackupNotFoundError: there is no backup, or none that fits ``flags``.
@@ -47,7 +49,9 @@ def fetch(
     progress, expected = report
     argv = _run.arguments("restore", source, o=copy, **flags)
     try:
-        output = _watched.run(argv, staging, timeout=timeout, progress=progress, expected=expected)
+        output = _watched.run(
+            argv, staging, timeout=timeout, stall=stall, progress=progress, expected=expected
+        )
     except CommandFailedError as error:
         if "no space left on device" in error.reason or "file too large" in error.reason:
             raise NotEnoughSpaceError(
@@ -64,11 +68,11 @@ def fetch(
         return copy
     # What was asked for is the last change. A change that arrives now would be one too many.
     last = {**flags, "timestamp": None}
-    fetch(source, staging, last, config=config, timeout=timeout, report=report)
+    fetch(source, staging, last, config=config, timeout=timeout, stall=stall, report=report)
     if _is_after_last_change(source, flags, config, timeout):
         return copy
     os.unlink(copy)
-    return fetch(source, staging, flags, config=config, timeout=timeout, report=report)
+    return fetch(source, staging, flags, config=config, timeout=timeout, stall=stall, report=report)
 
 
 def _is_after_last_change(
@@ -85,17 +89,19 @@ def _is_after_last_change(
         wanted = datetime.fromisoformat(str(flags.get("timestamp")).replace("Z", "+00:00"))
     except ValueError:
         return False
-    shared = {"no_expand_env": flags.get("no_expand_env")}
+
+    def rows(listing: Callable[..., list[Any]], **options: object) -> list[Any]:
+        literal = flags.get("no_expand_env")
+        return listing(source, config=config, timeout=timeout, no_expand_env=literal, **options)
+
     if _run.series() == "0.5":
-        ltx = commands.ltx(source, level="all", config=config, timeout=timeout, **shared)
-        times = [row["created"] for row in ltx]
+        found = rows(commands.ltx, level="all")
     else:
-        snapshots = commands.snapshots(source, config=config, timeout=timeout, **shared)
-        rows = [*snapshots, *commands.wal(source, config=config, timeout=timeout, **shared)]
+        found = [*rows(commands.snapshots), *rows(commands.wal)]
         for column in ("replica", "generation"):
             if flags.get(column) is not None:
-                rows = [row for row in rows if row[column] == flags[column]]
-        times = [row["created"] for row in rows]
+                found = [row for row in found if row[column] == flags[column]]
+    times = [row["created"] for row in found]
     # rows give whole seconds: what they call :19 may have happened at :19.9
     last = datetime.fromisoformat(max(times).replace("Z", "+00:00")) if times else None
     return last is not None and wanted >= last + timedelta(seconds=1)

@@ -8,7 +8,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from litestream import _executable, _run, cli, configuration
+from litestream import _executable, _run, _verify_verb, cli, configuration
 from litestream.errors import LitestreamError
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         help="backup: no backup is an error; none: one is",
     )
     recover.set_defaults(run=_recover)
+    _verify_verb.add(verbs)
 
     which = verbs.add_parser("which", description="Print the path of the executable.")
     which.set_defaults(run=_which)

@@ -110,16 +110,15 @@ def foreground(argv: Sequence[str], timeout: float | None) -> None:
 
 @contextlib.contextmanager
 def _forwarding(number: signal.Signals, process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Hand a signal that would end this process to the child instead."""
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(number) is not signal.SIG_DFL:
-        yield
+    """Hand a signal that may end this process to the child instead, which would outlive it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python lets no other thread set a handler
         return
-    signal.signal(number, lambda _number, _frame: process.send_signal(number))
+    previous = signal.signal(number, lambda _number, _frame: process.send_signal(number))
     try:
         yield
     finally:
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, previous)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -31,13 +31,15 @@ def run(
     staging: Staging,
     *,
     timeout: float | None,
+    stall: float | None = None,
     progress: Progress | None = None,
     expected: int | None = None,
 ) -> _run.Output:
     """Run ``argv``, which writes into ``staging``, to its end, and return what it printed.
 
-    ``timeout`` limits the whole run; without it a run that makes no progress for ``STALL`` seconds
-    is killed. The child holds the directory's lock too: while it lives, nobody sweeps under it.
+    ``timeout`` limits the whole run; without it a run that makes no progress for ``stall`` seconds
+    (``STALL`` by default) is killed. The child holds the directory's lock too: while it lives,
+    nobody sweeps under it.
 
     Raises:
         CommandFailedError: a non-zero exit.
@@ -59,7 +61,7 @@ def run(
         raise _run.not_runnable(argv[0], error) from error
     with process:
         try:
-            output = _watch(process, argv, staging, timeout, progress, expected)
+            output = _watch(process, argv, staging, timeout, stall, progress, expected)
         except BaseException:
             process.kill()
             raise
@@ -73,6 +75,7 @@ def _watch(
     argv: Sequence[str],
     staging: Staging,
     timeout: float | None,
+    stall: float | None,
     progress: Progress | None,
     expected: int | None,
 ) -> _run.Output:
@@ -88,11 +91,11 @@ def _watch(
         now, written = time.monotonic(), staging.written()
         if written != before:
             before, moved = written, now
-            if progress is not None:
-                progress(written[0], expected)
+        if progress is not None:
+            progress(written[0], expected)
         if timeout is not None and now - start >= timeout:
             raise CommandTimeoutError(_run.masked_all(argv), timeout)
-        if timeout is None and now - moved >= STALL:
+        if timeout is None and now - moved >= (stall or STALL):
             raise CommandTimeoutError(_run.masked_all(argv), round(now - start))
     return _run.Output(_text(stdout), _text(stderr))
 

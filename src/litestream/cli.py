@@ -5,6 +5,7 @@ Only what the hand-through needs is imported at the top: every ``litestream <ver
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # signal imports enum: dearer than all of this
 import os
 import sys
 
@@ -16,6 +17,7 @@ OWN_VERBS = {
     "env": "print the environment variables that the config refers to",
     "recover": "restore the databases that are missing, before the application starts",
     "run": "recover, replicate, and run a command beside the daemon",
+    "verify": "prove that backups restore and are up to date",
     "which": "print the path of the executable",
 }
 _WARNINGS = {
@@ -62,6 +64,7 @@ def hand_through(argv: list[str]) -> None:
             environment["LITESTREAM_CONFIG"] = configuration.find_config()
         except ConfigNotFoundError:
             pass
+    _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)  # Python ignores it, and a child inherits that
     try:
         os.execve(path, [path, *argv], environment)  # noqa: S606
     except OSError as error:

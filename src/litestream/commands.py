@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from litestream._rows import LTXRow
     from litestream._run import Flag, StrPath
+    from litestream.verification import Pair
 
 __all__ = [
     "databases",
@@ -46,6 +47,7 @@ __all__ = [
     "stop",
     "sync",
     "unregister",
+    "verify",
     "version",
     "wal",
 ]
@@ -54,6 +56,13 @@ __all__ = [
 class _Database(TypedDict):
     path: str
     replica: str
+
+
+class VerifyResult(TypedDict):
+    """Figures of a database and of its restored copy: bytes, and the number of tables."""
+
+    size: Pair
+    tables: Pair
 
 
 class ResetResult(TypedDict):
@@ -234,6 +243,21 @@ def reset(
     text = _listing("reset", database, config, timeout, options)
     removed = re.search(r"^(?:Removing|Would remove): (.*?/ltx)$", text, re.DOTALL | re.MULTILINE)
     return {"path": _run.target(database), "removed": removed[1] if removed else ""}
+
+
+def verify(
+    database: StrPath, *, timeout: float = 30.0, config: StrPath | None = None
+) -> VerifyResult:
+    """Prove a database's backup by ``litestream.verify``, and return its figures.
+
+    Raises:
+        VerificationFailure: it is not proved. Further errors as ``litestream.verify``.
+
+    """
+    from litestream import verification
+
+    proved = verification.verify(database, timeout=timeout, config=config)
+    return {"size": proved.size, "tables": proved.tables}
 
 
 def replicate(

@@ -22,6 +22,8 @@
     ├── ReplicationError              a daemon of ours did not start, or replication has ended
     │   ├── BackupExistsError         another database's backup would be written over
     │   └── ReplicationTimeoutError   a change did not reach the replica within the time limit
+    ├── VerificationFailure           a backup is not proved: its reason says which promise broke
+    ├── UnusableDatabaseError         a database is missing, damaged, encrypted or not writable
     ├── ControlSocketError            no daemon answers on the control socket, or it said no
     ├── UnreadableOutputError         the executable's output could not be read exactly
     └── MissingExtraError             an optional dependency is not installed
@@ -169,6 +171,42 @@ class BackupExistsError(ReplicationError):
 
 class ReplicationTimeoutError(ReplicationError, TimeoutError):
     """Say that a change did not reach the replica within the time limit."""
+
+
+class UnusableDatabaseError(LitestreamError):
+    """Say that a database is missing, no SQLite database, damaged, encrypted or not writable."""
+
+
+class VerificationFailure(LitestreamError):  # noqa: N818 - the design's and the Ruby gem's name
+    """Say that a backup is not proved. It is false, as a ``Verification`` is true.
+
+    ``reason`` says which promise broke:
+
+    - ``"unrestorable"``: a restore fails;
+    - ``"corrupt"``: what is restored fails SQLite's integrity check;
+    - ``"stale"``: a commit did not reach the replica in time, or nothing replicates;
+    - ``"different"``: what is restored is not what the database holds;
+    - ``"busy"``: other writers left no moment in which it could be decided; nothing is known;
+    - ``"unusable"``: the database itself, the config or the executable; nothing is known.
+
+    ``details`` holds what is known besides, JSON-ready: ``position`` and ``age`` (in seconds) of
+    the newest change in the replica, ``tables`` that differ, SQLite's ``problems``.
+    """
+
+    def __init__(
+        self, database: str, reason: str, message: str, details: dict[str, object] | None = None
+    ) -> None:
+        super().__init__(database, reason, message, details or {})
+        self.database = database
+        self.reason = reason
+        self.message = message
+        self.details = details or {}
+
+    def __str__(self) -> str:
+        return f"The backup of {self.database!r} is not proved ({self.reason}): {self.message}"
+
+    def __bool__(self) -> bool:
+        return False
 
 
 class ControlSocketError(LitestreamError):

@@ -1,0 +1,205 @@
+"""Compare a restored copy with its source, byte for byte, at one transaction.
+
+Nothing is locked and nothing is written. A read transaction on the source keeps its WAL from being
+restarted. What the database file holds together with the WAL's frames up to a commit is the
+database at that commit, wherever the reader itself stands: pages that no frame touches are the
+same in both. So the source is copied once, the frames are laid over it commit by commit, and the
+restored copy must be equal at one of those commits, none of them older than the call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import struct
+from typing import TYPE_CHECKING, NamedTuple
+
+from litestream import _position
+from litestream._position import WAL_FRAME_HEADER_SIZE, WAL_HEADER_SIZE, WALEnd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CHUNK = 1 << 20
+_BACKUP_PAGES = 4096  # between two chances to be interrupted
+
+# What SQLite's backup and Litestream's restore write into the first page: the journal mode, the
+# change counter, the schema cookie and the version for which the counter is valid.
+_MASKED = ((18, 20), (24, 28), (40, 44), (92, 96))
+
+
+class MovedError(Exception):
+    """The source's WAL was restarted meanwhile: what was read does not fit together."""
+
+
+class Pin:
+    """A read transaction on the source; ``end`` covers every commit from before it was made."""
+
+    def __init__(self, connection: sqlite3.Connection, wal: str) -> None:
+        self.connection = connection
+        self._wal = wal
+        connection.execute("BEGIN")
+        connection.execute("SELECT 1 FROM sqlite_schema").fetchall()
+        self.end = _position.committed_end(wal)
+
+    def release(self) -> None:
+        """End the read transaction, so that the WAL can be restarted again."""
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
+
+    def copy(self, path: str) -> None:
+        """Copy the source as it was when it was pinned, or a little later: see the module."""
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as copy:
+            copy.execute("PRAGMA journal_mode=OFF")  # nobody needs half a copy
+            copy.execute("PRAGMA synchronous=OFF")
+            self.connection.backup(copy, pages=_BACKUP_PAGES)
+
+    def commits(self) -> list[Commit]:
+        """Return the commits in the WAL, up to now, the pages of each.
+
+        Raises:
+            MovedError: the WAL was restarted since the source was pinned.
+
+        """
+        if self.end is None:
+            return []
+        found = list(_commits(self._wal, self.end))
+        if _position.wal_salts(self._wal) != self.end.salts:
+            raise MovedError
+        return found
+
+
+class Commit(NamedTuple):
+    """A transaction in the WAL: where it ends, the database's size then, and its pages.
+
+    ``pages`` maps a page's number to the offset of its content in the WAL.
+    """
+
+    end: int
+    size: int
+    pages: dict[int, int]
+
+
+def _commits(wal: str, end: WALEnd) -> Iterator[Commit]:
+    with open(wal, "rb") as file:
+        header = file.read(WAL_HEADER_SIZE)
+        (page_size,) = struct.unpack(">I", header[8:12])
+        pages: dict[int, int] = {}
+        offset = WAL_HEADER_SIZE
+        while len(frame := os.pread(file.fileno(), 16, offset)) == 16:
+            number, size, *salts = struct.unpack(">IIII", frame)
+            if tuple(salts) != end.salts:
+                return
+            pages[number] = offset + WAL_FRAME_HEADER_SIZE
+            offset += WAL_FRAME_HEADER_SIZE + page_size
+            if size:
+                yield Commit(offset, size, pages)
+                pages = {}
+
+
+def is_equal(pin: Pin, copy: str, restored: str, wal: str) -> bool:
+    """Say whether the restored file is what the source was at a commit, not before the pin.
+
+    ``copy`` (made by ``Pin.copy``) is brought to that commit; to the one at which the fewest pages
+    differ where there is none.
+
+    Raises:
+        MovedError: the WAL was restarted meanwhile.
+
+    """
+    commits = pin.commits()
+    with contextlib.ExitStack() as stack:
+        mine = stack.enter_context(open(copy, "r+b")).fileno()
+        other = stack.enter_context(open(restored, "rb")).fileno()
+        log = stack.enter_context(open(wal, "rb")).fileno() if commits else -1
+        page_size = _page_size(mine)
+        start = pin.end.offset if pin.end else 0
+        _lay_over(mine, log, [commit for commit in commits if commit.end <= start], page_size)
+        after = [commit for commit in commits if commit.end > start]
+        left, best = _fewest(_Files(mine, other, log, page_size), after)
+        _lay_over(mine, log, after[:best], page_size)
+        if pin.end is not None and _position.wal_salts(wal) != pin.end.salts:
+            raise MovedError
+        return left == 0
+
+
+class _Files(NamedTuple):
+    mine: int
+    other: int
+    log: int
+    page_size: int
+
+    def same(self, page: int, commit: Commit) -> bool:
+        """Say whether a page that a commit has written is the same in the restored file."""
+        there = os.pread(self.other, self.page_size, (page - 1) * self.page_size)
+        at = commit.pages.get(page)
+        if at is None:  # the file has grown over a page that nobody wrote
+            return there == bytes(self.page_size)
+        here = os.pread(self.log, self.page_size, at)
+        return _masked(here) == _masked(there) if page == 1 else here == there
+
+
+def _fewest(files: _Files, after: list[Commit]) -> tuple[int, int]:
+    """Return how many pages differ where the fewest do, and after how many commits that is."""
+    restored = os.fstat(files.other).st_size // files.page_size
+    size = os.fstat(files.mine).st_size // files.page_size
+    differing = _differing(files, {page for commit in after for page in commit.pages})
+    fewest, best = len(differing) + (size != restored), 0
+    for number, commit in enumerate(after, 1):
+        if not fewest:
+            break
+        for page in {*commit.pages, *range(size + 1, commit.size + 1)}:
+            if files.same(page, commit):
+                differing.discard(page)
+            else:
+                differing.add(page)
+        size = commit.size
+        left = sum(page <= size for page in differing) + (size != restored)
+        if left < fewest:
+            fewest, best = left, number
+    return fewest, best
+
+
+def _lay_over(copy: int, log: int, commits: list[Commit], page_size: int) -> None:
+    for commit in commits:
+        for number, offset in commit.pages.items():
+            os.pwrite(copy, os.pread(log, page_size, offset), (number - 1) * page_size)
+    if commits:
+        os.ftruncate(copy, commits[-1].size * page_size)
+
+
+def _page_size(file: int) -> int:
+    (size,) = struct.unpack(">H", os.pread(file, 2, 16))
+    return 65536 if size == 1 else size
+
+
+def _masked(content: bytes) -> bytes:
+    masked = bytearray(content)
+    for start, end in _MASKED:
+        masked[start:end] = bytes(end - start)
+    return bytes(masked)
+
+
+def _differing(files: _Files, changing: set[int]) -> set[int]:
+    """Return the pages that are not the same in both files, as far as both go.
+
+    The first that is not among those ``changing`` later ends it: those will never be equal, and
+    their number knows no bounds.
+    """
+    found: set[int] = set()
+    size = files.page_size
+    offset = 0
+    while True:
+        mine, others = os.pread(files.mine, _CHUNK, offset), os.pread(files.other, _CHUNK, offset)
+        if mine != others:
+            for at in range(0, min(len(mine), len(others)), size):
+                number = (offset + at) // size + 1
+                left, right = mine[at : at + size], others[at : at + size]
+                if left != right and (number > 1 or _masked(left) != _masked(right)):
+                    found.add(number)
+                    if number not in changing:
+                        return found
+        if len(mine) < _CHUNK or len(others) < _CHUNK:
+            return found
+        offset += _CHUNK

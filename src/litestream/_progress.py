@@ -1,0 +1,55 @@
+"""Show on a terminal how far restores have come."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Report = Callable[[str, int, int | None], object]
+
+_EVERY = 5.0  # seconds between two plain lines
+
+
+@contextlib.contextmanager
+def shown() -> Iterator[Report]:
+    """Give a callable that takes a name, the bytes written and the bytes expected.
+
+    A bar for each name on standard error if that is a terminal, with ``rich`` (the extra
+    ``litestream[cli]``), else a line now and then; nothing where it is no terminal.
+    """
+    if not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+    except ImportError:
+        yield _Lines().report
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        tasks: dict[str, object] = {}
+
+        def report(name: str, written: int, expected: int | None) -> None:
+            if name not in tasks:
+                tasks[name] = progress.add_task(name, total=None)
+            progress.update(tasks[name], completed=written, total=expected)  # type: ignore[arg-type]
+
+        yield report
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self._last: dict[str, float] = {}
+
+    def report(self, name: str, written: int, expected: int | None) -> None:
+        now = time.monotonic()
+        if now - self._last.setdefault(name, now) >= _EVERY:
+            self._last[name] = now
+            of = f" of {expected}" if expected else ""
+            print(f"{name}: {written}{of} bytes restored", file=sys.stderr, flush=True)

@@ -1,0 +1,246 @@
+"""The ``litestream`` command: our own verbs, and the executable for every other."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import litestream
+from litestream import cli, configuration
+from tests.support import wait_until
+
+COMMAND = Path(sys.executable).parent / "litestream"
+
+
+def run(*argv, **options) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([COMMAND, *argv], capture_output=True, **options)
+
+
+def without_times(printed: bytes) -> bytes:
+    return re.sub(rb"\d{4}\D\d\d\D\d\d[T ]\d\d:\d\d:\d\d(\.\d+Z)?", b"<time>", printed)
+
+
+class TestHandThrough:
+    @pytest.mark.parametrize(
+        "argv",
+        [
+            ["version"],
+            ["databases"],
+            ["databases", "-config", "nope.yml"],
+            ["restore", "-h"],
+            ["frobnicate", "--x", "two words", "", "-"],
+            ["databases", "-no-such-flag"],
+            ["wal", "-config", "litestream.yml", b"\xff\xfe.db"],
+        ],
+        ids=lambda argv: " ".join(map(str, argv)),
+    )
+    def test_it_behaves_as_the_executable(self, argv, installed, tmp_path):
+        (tmp_path / "litestream.yml").write_text("dbs: [{path: /a.db, replicas: [{path: /r}]}]")
+        environment = {**os.environ, "LITESTREAM_CONFIG": str(tmp_path / "litestream.yml")}
+        expected = subprocess.run([installed, *argv], capture_output=True, env=environment)
+        found = run(*argv)
+        assert expected.returncode == found.returncode
+        assert without_times(expected.stdout) == without_times(found.stdout)
+        assert without_times(expected.stderr) == without_times(found.stderr)
+
+    def test_the_config_that_is_found_reaches_it(self, site, monkeypatch):
+        monkeypatch.chdir(site.directory)
+        assert str(site.database).encode() in run("databases").stdout
+
+    def test_a_config_of_the_users_stays(self, installed, tmp_path, monkeypatch):
+        (tmp_path / "litestream.yml").write_text("dbs: []")
+        monkeypatch.setenv("LITESTREAM_CONFIG", "/no/such/config.yml")
+        done = run("databases")
+        assert 1 == done.returncode
+        assert b"/no/such/config.yml" in done.stderr
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_signals_reach_it_because_it_is_the_process(self, site, number):
+        log = site.directory / "log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [COMMAND, "replicate", "-config", site.config], stdout=output, stderr=output
+            )
+        try:
+            wait_until(lambda: b"replicating to" in log.read_bytes(), "the daemon's start")
+            site.write(3)
+            process.send_signal(number)
+            assert 0 == process.wait(30)
+        finally:
+            process.kill()
+            process.wait()
+        assert b"litestream shut down" in log.read_bytes()
+
+    def test_a_closed_pipe_ends_it_as_it_ends_the_executable(self, installed, tmp_path):
+        """Python ignores SIGPIPE; the executable must not inherit that."""
+        show = tmp_path / "litestream"
+        show.write_text("#!/bin/sh\ngrep SigIgn /proc/self/status || trap\n")
+        show.chmod(0o755)
+        done = run("x", env={**os.environ, "LITESTREAM_INSTALL_DIR": str(tmp_path)})
+        if done.stdout:  # Linux
+            assert not int(done.stdout.split()[1], 16) & 1 << (signal.SIGPIPE - 1)
+
+    @pytest.mark.parametrize("verb", ["sync", "stop"])
+    def test_a_warning_comes_before_what_can_harm(self, verb, installed):
+        done = run(verb, "-h")
+        assert done.stderr.startswith(b"litestream: warning: up to Litestream 0.5.17")
+
+    def test_no_executable(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(tmp_path / "nope"))
+        done = run("version")
+        assert (1, b"") == (done.returncode, done.stdout)
+        assert b"LITESTREAM_INSTALL_DIR is" in done.stderr
+
+    def test_an_executable_that_cannot_run(self, tmp_path, monkeypatch):
+        (tmp_path / "litestream").write_bytes(b"\x00garbage")
+        (tmp_path / "litestream").chmod(0o755)
+        monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(tmp_path))
+        done = run("version")
+        assert 1 == done.returncode
+        assert b"no program for this system" in done.stderr
+
+    def test_the_variables_of_the_settings_are_there(self, monkeypatch, tmp_path):
+        """A sitecustomize, say, may call configure() before the command runs."""
+        (tmp_path / "litestream").write_text("#!/bin/sh\necho $LITESTREAM_REPLICA_BUCKET")
+        (tmp_path / "litestream").chmod(0o755)
+        script = (
+            "import litestream, litestream.cli; litestream.configure(replica_bucket='b'); "
+            "litestream.cli.main(['databases'])"
+        )
+        monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(tmp_path))
+        assert b"b\n" == subprocess.run([sys.executable, "-c", script], capture_output=True).stdout
+
+
+def test_python_m_litestream_is_the_same(installed):
+    done = subprocess.run([sys.executable, "-m", "litestream", "version"], capture_output=True)
+    assert (0, run("version").stdout) == (done.returncode, done.stdout)
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["-h"], ["help"]])
+def test_help_lists_upstreams_verbs_and_ours(argv, installed, series, capsys):
+    assert 0 == cli.main(argv)
+    printed = capsys.readouterr().out
+    for verb in [*cli.OWN_VERBS, "databases", "replicate", "restore", "version"]:
+        assert f"\n    {verb} " in printed
+    assert ("\n    ltx " in printed) == (series == "0.5")
+    assert ("\n    generations " in printed) == (series == "0.3")
+
+
+def test_no_verb_is_a_usage_error(installed, capsys):
+    assert 2 == cli.main([])
+    captured = capsys.readouterr()
+    assert "" == captured.out
+    assert captured.err.startswith("usage: litestream VERB")
+
+
+def test_help_without_an_executable_still_helps(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(tmp_path / "nope"))
+    assert 0 == cli.main(["--help"])
+    printed = capsys.readouterr().out
+    assert "\n    demo " in printed
+    assert "LITESTREAM_INSTALL_DIR is" in printed
+
+
+@pytest.mark.parametrize("verb", cli.OWN_VERBS)
+def test_every_verb_of_ours_explains_itself(verb, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([verb, "--help"])
+    assert 0 == ended.value.code
+    assert f"usage: litestream {verb}" in capsys.readouterr().out
+
+
+def test_a_wrong_option_is_a_usage_error(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["which", "--nope"])
+    assert 2 == ended.value.code
+
+
+def test_which(installed, capsys):
+    assert 0 == cli.main(["which"])
+    assert f"{installed}\n" == capsys.readouterr().out
+
+
+def test_which_without_an_executable(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(tmp_path / "nope"))
+    assert 1 == cli.main(["which"])
+    assert "is not a directory" in capsys.readouterr().err
+
+
+def test_env_is_quoted_for_a_shell_and_hides_secrets(capsys):
+    litestream.configure(replica_bucket="it's mine", replica_access_key="se$cret canary")
+    assert 0 == cli.main(["env"])
+    printed = capsys.readouterr().out
+    assert list(configuration.VARIABLES.values()) == [
+        line.split("=")[0] for line in printed.splitlines()
+    ]
+    assert "canary" not in printed
+    assert "LITESTREAM_SECRET_ACCESS_KEY='***'" in printed.splitlines()
+
+    assert 0 == cli.main(["env", "--show-secrets"])
+    printed = capsys.readouterr().out
+    script = (
+        f'{printed}\nprintf \'%s|%s\' "$LITESTREAM_REPLICA_BUCKET" "$LITESTREAM_SECRET_ACCESS_KEY"'
+    )
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True)
+    assert "it's mine|se$cret canary" == done.stdout
+
+
+class TestDemo:
+    def test_every_row_comes_back_and_nothing_stays(self, installed, tmp_path, monkeypatch, capsys):
+        monkeypatch.setenv("TMPDIR", str(tmp_path))
+        monkeypatch.setattr("tempfile.tempdir", None)
+        before = set(tmp_path.iterdir())
+        assert 0 == cli.main(["demo"])
+        printed = capsys.readouterr().out
+        assert "compared   all 300 rows are equal to what was written\n" in printed
+        assert "'replicas': 'file'" in printed
+        assert before == set(tmp_path.iterdir())
+
+    def test_rows_that_do_not_come_back_fail_it(self, installed, monkeypatch, capsys):
+        import sqlite3
+
+        from litestream import commands
+
+        def lossy(*arguments, **options):
+            path = restore(*arguments, **options)
+            with sqlite3.connect(path) as connection:
+                connection.execute("DELETE FROM notes WHERE id = 7")
+            connection.close()
+            return path
+
+        restore = commands.restore
+        monkeypatch.setattr(commands, "restore", lossy)
+        assert 1 == cli.main(["demo"])
+        assert "FAILED     1 of 300 rows did not come back" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_interrupted_it_leaves_nothing(self, installed, tmp_path, number):
+        process = subprocess.Popen(
+            [COMMAND, "demo"],
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        wait_until(lambda: list(tmp_path.glob("litestream-demo-*/replica")), "the demo's replica")
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=60)
+        assert 130 == process.returncode
+        assert b"Traceback" not in stderr
+        assert [] == list(tmp_path.glob("litestream-demo-*"))
+
+    def test_a_daemon_that_fails_shows_its_log(self, tmp_path, monkeypatch, capsys):
+        (tmp_path / "litestream").write_text(
+            "#!/bin/sh\n[ $1 = version ] && echo 0.5.17 && exit\n"
+            "[ $1 = ltx ] && echo '[]' && exit\necho the daemon said no; exit 1\n"
+        )
+        (tmp_path / "litestream").chmod(0o755)
+        monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(tmp_path))
+        monkeypatch.setattr("litestream._demo._PATIENCE", 0.5)
+        assert 1 == cli.main(["demo"])
+        assert "the daemon said no" in capsys.readouterr().err

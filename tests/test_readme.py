@@ -1,0 +1,89 @@
+"""Every code block of the README runs, in its order, beside a daemon that replicates app.db."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from litestream import commands
+from tests.support import wait_until
+
+README = Path(__file__).parent.parent / "README.md"
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+RUN_ELSEWHERE = {
+    "pip install litestream": "test_packaging.py installs the wheels",
+    'pip install "litestream==0.3.13.*"': "test_packaging.py installs the wheels",
+    "make demo": "test_workshop.py",
+    "make test": "this test is run by it",
+    "litestream replicate": "the daemon of this test",
+}
+
+
+def blocks(language: str) -> list[str]:
+    found = [block for kind, block in BLOCKS if kind == language]
+    assert found
+    return found
+
+
+@pytest.fixture
+def beside_a_daemon(site, monkeypatch):
+    site.write(3)
+    site.start()
+    site.wait_for_backup(snapshot=True)
+    monkeypatch.chdir(site.directory)
+    return site
+
+
+def test_python_blocks(beside_a_daemon, capsys):
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), {})
+
+
+def test_shell_blocks(beside_a_daemon):
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}"}
+    for block in blocks("sh"):
+        for line in block.splitlines():
+            command = line.split("  ")[0].strip()
+            if command not in RUN_ELSEWHERE:
+                done = subprocess.run(command, shell=True, env=environment, capture_output=True)
+                assert 0 == done.returncode, (command, done.stderr)
+
+
+def test_configs(installed, tmp_path, monkeypatch):
+    for variable in ("BUCKET", "REGION"):
+        monkeypatch.setenv(f"LITESTREAM_REPLICA_{variable}", "x")
+    for block in blocks("yaml"):
+        (tmp_path / "litestream.yml").write_text(block)
+        (row,) = commands.databases()
+        assert row["path"].endswith("app.db")
+        assert row["replicas"] in ("file", "s3")
+
+
+@pytest.mark.only_series("0.5")
+def test_the_socket_of_the_troubleshooting(installed, site, tmp_path):
+    (setting,) = re.findall(r"`(socket: \{enabled: true, path: .*\})`", README.read_text())
+    setting = setting.replace("/run", os.path.relpath(tmp_path))
+    site.config.write_text(f"{setting}\n")
+    process = subprocess.Popen(
+        [commands.executable(), "replicate", "-config", site.config], stdout=subprocess.DEVNULL
+    )
+    try:
+        wait_until((tmp_path / "litestream.sock").exists, "the control socket")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_every_command_is_in_the_readme():
+    text = README.read_text()
+    for name in commands.__all__:
+        assert re.search(rf"`{name}\(", text), name
+
+
+def test_every_language_of_a_block_has_its_test():
+    assert {"python", "sh", "yaml"} == {language for language, _ in BLOCKS}
