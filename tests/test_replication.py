@@ -279,6 +279,19 @@ def test_one_daemon_whoever_starts_and_the_next_takes_over(site: Site) -> None:
     assert restored(site) == site.rows()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the process table of Linux")
+def test_no_second_daemon_beside_one_that_was_started_otherwise(site: Site) -> None:
+    site.write(1)
+    site.start()
+    site.wait_for_backup()
+    with pytest.raises(litestream.ReplicationError, match="did not start replicates"):
+        Replication(site.config).start()
+    site.stop()
+    with Replication(site.config):
+        site.write(1)
+    assert restored(site) == site.rows()
+
+
 def test_a_symbolic_link_is_the_same_database(site: Site) -> None:
     link = site.directory / "link.db"
     link.symlink_to(site.database)

@@ -13,6 +13,7 @@ import time
 from collections import namedtuple
 from functools import partial
 
+from litestream import _foreign
 from litestream._daemon import Daemon
 from litestream._handover import Handover, bump
 from litestream._health import Health
@@ -133,6 +134,13 @@ class Supervisor:
                     self._tell("standby")
                 return _STAND_BY
             taken.append(lock)
+        stranger = _foreign.find(d.path for d in self.job.databases)
+        if stranger is not None:
+            self._fail(
+                f"a Litestream that this library did not start replicates {stranger[1]} (process "
+                f"{stranger[0]}); two would destroy the replica. Stop that one first"
+            )
+            return 0.0
         self._prepare()
         return self._start()
 
