@@ -108,7 +108,9 @@ def test_every_command_is_in_the_readme():
 
 
 def test_every_language_of_a_block_has_its_test():
-    assert {"python", "sh", "text", "yaml", "dockerfile", "procfile", "ini"} == {language for language, _ in BLOCKS}
+    assert {"python", "sh", "text", "yaml", "dockerfile", "procfile", "ini"} == {
+        language for language, _ in BLOCKS
+    }
 
 
 @pytest.mark.parametrize("language", ["dockerfile", "procfile", "ini"])
