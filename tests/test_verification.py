@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import litestream
-from litestream import _exact, _integrity, _sentinel, commands, configuration, verification
+from litestream import _exact, _integrity, _proof, _sentinel, commands, configuration, verification
 from litestream.errors import UnusableDatabaseError, VerificationFailure
 from tests.support import writing
 
@@ -412,7 +412,7 @@ def test_what_is_restored_is_checked(make_site, temporary):
 
 
 def test_a_writer_that_holds_on_is_busy(running, temporary, monkeypatch):
-    monkeypatch.setattr(verification, "_BUSY", 0.2)
+    monkeypatch.setattr(_proof, "BUSY", 0.2)
     running.connection.execute("BEGIN IMMEDIATE")
     failure = fails(running, temporary)
     assert "busy" == failure.reason

@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import shutil
 import sqlite3
 import tempfile
-import time
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from litestream import (
-    _arrival,
-    _differences,
-    _exact,
-    _fetch,
-    _integrity,
-    _position,
-    _sentinel,
-    commands,
-)
-from litestream import _source as _sources
+from litestream import _position, _proof, _source, commands
+from litestream._proof import Pair, Proof, Verification
 from litestream._staging import Staging
-from litestream.errors import (
-    CommandFailedError,
-    CommandTimeoutError,
-    CorruptBackupError,
-    LitestreamError,
-    NotEnoughSpaceError,
-    UnusableDatabaseError,
-    VerificationFailure,
-)
+from litestream.errors import LitestreamError, UnusableDatabaseError, VerificationFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -43,40 +23,7 @@ if TYPE_CHECKING:
     from litestream._source import Source
     from litestream._watched import Progress
 
-_BUSY = 5.0  # seconds that a writer may hold the database before a verify gives up
-_ATTEMPTS = 2  # a fault that is gone at the second look was none of the backup
-
-
-class Pair(TypedDict):
-    """A figure of the database, and the same of its restored copy."""
-
-    original: int
-    restored: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Verification:
-    """What was proved of a backup. It is true.
-
-    ``size`` is in bytes, ``tables`` counts tables. ``txid`` is the transaction that was waited for
-    (0.5). ``exact`` says that the content was compared. Durations are in seconds: ``waited`` until
-    the replica had the last commit, ``restored`` for the restore, ``seconds`` for all of it.
-    ``started`` is in UTC.
-    """
-
-    database: str
-    exact: bool
-    integrity_check: IntegrityCheck
-    size: Pair
-    tables: Pair
-    txid: int | None
-    started: str
-    waited: float
-    restored: float
-    seconds: float
-
-    def __bool__(self) -> bool:
-        return True
+__all__ = ["Pair", "Verification", "verify", "verify_all"]
 
 
 def verify(
@@ -122,186 +69,22 @@ def verify(
         UnusableDatabaseError: it is missing, no SQLite database, damaged, encrypted, read-only.
 
     """
-    source = _sources.find(database, config, replica)
-    run = _Run(source, timeout, integrity_check, replica, progress)
+    source = _source.find(database, config, replica)
+    proof = Proof(source, timeout, integrity_check, replica, progress)
     with _opened(source.database, timeout, exact=exact) as connection:
         _require_wal(connection, source)
         folder = os.path.abspath(directory or tempfile.gettempdir())
         try:
             with Staging(folder) as staging:
                 _require_room(folder, connection, source, copies=2 if exact else 1)
-                prove = run.by_content if exact else run.by_sentinel
+                prove = proof.by_content if exact else proof.by_sentinel
                 return prove(connection, staging)
         except OSError as error:
             if isinstance(error, LitestreamError):
                 raise
-            raise _failure(
+            raise _proof.failure_of(
                 source, "unusable", f"the copy cannot be made in {folder!r}: {error}"
             ) from error
-
-
-class _Run:
-    """One verify: its arguments, and the durations that it measures."""
-
-    def __init__(
-        self,
-        source: Source,
-        timeout: float,
-        integrity_check: IntegrityCheck,
-        replica: str | None,
-        progress: Progress | None,
-    ) -> None:
-        self._source = source
-        self._timeout = timeout
-        self._integrity_check = integrity_check
-        self._replica = replica
-        self._progress = progress
-        self._started = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        self._begun = time.monotonic()
-        self._waited = self._restored = 0.0
-
-    def by_sentinel(self, connection: sqlite3.Connection, staging: Staging) -> Verification:
-        """Prove that a commit of ours comes back."""
-        watch = self._watch(only_new=True)
-        with _unlocked(self._source), _sentinel.sentinel(connection) as token:
-            end = _position.committed_end(_position.wal_path(self._source.database))
-            failures = 0
-            while True:
-                arrival = self._wait(watch, end)
-                copy = staging.file("database")
-                try:
-                    self._restore(staging, connection)
-                    if _sentinel.is_in(copy, token):
-                        return self._proved(connection, copy, arrival.txid, exact=False)
-                    failure = _failure(
-                        self._source,
-                        "different",
-                        "the row that was written for this verify reached the replica, and is "
-                        "not in what is restored: that is another database, or an older state",
-                    )
-                except VerificationFailure as error:
-                    failure = error
-                failures += arrival.sure or failure.reason != "different"
-                if failures == _ATTEMPTS:
-                    raise failure
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(copy)
-
-    def by_content(self, connection: sqlite3.Connection, staging: Staging) -> Verification:
-        """Prove that what comes back is what the database held at one commit."""
-        watch = self._watch(only_new=False)
-        wal = _position.wal_path(self._source.database)
-        pin = _exact.Pin(connection, wal)
-        failures = 0
-        while True:
-            arrival = self._wait(watch, pin.end)
-            copy, restored = staging.file("source"), staging.file("database")
-            try:
-                self._restore(staging, connection)
-                pin.copy(copy)
-                found = {}
-                if not _exact.is_equal(pin, copy, restored, wal):
-                    found = _differences.differences(copy, restored)
-                if not found:
-                    pin.release()
-                    return self._proved(connection, restored, arrival.txid, exact=True)
-                failure = self._different(found, pin)
-            except VerificationFailure as error:
-                failure = error
-            except _exact.MovedError:
-                failure = _failure(
-                    self._source, "busy", "its WAL was restarted while it was being compared"
-                )
-            failures += arrival.sure or failure.reason == "unrestorable" or pin.end is None
-            if failures == _ATTEMPTS or watch.is_over():
-                raise failure
-            if arrival.sure:  # where it is not, the next segment decides about this very state
-                pin.release()
-                pin = _exact.Pin(connection, wal)
-            for path in (copy, restored):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(path)
-
-    def _watch(self, *, only_new: bool) -> _arrival.Watch:
-        deadline = self._begun + self._timeout
-        if self._progress is None:
-            return _arrival.Watch(self._source, deadline, only_new=only_new)
-        progress = self._progress
-        return _arrival.Watch(
-            self._source, deadline, only_new=only_new, pulse=lambda: progress(0, None)
-        )
-
-    def _wait(self, watch: _arrival.Watch, end: _position.WALEnd | None) -> _arrival.Arrival:
-        begun = time.monotonic()
-        try:
-            return watch.arrival(end)
-        except _arrival.NotArrivedError as error:
-            raise _stale(self._source, self._timeout, taken_up=error.local) from None
-        finally:
-            self._waited += time.monotonic() - begun
-
-    def _restore(self, staging: Staging, connection: sqlite3.Connection) -> None:
-        """Restore into ``staging`` and check the copy.
-
-        Raises:
-            VerificationFailure: the reason is ``"unrestorable"``, ``"corrupt"`` or ``"unusable"``.
-
-        """
-        begun = time.monotonic()
-        try:
-            copy = _fetch.fetch(
-                self._source.database,
-                staging,
-                {"replica": self._replica, "no_expand_env": self._source.no_expand_env},
-                config=self._source.config,
-                timeout=None,
-                stall=self._timeout,
-                report=(self._progress, _figures(connection)[0] if self._progress else None),
-            )
-            self._restored = time.monotonic() - begun
-            _integrity.check(copy, self._integrity_check)
-        except CorruptBackupError as error:
-            details: dict[str, object] = {"problems": error.problems}
-            raise _failure(self._source, "corrupt", str(error), details) from error
-        except NotEnoughSpaceError as error:
-            raise _failure(self._source, "unusable", str(error)) from error
-        except (CommandFailedError, CommandTimeoutError) as error:
-            raise _failure(self._source, "unrestorable", str(error)) from error
-
-    def _proved(
-        self, connection: sqlite3.Connection, copy: str, txid: int | None, *, exact: bool
-    ) -> Verification:
-        size, tables = _figures(connection)
-        with _integrity.opened(copy) as restored:
-            restored_size, restored_tables = _figures(restored)
-        return Verification(
-            database=self._source.database,
-            exact=exact,
-            integrity_check=self._integrity_check,
-            size={"original": size, "restored": restored_size},
-            tables={"original": tables, "restored": restored_tables},
-            txid=txid,
-            started=self._started,
-            waited=round(self._waited, 3),
-            restored=round(self._restored, 3),
-            seconds=round(time.monotonic() - self._begun, 3),
-        )
-
-    def _different(self, found: dict[str, str], pin: _exact.Pin) -> VerificationFailure:
-        if pin.end is None:
-            return _failure(
-                self._source,
-                "stale",
-                "no daemon is replicating it (it has no WAL), and the backup is not what it holds",
-                {"tables": found},
-            )
-        named = "; ".join(f"{name}: {how}" for name, how in found.items())
-        return _failure(
-            self._source,
-            "different",
-            f"what is restored is not what the database held at any commit since. {named}",
-            {"tables": found},
-        )
 
 
 @contextlib.contextmanager
@@ -316,7 +99,7 @@ def _opened(path: str, timeout: float, *, exact: bool) -> Iterator[sqlite3.Conne
     uri = f"file:{quote(os.fsencode(path))}?mode={'ro' if read_only else 'rw'}"
     try:
         connection = sqlite3.connect(
-            uri, uri=True, timeout=min(_BUSY, timeout), isolation_level=None
+            uri, uri=True, timeout=min(_proof.BUSY, timeout), isolation_level=None
         )
     except sqlite3.Error as error:
         raise UnusableDatabaseError(f"The database {path!r} cannot be opened: {error}") from error
@@ -337,7 +120,7 @@ def _opened(path: str, timeout: float, *, exact: bool) -> Iterator[sqlite3.Conne
 def _require_wal(connection: sqlite3.Connection, source: Source) -> None:
     (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
     if mode != "wal":
-        raise _failure(
+        raise _proof.failure_of(
             source,
             "stale",
             f"no daemon is replicating it: its journal mode is {mode!r}, and Litestream changes "
@@ -346,69 +129,14 @@ def _require_wal(connection: sqlite3.Connection, source: Source) -> None:
 
 
 def _require_room(folder: str, connection: sqlite3.Connection, source: Source, copies: int) -> None:
-    needed, free = copies * _figures(connection)[0], shutil.disk_usage(folder).free
+    needed, free = copies * _proof.figures(connection)[0], shutil.disk_usage(folder).free
     if free < needed:
-        raise _failure(
+        raise _proof.failure_of(
             source,
             "unusable",
             f"restoring it takes {needed} bytes, and {free} are free in {folder!r}. Make room, or "
             "pass directory=",
         )
-
-
-@contextlib.contextmanager
-def _unlocked(source: Source) -> Iterator[None]:
-    """Turn SQLite's "locked" into the failure that says so."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if "locked" not in str(error):
-            raise
-        raise _failure(
-            source, "busy", f"a writer has held the database for longer than {_BUSY:g} s"
-        ) from error
-
-
-def _figures(connection: sqlite3.Connection) -> tuple[int, int]:
-    """Return a database's size in bytes and the number of its tables."""
-    (pages,) = connection.execute("PRAGMA page_count").fetchone()
-    (page_size,) = connection.execute("PRAGMA page_size").fetchone()
-    (tables,) = connection.execute(
-        "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"
-    ).fetchone()
-    return pages * page_size, tables
-
-
-def _stale(source: Source, timeout: float, *, taken_up: bool) -> VerificationFailure:
-    """Describe a commit that did not reach the replica."""
-    if taken_up:
-        message = (
-            f"a daemon took up its last commit, but the replica did not get it within {timeout:g} "
-            "s. Does the replica's endpoint answer? See the daemon's log"
-        )
-    else:
-        message = (
-            f"no daemon is replicating it: none took up its last commit within {timeout:g} s. "
-            "Start one; if one runs, see its log"
-        )
-    last = _arrival.last_replicated(source)
-    if last is None:
-        return _failure(source, "stale", f"{message}. The replica shows no backup")
-    position, created = last
-    moment = datetime.fromisoformat(created.replace("Z", "+00:00"))
-    age = round((datetime.now(timezone.utc) - moment).total_seconds())
-    return _failure(
-        source,
-        "stale",
-        f"{message}. The newest change in the replica ({position}) is {age} s old",
-        {"position": position, "age": age},
-    )
-
-
-def _failure(
-    source: Source, reason: str, message: str, details: dict[str, object] | None = None
-) -> VerificationFailure:
-    return VerificationFailure(source.database, reason, message, details)
 
 
 def verify_all(
