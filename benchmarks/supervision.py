@@ -111,8 +111,8 @@ def main() -> None:
         with Replication(config) as replication:
             replication.sync()
             time.sleep(3)
-            assert replication._process is not None  # noqa: SLF001
-            keeper = replication._process.pid  # noqa: SLF001
+            assert replication._keeper is not None  # noqa: SLF001
+            keeper = replication._keeper.pid  # noqa: SLF001
             before, own = cpu(keeper), sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
             time.sleep(options.idle)
             used = cpu(keeper) - before

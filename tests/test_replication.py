@@ -226,8 +226,8 @@ def test_ctrl_c_reaches_the_application_alone(site: Site) -> None:
 
 def test_the_process_in_between_may_be_killed(site: Site) -> None:
     with Replication(site.config) as replication:
-        assert replication._process is not None
-        keeper, before = replication._process.pid, replication.pid
+        assert replication._keeper is not None
+        keeper, before = replication._keeper.pid, replication.pid
         os.kill(keeper, signal.SIGKILL)
         wait_until(
             lambda: replication.pid not in (None, before) and replication.state == "replicating",
@@ -245,7 +245,7 @@ def test_nothing_is_left_when_both_are_killed_at_once(site: Site) -> None:
     replication.start()
     replication.sync()
     print("ready", flush=True)
-    print(replication._process.pid, flush=True)
+    print(replication._keeper.pid, flush=True)
     time.sleep(600)
     """
     with application(site, body) as process:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import json
-import marshal
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Any, Literal
 
-from litestream import _daemon_config, _keeper, _runtime, _sync, configuration, recovery
+from litestream import _daemon_config, _runtime, _sync, configuration, recovery
 from litestream._daemon_log import DaemonLog
+from litestream._keeper_process import KeeperProcess
 from litestream._lock import Lock
 from litestream._position import Position03
 from litestream.errors import ConfigurationError, ReplicationError, ReplicationTimeoutError
@@ -28,7 +25,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 State = Literal["starting", "replicating", "stalled", "standby", "backing off", "stopped", "failed"]
-_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from litestream._keeper import main; main()"
 _START_TIMEOUT = 30.0
 _GRACE = 5.0  # for the keeper to end after its daemon has
 
@@ -83,8 +79,8 @@ class Replication:
         self._hand_over = True  # off in the campaign's negative control
         self._delays = (0.5, 30.0)
         self._prepared: _daemon_config.Prepared | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._thread: threading.Thread | None = None
+        self._keeper: KeeperProcess | None = None
+        self._keeper_delay = 0.5
         self._changed = threading.Condition()
         self._log = DaemonLog()
         self._stopping = False
@@ -148,20 +144,21 @@ class Replication:
             ReplicationError: The daemon ended at once; its own words say why.
 
         """
-        if self._process is not None:
+        if self._keeper is not None:
             raise ConfigurationError("This Replication has been started already")
         self._forget()
         self._stopping = False
-        prepared = _daemon_config.prepare(self._config, self._databases, self._sync_interval)
-        self._prepared = prepared
+        self._keeper_delay = 0.5
+        prepared = self._prepare()
         try:
             if not self._adopt:
                 recovery.guard(prepared)
-            self._launch()
+            self._launch(prepared)
             _running.add(self)
             self._wait_for_start()
         except BaseException:
-            self._abandon()
+            self.stop()
+            _runtime.remove(prepared.directory)
             raise
         return self
 
@@ -172,21 +169,16 @@ class Replication:
         the daemon is killed, and a warning logged. On standby, and when called again, there is
         nothing to do: True. In a forked child, nothing happens.
         """
-        process, thread = self._process, self._thread
-        if process is None or thread is None:
+        with self._changed:
+            keeper, self._stopping = self._keeper, True
+        if keeper is None:
             return self._synced is not False
-        self._stopping = True
-        with contextlib.suppress(OSError):
-            assert process.stdin is not None
-            process.stdin.close()
-        thread.join(self._stop_timeout + _GRACE)
-        if thread.is_alive():  # the keeper hangs: its daemon gets SIGTERM when it is gone (Linux)
-            process.kill()
+        if not keeper.end(self._stop_timeout + _GRACE):
+            keeper.kill()
             self._kill(signal.SIGKILL)
-            thread.join(_GRACE)
-        self._reap(process)
+        keeper.reap()
         _running.discard(self)
-        self._process = self._thread = None
+        self._keeper = None
         self._pid = None
         if self._synced is False:
             self._log.warn(f"the final sync did not reach the replica: {self._last_error}")
@@ -215,7 +207,7 @@ class Replication:
             ConfigurationError: The database is not one of those replicated.
 
         """
-        if self._prepared is None or self._process is None:
+        if self._prepared is None or self._keeper is None:
             raise ReplicationError("The replication has not been started, or has been stopped")
         wanted = None if database is None else os.path.abspath(os.path.expanduser(database))
         entries = [e for e in self._prepared.entries if wanted in (None, e.path)]
@@ -251,36 +243,23 @@ class Replication:
     def __repr__(self) -> str:
         return f"<litestream.Replication {self._state}, {self._restarts} restarts>"
 
-    def _launch(self) -> None:
-        assert self._prepared is not None
-        package = os.path.dirname(os.path.dirname(os.path.abspath(_keeper.__file__)))
-        self._process = subprocess.Popen(
-            [_python(), "-I", "-S", "-c", _BOOT, package],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=configuration.environment(),
-            start_new_session=True,  # Ctrl-C is for the application
-        )
+    def _prepare(self) -> _daemon_config.Prepared:
+        return _daemon_config.prepare(self._config, self._databases, self._sync_interval)
+
+    def _launch(self, prepared: _daemon_config.Prepared) -> None:
         job = {
-            "argv": self._prepared.argv,
-            "series": self._prepared.series,
-            "databases": [(e.path, e.meta, e.interval) for e in self._prepared.entries],
-            "socket": self._prepared.socket,
-            "directory": self._prepared.directory,
+            "argv": prepared.argv,
+            "series": prepared.series,
+            "databases": [(e.path, e.meta, e.interval) for e in prepared.entries],
+            "socket": prepared.socket,
+            "directory": prepared.directory,
             "stop_timeout": float(self._stop_timeout),
             "max_restarts": self._max_restarts,
             "hand_over": self._hand_over,
             "delays": self._delays,
         }
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # the listener tells why it ended
-            self._process.stdin.write(marshal.dumps(job))
-            self._process.stdin.flush()
-        self._thread = threading.Thread(
-            target=self._listen, args=(self._process,), name="litestream", daemon=True
-        )
-        self._thread.start()
+        self._prepared = prepared
+        self._keeper = KeeperProcess(job, self._receive, self._keeper_ended)
 
     def _wait_for_start(self) -> None:
         with self._changed:
@@ -289,18 +268,6 @@ class Replication:
             )
         if self._state in ("stopped", "starting", "failed"):
             raise ReplicationError(f"The daemon did not start: {self._last_error or 'no answer'}")
-
-    def _listen(self, process: subprocess.Popen[bytes]) -> None:
-        """Turn the keeper's events into state and log records, until it ends."""
-        assert process.stdout is not None
-        for line in process.stdout:
-            try:
-                event = json.loads(line)
-            except ValueError:  # a traceback of the keeper's
-                event = {"log": line.decode("utf-8", "replace").rstrip()}
-            self._receive(event)
-        if not self._stopping and self._state != "failed":
-            self._keeper_ended()
 
     def _receive(self, event: dict[str, Any]) -> None:
         if "log" in event:
@@ -326,23 +293,22 @@ class Replication:
                 self._changed.notify_all()
 
     def _keeper_ended(self) -> None:
-        """Start another keeper in place of one that was killed."""
+        """Start another keeper in place of one that was killed, or crashed."""
+        if self._stopping or self._state == "failed" or self._prepared is None:
+            return
         self._log.error("the process that keeps the daemon was killed; starting another")
         self._kill(signal.SIGTERM)
-        process = self._process
         with self._changed:
             self._state, self._pid = "backing off", None
             self._changed.notify_all()
-        if process is not None:
-            self._reap(process)
-        time.sleep(0.5)
-        if not self._stopping and self._prepared is not None:
-            self._prepared = self._prepared._replace(
-                **_daemon_config.prepare(
-                    self._config, self._databases, self._sync_interval
-                )._asdict()
-            )
-            self._launch()
+        time.sleep(self._keeper_delay)
+        self._keeper_delay = min(self._keeper_delay * 2, 30.0)
+        with self._changed:  # not while stop() begins
+            if self._stopping or self._keeper is None:
+                return
+            self._keeper.reap()
+            _runtime.remove(self._prepared.directory)
+            self._launch(self._prepare())
 
     def _kill(self, number: signal.Signals) -> None:
         """Signal the daemon, if it is still there: then it holds its database's lock."""
@@ -359,47 +325,16 @@ class Replication:
         if self._state in ("failed", "stopped"):
             raise ReplicationTimeoutError(f"The replication has {self._state}: {self._last_error}")
 
-    def _abandon(self) -> None:
-        if self._process is not None:
-            self.stop()
-        elif self._prepared is not None and self._prepared.directory:
-            _runtime.remove(self._prepared.directory)
-
-    def _reap(self, process: subprocess.Popen[bytes]) -> None:
-        # Under gunicorn's master somebody else may have: Popen then reports 0.
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_GRACE)
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
-
     def _after_fork(self) -> None:
         """Leave everything to the parent: the pipe, the keeper, the listener."""
-        process, self._process, self._thread = self._process, None, None
-        self._prepared = None
+        if self._keeper is not None:
+            self._keeper.disown()
+        self._keeper = self._prepared = None
         self._changed = threading.Condition()
         self._state, self._pid = "stopped", None
-        if process is not None:
-            process.returncode = 0  # it is no child of ours
-            for stream in (process.stdin, process.stdout):
-                if stream is not None:
-                    with contextlib.suppress(OSError):
-                        os.close(stream.fileno())
-                    _orphaned.append(stream)
 
 
 _running: weakref.WeakSet[Replication] = weakref.WeakSet()
-_orphaned: list[object] = []
-"""Streams of a parent's: their files are closed, and must not be closed again when collected."""
-
-
-def _python() -> str:
-    """Return a Python interpreter; inside uWSGI, `sys.executable` may be something else."""
-    name = os.path.basename(sys.executable or "").lower()
-    if "python" in name or "pypy" in name:
-        return sys.executable
-    return os.path.join(sys.base_exec_prefix, "bin", "python3")
 
 
 def _forked() -> None:
