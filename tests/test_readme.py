@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import json
 import os
 import re
 import shlex
@@ -42,8 +43,9 @@ def beside_a_daemon(site, monkeypatch):
     return site
 
 
-def test_python_blocks(beside_a_daemon, capsys):
+def test_python_blocks(beside_a_daemon, tmp_path, capsys):
     for block in blocks("python"):
+        block = block.replace("/srv/backups", str(tmp_path / "backups"))
         exec(compile(block, "README.md", "exec"), {})
 
 
@@ -106,4 +108,19 @@ def test_every_command_is_in_the_readme():
 
 
 def test_every_language_of_a_block_has_its_test():
-    assert {"python", "sh", "text", "yaml"} == {language for language, _ in BLOCKS}
+    assert {"python", "sh", "text", "yaml", "dockerfile", "procfile", "ini"} == {
+        language for language, _ in BLOCKS
+    }
+
+
+@pytest.mark.parametrize("language", ["dockerfile", "procfile", "ini"])
+def test_services_run_a_command(language, site):
+    """Each as it stands, with a program that ends in place of the web server."""
+    (block,) = blocks(language)
+    (line,) = re.findall(r"^(?:CMD |web: |ExecStart=)(.*litestream.*)$", block, re.MULTILINE)
+    argv = json.loads(line) if language == "dockerfile" else line.split()
+    own, program = argv[: argv.index("--") + 1], argv[argv.index("--") + 1 :]
+    assert "gunicorn" in program[0]
+    own[0] = str(Path(sys.executable).with_name("litestream"))
+    done = subprocess.run([*own, "sh", "-c", "exit 4"], cwd=site.directory, capture_output=True)
+    assert 4 == done.returncode, done.stderr

@@ -9,8 +9,11 @@ from __future__ import annotations
 TYPE_CHECKING = False  # importing typing costs more than all of this
 if TYPE_CHECKING:
     from litestream import commands, errors
+    from litestream._connect import connect
+    from litestream._sync import sync
     from litestream.configuration import configure
     from litestream.errors import (
+        BackupExistsError,
         BackupNotFoundError,
         CommandFailedError,
         CommandTimeoutError,
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
         OutputExistsError,
         OutputInUseError,
         OutputNotWritableError,
+        ReplicationError,
+        ReplicationTimeoutError,
         RestoreError,
         UnreadableOutputError,
         UnsafeCommandWarning,
@@ -36,11 +41,14 @@ if TYPE_CHECKING:
         VerificationFailure,
     )
     from litestream.introspection import databases, replicate_process
+    from litestream.recovery import Recovered, recover
+    from litestream.replication import Replication
     from litestream.verification import Verification, verify, verify_all
 
     __version__: str
 
 __all__ = [
+    "BackupExistsError",
     "BackupNotFoundError",
     "CommandFailedError",
     "CommandTimeoutError",
@@ -57,6 +65,10 @@ __all__ = [
     "OutputExistsError",
     "OutputInUseError",
     "OutputNotWritableError",
+    "Recovered",
+    "Replication",
+    "ReplicationError",
+    "ReplicationTimeoutError",
     "RestoreError",
     "UnreadableOutputError",
     "UnsafeCommandWarning",
@@ -68,14 +80,22 @@ __all__ = [
     "__version__",
     "commands",
     "configure",
+    "connect",
     "databases",
     "errors",
+    "recover",
     "replicate_process",
+    "sync",
     "verify",
     "verify_all",
 ]
 
 _HOMES = {
+    "Recovered": "recovery",
+    "Replication": "replication",
+    "connect": "_connect",
+    "recover": "recovery",
+    "sync": "_sync",
     "configure": "configuration",
     "databases": "introspection",
     "replicate_process": "introspection",

@@ -19,6 +19,10 @@ _HIDDEN = "***"
 
 def run(argv: Sequence[str]) -> int:
     """Run one of our verbs and return its exit status."""
+    if argv[0] == "run":  # what follows -- is not ours to parse
+        from litestream import _run_command
+
+        return _run_command.run(argv[1:])
     options = _parser().parse_args(argv)
     status: int = options.run(options)
     return status
@@ -67,6 +71,16 @@ def _parser() -> argparse.ArgumentParser:
     env.add_argument("--show-secrets", action="store_true", help="print the keys, not ***")
     env.set_defaults(run=_env)
 
+    recover = verbs.add_parser("recover", description=cli.OWN_VERBS["recover"].capitalize() + ".")
+    recover.add_argument("database", nargs="?", help="its path; by default all of the config")
+    recover.add_argument("--config", metavar="FILE", help="the config; by default looked for")
+    recover.add_argument(
+        "--expect",
+        choices=["any", "backup", "none"],
+        default="any",
+        help="backup: no backup is an error; none: one is",
+    )
+    recover.set_defaults(run=_recover)
     _verify_verb.add(verbs)
 
     which = verbs.add_parser("which", description="Print the path of the executable.")
@@ -78,6 +92,15 @@ def _demo(_options: argparse.Namespace) -> int:
     from litestream import _demo
 
     return _demo.run()
+
+
+def _recover(options: argparse.Namespace) -> int:
+    from litestream import recovery
+
+    found = recovery.recover(options.database, expect=options.expect, config=options.config)
+    for done in found:
+        print(f"{done.database}: {done.action} ({done.seconds:.2f} s)")
+    return 0
 
 
 def _env(options: argparse.Namespace) -> int:

@@ -124,6 +124,12 @@ def newest_local(meta: str | os.PathLike[str]) -> LocalTransaction | None:
     return next(local_transactions(meta), None)
 
 
+def one_wal(meta: str | os.PathLike[str], count: int) -> bool:
+    """Tell whether the newest `count` LTX files of a 0.5 daemon's local state share one WAL."""
+    newest = [t.end.salts for t, _ in zip(local_transactions(meta), range(count), strict=False)]
+    return len(set(newest)) <= 1
+
+
 def local_txid(meta: str | os.PathLike[str], end: WALEnd) -> int | None:
     """Return the oldest transaction of the local state (0.5) that covers a place in the WAL."""
     found = None

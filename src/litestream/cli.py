@@ -15,6 +15,8 @@ from litestream.errors import ConfigNotFoundError, LitestreamError
 OWN_VERBS = {
     "demo": "replicate, lose and restore a database in a temporary directory",
     "env": "print the environment variables that the config refers to",
+    "recover": "restore the databases that are missing, before the application starts",
+    "run": "recover, replicate, and run a command beside the daemon",
     "verify": "prove that backups restore and are up to date",
     "which": "print the path of the executable",
 }

@@ -19,6 +19,9 @@
     │   ├── OutputNotWritableError    the output's directory is missing or cannot be written to
     │   ├── NotEnoughSpaceError       the output's file system is too full
     │   └── CorruptBackupError        what came back fails SQLite's integrity check
+    ├── ReplicationError              a daemon of ours did not start, or replication has ended
+    │   ├── BackupExistsError         another database's backup would be written over
+    │   └── ReplicationTimeoutError   a change did not reach the replica within the time limit
     ├── VerificationFailure           a backup is not proved: its reason says which promise broke
     ├── UnusableDatabaseError         a database is missing, damaged, encrypted or not writable
     ├── ControlSocketError            no daemon answers on the control socket, or it said no
@@ -146,6 +149,28 @@ class CorruptBackupError(RestoreError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class ReplicationError(LitestreamError):
+    """Say that a daemon of ours did not start, or that a replication has ended."""
+
+
+class BackupExistsError(ReplicationError):
+    """Say that a replica already holds backups, and would be written over by another database.
+
+    ``database`` is the path of that database.
+    """
+
+    def __init__(self, message: str, database: str = "") -> None:
+        super().__init__(message, database)
+        self.database = database
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class ReplicationTimeoutError(ReplicationError, TimeoutError):
+    """Say that a change did not reach the replica within the time limit."""
 
 
 class UnusableDatabaseError(LitestreamError):

@@ -1,0 +1,141 @@
+"""The config that a daemon of ours reads: the user's own, with the control socket switched on."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from litestream import _entries, _executable, _run, _runtime, configuration
+from litestream.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from litestream._entries import Entry
+
+
+class Prepared(NamedTuple):
+    """A daemon that can be started."""
+
+    series: str
+    argv: list[str]
+    entries: list[Entry]
+    socket: str
+    directory: str
+    """A private run-time directory, to be removed with what is in it; empty when none is needed."""
+    config: str
+    flags: dict[str, bool]
+    """What every other command has to be given to read `config` in the same way."""
+
+
+def from_databases(databases: Mapping[Any, str | Sequence[str]], interval: float) -> dict[str, Any]:
+    """Return the content of a config for `path → replica URL or URLs`."""
+    dbs = []
+    every = f"{round(interval * 1000)}ms"
+    for path, urls in databases.items():
+        replicas = [
+            {"url": url, "sync-interval": every}
+            for url in ([urls] if isinstance(urls, str) else urls)
+        ]
+        name = os.path.abspath(os.path.expanduser(os.fspath(path)))
+        if not _is_text(name):
+            raise ConfigurationError(f"The path {name!r} is no UTF-8, so no config can name it")
+        dbs.append({"path": name, "monitor-interval": every, "replicas": replicas})
+    return {"dbs": dbs}
+
+
+def prepare(
+    config: str | os.PathLike[str] | None,
+    databases: Mapping[Any, str | Sequence[str]] | None,
+    interval: float,
+) -> Prepared:
+    """Read the config, or write one for `databases`, and say how to start a daemon on it.
+
+    The user's config is passed on as it is written, environment references included; only the
+    control socket is added, where it does not speak of it. A config of ours is never expanded: a
+    path with a `$` in it would be replicated nowhere.
+
+    Raises:
+        ConfigurationError: Both are given, or the config is not one that replicates something.
+
+    """
+    executable = _executable.find()
+    series = _run.series(executable)
+    if databases is not None:
+        if config is not None:
+            raise ConfigurationError("Give config= or databases=, not both")
+        content = from_databases(databases, interval)
+        found = _entries.entries(content, series)
+        text, source = _yaml(content), ""
+    else:
+        source = configuration.find_config(config)
+        with open(source, encoding="utf-8", errors="surrogateescape", newline="") as file:
+            text = file.read()
+        expanded = _entries.expand(text, configuration.environment())
+        content = _entries.parse(expanded, source)
+        found = _entries.entries(content, series)
+    flags = {} if source else {"no_expand_env": True}
+    directory, socket = "", ""
+    own = content.get("socket")
+    if series == "0.5" and isinstance(own, dict):
+        socket = str(own.get("path") or "/var/run/litestream.sock") if own.get("enabled") else ""
+    elif series == "0.5" or not source:
+        directory = _runtime.make()
+        socket = os.path.join(directory, "litestream.sock") if series == "0.5" else ""
+        source = os.path.join(directory, "litestream.yml")
+        text = _with_socket(text, content, socket, json_text=bool(flags)) if socket else text
+        _write(source, text)
+    argv = [executable, "replicate", "-config", source]
+    if flags:
+        argv.append("-no-expand-env")
+    return Prepared(series, argv, found, socket, directory, source, flags)
+
+
+@contextmanager
+def readable(
+    config: str | os.PathLike[str] | None, databases: Mapping[Any, str | Sequence[str]] | None
+) -> Iterator[Prepared]:
+    """Give a config that commands can read, for as long as the block runs."""
+    prepared = prepare(config, databases, 1.0)
+    try:
+        yield prepared
+    finally:
+        _runtime.remove(prepared.directory)
+
+
+def _with_socket(text: str, content: Mapping[str, Any], socket: str, *, json_text: bool) -> str:
+    """Add the control socket to a config's text, and nothing else."""
+    settings = {"enabled": True, "path": socket}
+    if json_text:
+        return _yaml({**content, "socket": settings})
+    added = f"{text}\n\nsocket: {json.dumps(settings, ensure_ascii=False)}\n"
+    expanded = _entries.expand(added, configuration.environment())
+    try:
+        if _entries.parse(expanded, "") == {**content, "socket": settings}:
+            return added
+    except ConfigurationError:
+        pass
+    # A mapping in braces, or an end-of-document mark: lay it out anew, references untouched.
+    content = _entries.parse(text, "")
+    return _yaml({**content, "socket": settings})
+
+
+def _yaml(content: Mapping[str, Any]) -> str:
+    """Write JSON, which is YAML; unescaped, as YAML knows no surrogate pairs."""
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _write(path: str, text: str) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(file, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        stream.write(text)

@@ -1,0 +1,40 @@
+"""Find a daemon on a database that nobody started through this library: it holds no lock."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def find(databases: Iterable[str]) -> tuple[int, str] | None:
+    """Return the process id of a Litestream that has one of the databases open, and which.
+
+    From the process table of Linux; elsewhere, and for other users' processes, nothing is found.
+    A daemon opens its databases a monitor interval after its start, and is not seen before.
+    """
+    paths = {os.path.realpath(path) for path in databases}
+    with suppress(OSError):
+        for name in os.listdir("/proc"):
+            if name.isdigit() and _is_litestream(name):
+                with suppress(OSError):
+                    for path in _open_files(name) & paths:
+                        return int(name), path
+    return None
+
+
+def _is_litestream(name: str) -> bool:
+    with suppress(OSError), open(f"/proc/{name}/comm", "rb") as file:
+        return file.read().strip() == b"litestream"
+    return False
+
+
+def _open_files(name: str) -> set[str]:
+    found = set()
+    for number in os.listdir(f"/proc/{name}/fd"):
+        with suppress(OSError):
+            found.add(os.readlink(f"/proc/{name}/fd/{number}"))
+    return found

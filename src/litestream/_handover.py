@@ -1,0 +1,249 @@
+"""Start a 0.5 daemon on a database that others may be writing to, without losing a commit.
+
+The fault (measured on 0.5.17, read in its `db.go`): a daemon that starts compares the WAL with the
+newest LTX file of its local state. When the WAL was restarted meanwhile (new salts) and the last
+frame of that LTX file still stands at its old place, 0.5.17 carries on at the first frame of the
+new WAL. What was committed to the old WAL after that last frame is in no LTX file, for good: no
+error, `integrity_check` is content, the newest rows are there. 0.3.13 compares the headers at its
+start and begins a new generation; in 0.5.17 that is commented out (`verifyHeadersMatch`).
+
+The window lasts from the last look of the old daemon to the first look of the new one, which is one
+`monitor-interval` after its start: only then does it take the read transaction that keeps others
+from restarting the WAL. The hand-over closes it, for each database:
+
+- *The WAL is the one that the newest LTX file describes* (same salts): nothing is missing. The WAL
+  is held, until the daemon was seen to have read it.
+- *It is another one, or there is no LTX file to tell*: the WAL is truncated. The last frame is gone
+  with it, so the daemon notices, and copies the whole database into the chain.
+
+Holding is a read transaction (the pin), which costs writers nothing and keeps the WAL from being
+restarted, plus the write lock, for at most `WRITERS_WAIT` seconds: SQLite lets a fully checkpointed
+WAL be restarted under a reader, since such a reader reads from the database alone. After a
+truncation the pin is enough: on an empty WAL it keeps everything from being checkpointed at all.
+
+The end of a daemon opens the same window. On SIGTERM 0.5.17 cancels the context of its read
+transaction first and does its final sync afterwards; in between, the WAL may be restarted, and the
+final sync then makes the jump itself, into a chain that looks whole. So we pin the WAL before we
+send SIGTERM. Where somebody else ended the daemon, and not by SIGKILL, the chain is trusted only if
+its newest files all come from one WAL.
+
+Seen to have read it: the first bare `/sync` on the control socket was answered, or an LTX file
+appeared that ends at or behind the end of the held WAL. Never: time has passed. The first LTX file
+that the daemon writes is then compared with the last one from before. Where they do not join,
+because the daemon came too late (its replica did not answer), `broken` says so: the daemon has to
+be started again with the WAL truncated.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from litestream._position import (
+    LocalTransaction,
+    WALEnd,
+    committed_end,
+    local_transactions,
+    newest_local,
+    one_wal,
+    wal_path,
+    wal_salts,
+)
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+
+WRITERS_WAIT = 1.4
+"""Seconds that writers are held at most."""
+PIN_TIME = 60.0
+"""Seconds that the WAL is kept from being restarted at most; it grows meanwhile."""
+_FILES_OF_AN_END = 6
+"""LTX files that a daemon may write while it ends: the sync's, and those of a checkpoint."""
+_LOCK_WAIT = 2.0
+_TRUNCATE_WAIT = 0.4
+_TRUNCATE_TRIES = 4
+
+
+class Handover:
+    """The hand-over of one database to a daemon that is about to be started.
+
+    Make one as soon as no daemon runs, `arm` it just before the next is started, call `poll`
+    until it is `done`, and `close` it whatever happens. For the end of a daemon, make one and call
+    `hold_for_end`. `broken` is true when the daemon is known
+    to have missed something, or cannot be known not to have; `whole` when it copies the whole
+    database, `held` the seconds for which writers were held.
+    """
+
+    def __init__(self, database: str, meta: str) -> None:
+        self.database = database
+        self.meta = meta
+        self.done = False
+        self.broken = False
+        self.whole = False
+        self.held = 0.0
+        self._before: LocalTransaction | None = None
+        self._end: WALEnd | None = None
+        self._pin: sqlite3.Connection | None = None
+        self._writer: sqlite3.Connection | None = None
+        self._since = time.monotonic()
+        if wal_salts(wal_path(database)) is not None:
+            self._attempt(self._pin_wal)
+
+    def arm(self, *, truncate: bool = False, trusted: bool = True) -> None:
+        """Hold the WAL, or truncate it: always with `truncate`, else where it was restarted.
+
+        `trusted` says that the last daemon cannot have jumped over anything at its end: it was
+        killed, or ended while the WAL was held.
+        """
+        self._before = newest_local(self.meta)
+        truncate = truncate or not (trusted or one_wal(self.meta, _FILES_OF_AN_END))
+        if wal_salts(wal_path(self.database)) is None:
+            self.whole = True  # no WAL: the daemon misses its frames, and copies the database
+            self.close()
+        elif truncate or not self._describes() or not self._attempt(self._hold):
+            self.close()
+            self._attempt(self._truncate)
+
+    def poll(self, answered: Callable[[], bool]) -> None:
+        """Let go of what is no longer needed; `answered` tells whether the daemon has synced."""
+        if self.done:
+            return
+        if self._has_read() or answered():
+            self.broken = not self._joined()
+            self.done = True
+            self.close()
+            return
+        waited = time.monotonic() - self._since
+        if waited > WRITERS_WAIT:
+            self._release_writers()
+        if waited > PIN_TIME:
+            self.close()
+
+    def hold_for_end(self) -> None:
+        """Pin the WAL while a daemon that still runs does its final sync.
+
+        The pin reads from the WAL for sure: the change before it is not checkpointed, for the
+        daemon's own read transaction is older. So writers need not be held.
+        """
+        self.close()
+        bump(self.database)
+        self._attempt(self._pin_wal)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._release_writers()
+        if self._pin is not None:
+            self._pin.close()
+            self._pin = None
+
+    def _attempt(self, step: Callable[[], bool]) -> bool:
+        """Do one step; one that the database does not allow is left out.
+
+        It is locked for long, read-only, or no database: the daemon will say so itself, and
+        whether it missed something shows in what it writes.
+        """
+        import sqlite3
+
+        try:
+            return step()
+        except sqlite3.Error:
+            self.close()
+            return False
+
+    def _describes(self) -> bool:
+        """Tell whether the newest LTX file comes from the WAL that is there now."""
+        before = self._before
+        return before is not None and before.end.salts == wal_salts(wal_path(self.database))
+
+    def _pin_wal(self) -> bool:
+        # Read-only, and closed last: the last connection to a database checkpoints and deletes
+        # the WAL when it closes, unless it may not write.
+        self._pin = _connect(self.database, "ro", _LOCK_WAIT)
+        self._pin.execute("BEGIN")
+        self._pin.execute("SELECT 1 FROM sqlite_master").fetchone()
+        return True
+
+    def _hold(self) -> bool:
+        """Lock writers out, and say whether the WAL is still the one that is wanted."""
+        import sqlite3
+
+        if self._pin is None:
+            self._pin_wal()
+        self._writer = _connect(self.database, "rw", _LOCK_WAIT)
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:  # a long write transaction: the pin has to do
+            self._release_writers()
+        self._since = time.monotonic()
+        self._end = committed_end(wal_path(self.database))
+        return self._describes()
+
+    def _truncate(self) -> bool:
+        connection = _connect(self.database, "rw", _TRUNCATE_WAIT)
+        try:
+            for _ in range(_TRUNCATE_TRIES):
+                # PASSIVE first: it does the copying without holding writers.
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                self.whole = not busy
+                if self.whole:
+                    break
+                time.sleep(0.05)
+            self._since = time.monotonic()
+            return self._pin_wal()
+        finally:
+            connection.close()
+
+    def _release_writers(self) -> None:
+        if self._writer is not None:
+            self._writer.rollback()
+            self.held = time.monotonic() - self._since
+            self._writer.close()
+            self._writer = None
+
+    def _has_read(self) -> bool:
+        newest = newest_local(self.meta)
+        if newest is None or (self._before is not None and newest.txid <= self._before.txid):
+            return False
+        return self._end is None or (
+            newest.end.salts != self._end.salts or newest.end.offset >= self._end.offset
+        )
+
+    def _joined(self) -> bool:
+        """Tell whether the daemon's first LTX file follows on the last one from before."""
+        if self.whole or self._before is None:
+            return True  # the first file holds the whole database
+        for transaction in local_transactions(self.meta):
+            if transaction.txid == self._before.txid + 1:
+                return (
+                    transaction.end.salts == self._before.end.salts
+                    and transaction.start == self._before.end.offset
+                )
+        newest = newest_local(self.meta)
+        return newest is not None and newest.txid == self._before.txid  # it found nothing new
+
+
+def bump(database: str) -> None:
+    """Commit a change to the row that is Litestream's own, as Litestream itself does.
+
+    It puts a frame into the WAL; and 0.3, which tells nothing of itself after a start until
+    something is committed, shows what it sees. Where it cannot be changed, nothing happens.
+    """
+    import sqlite3
+    from contextlib import closing, suppress
+
+    with suppress(sqlite3.Error), closing(_connect(database, "ro", _LOCK_WAIT)) as pin:
+        pin.execute("SELECT 1 FROM sqlite_master").fetchone()  # closed last: see _pin_wal
+        with closing(_connect(database, "rw", _LOCK_WAIT)) as connection:
+            connection.execute("UPDATE _litestream_seq SET seq = seq + 1")
+
+
+def _connect(database: str, mode: str, timeout: float) -> sqlite3.Connection:
+    import sqlite3
+
+    quoted = "".join(f"%{byte:02x}" for byte in os.fsencode(os.path.abspath(database)))
+    return sqlite3.connect(
+        f"file:{quoted}?mode={mode}", uri=True, timeout=timeout, isolation_level=None
+    )

@@ -1,0 +1,161 @@
+"""See whether a daemon that runs also replicates: stalls, and a database that was replaced."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from litestream._position import committed_end, shadow_position, wal_path
+from litestream._request import Request
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from litestream._position import Position03, WALEnd
+    from litestream._supervisor import Job
+
+_EVERY = 2.5
+"""Seconds between two looks."""
+_PATIENCE = 7.0
+"""Seconds, beside two sync intervals, without a sync until a daemon counts as stalled."""
+
+State = str
+
+
+class Health:
+    """What is known of one daemon's health. Times are on the monotonic clock."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.age = 0.0
+        self.looked: set[str] = set()
+        self.positions: dict[tuple[str, str], Position03] = {}
+        self._inodes: dict[str, tuple[int, int] | None] = {}
+        self._ends: dict[str, WALEnd | None] = {}
+        self._synced: dict[str, tuple[str, float]] = {}
+        self._request: Request | None = None
+        self._last_error = self._last_look = self._started = 0.0
+        self._state = "replicating"
+
+    def started(self) -> None:
+        """Begin anew, with a daemon that has just been started."""
+        self.age = 0.0
+        self.looked.clear()
+        self._state = "replicating"
+        self._started = self._last_look = time.monotonic()
+        self._last_error = 0.0
+        self._inodes = {d.path: _inode(d.path) for d in self.job.databases}
+        self._ends = {d.path: committed_end(wal_path(d.path)) for d in self.job.databases}
+        self._synced = {d.path: ("", self._started) for d in self.job.databases}
+        self._give_up()
+
+    def hear(self, text: str) -> tuple[str, str, Position03] | None:
+        """Take note of a log line: that something fails, or how far a replica of 0.3's has come."""
+        if "level=ERROR" in text or '"level":"ERROR"' in text:
+            self._last_error = time.monotonic()
+        elif self.job.series == "0.3" and "wal segment written" in text:
+            from litestream._logs import parse
+            from litestream._position import logged_position
+
+            log = parse(text)
+            position = logged_position(log.fields) if log else None
+            if log is not None and position is not None:
+                key = log.fields.get("db", ""), log.fields.get("replica", "")
+                self.positions[key] = position
+                self.looked.add(key[0])
+                return *key, position
+        return None
+
+    def has_looked(self, path: str) -> bool:
+        """Tell whether this daemon is known to have opened a database; then it will sync it."""
+        return path in self.looked
+
+    def replaced(self) -> str:
+        """Say that a database was replaced or deleted since the daemon was started, if it was."""
+        for path, before in self._inodes.items():
+            now = _inode(path)
+            if before is None:
+                self._inodes[path] = now
+            elif now is None:
+                return f"{path} was deleted while it was being replicated"
+            elif now != before:
+                return f"{path} was replaced while it was being replicated"
+        return ""
+
+    def look(self) -> State:
+        """Return `"replicating"` or `"stalled"`; `age` is then the seconds since the last sync."""
+        now = time.monotonic()
+        if self._request is not None:
+            self._receive()
+        if now - self._last_look < _EVERY:
+            return self._state
+        self._last_look = now
+        if self.job.series == "0.5":
+            self._send()
+        else:
+            self._compare(now)
+        ages = [
+            (now - since, 2 * database.interval + _PATIENCE)
+            for database in self.job.databases
+            if self._inodes[database.path] is not None
+            for _, since in (self._synced[database.path],)
+        ]
+        self.age = max((age for age, _ in ages), default=0.0)
+        self._state = "stalled" if any(age > limit for age, limit in ages) else "replicating"
+        return self._state
+
+    def _send(self) -> None:
+        """Ask 0.5 when it last synced. While it cannot reach its replica, it may not answer."""
+        if self._request is None and self.job.socket:
+            try:
+                self._request = Request(self.job.socket, "GET", "/list")
+            except OSError:
+                self._request = None
+        elif not self.job.socket:  # nothing to go by but the log
+            self._compare_errors(time.monotonic())
+
+    def _receive(self) -> None:
+        import json
+
+        assert self._request is not None
+        try:
+            answer = self._request.poll()
+            if answer is None:
+                return
+            rows = json.loads(answer[1])["databases"] or []
+        except (OSError, ValueError, KeyError, TypeError):
+            rows = []
+        self._request = None
+        for row in rows:
+            path, when = row.get("path", ""), row.get("last_sync_at") or ""
+            if path in self._synced and when and when != self._synced[path][0]:
+                self._synced[path] = (when, time.monotonic())
+
+    def _compare(self, now: float) -> None:
+        """Compare what is committed with how far 0.3 says that its replicas are."""
+        for database in self.job.databases:
+            end = committed_end(wal_path(database.path))
+            wanted = shadow_position(database.meta, end) if end else None
+            reached = [at for (path, _), at in self.positions.items() if path == database.path]
+            behind = end is not None and end != self._ends[database.path]
+            if behind and wanted is not None and reached:
+                behind = not all(at.reaches(wanted) for at in reached)
+            if not behind and now - self._last_error > 2 * _EVERY:
+                self._synced[database.path] = ("", now)
+
+    def _compare_errors(self, now: float) -> None:
+        if now - self._last_error > 2 * _EVERY:
+            for path in self._synced:
+                self._synced[path] = ("", now)
+
+    def _give_up(self) -> None:
+        if self._request is not None:
+            self._request.close()
+            self._request = None
+
+
+def _inode(path: str) -> tuple[int, int] | None:
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino

@@ -1,0 +1,115 @@
+"""The process between an application and its daemon.
+
+Why a process of its own, and not a thread of the application's:
+
+- When the application dies, by SIGKILL too, its end of the pipe closes. That is the signal to sync
+  and to end the daemon, on Linux and on macOS, without anybody polling.
+- gunicorn's master reaps every child there is, and so takes the daemon's exit status away from
+  whoever started it. Here, nobody does.
+- The hand-over opens the database. In the application's process that is dangerous as soon as the
+  application has a SQLite library of its own: closing a file drops all locks on it (POSIX).
+- A fork of the application, a thread that ends, a signal for the whole terminal: none concerns it.
+
+It reads its job from its standard input, and ends the daemon when that is closed. It ignores
+SIGINT, SIGHUP and SIGTERM: the pipe decides, so that the daemon outlives what it replicates when
+systemd signals a whole group. It writes events as lines of JSON to its standard output.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import select
+import signal
+import sys
+from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
+
+from litestream._runtime import remove
+from litestream._supervisor import Database, Job, Supervisor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+_BACKLOG = 1 << 18
+"""Bytes that wait for a slow reader at most; log lines beyond are dropped and counted."""
+
+
+class Events:
+    """Events on their way to the application, which may be slow or stopped: never blocks."""
+
+    def __init__(self, file: int, selector: DefaultSelector) -> None:
+        self.dropped = 0
+        self._file = file
+        self._selector = selector
+        self._waiting = bytearray()
+        self._registered = False
+        os.set_blocking(file, False)
+
+    def report(self, event: Mapping[str, Any]) -> None:
+        """Send an event. A log line is dropped while too much is waiting."""
+        import json
+
+        if "log" in event and len(self._waiting) > _BACKLOG:
+            self.dropped += 1
+            return
+        if self.dropped and len(self._waiting) <= _BACKLOG // 2:
+            event, self.dropped = {"dropped": self.dropped, **event}, 0
+        self._waiting += json.dumps(event).encode() + b"\n"
+        self.write()
+
+    def write(self) -> None:
+        """Write what the pipe takes."""
+        try:
+            while self._waiting:
+                del self._waiting[: os.write(self._file, self._waiting)]
+        except BlockingIOError:
+            pass
+        except BrokenPipeError:
+            self._waiting.clear()
+        if bool(self._waiting) != self._registered:
+            self._registered = not self._registered
+            if self._registered:
+                self._selector.register(self._file, EVENT_WRITE, self.write)
+            else:
+                self._selector.unregister(self._file)
+
+    def flush(self) -> None:
+        """Write the last events, waiting a second for the reader."""
+        if self._waiting and select.select((), (self._file,), (), 1.0)[1]:
+            self.write()
+
+
+def main() -> None:
+    """Do the job on standard input until that is closed."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        # A handler and not SIG_IGN: that the daemon would inherit.
+        signal.signal(number, lambda *_: None)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        job = marshal.load(sys.stdin.buffer)  # noqa: S302 - from our own parent
+    except (EOFError, ValueError, TypeError):
+        return
+    databases = [Database(*database) for database in job.pop("databases")]
+    directory = job.pop("directory")
+    selector = DefaultSelector()
+    events = Events(1, selector)
+    supervisor = Supervisor(Job(databases=databases, **job), selector, events.report)
+
+    def closed() -> None:
+        selector.unregister(0)
+        supervisor.stop()
+
+    selector.register(0, EVENT_READ, closed)
+    try:
+        while not supervisor.finished:
+            for key, _ in selector.select(supervisor.tick()):
+                key.data()
+        events.flush()
+    finally:
+        remove(directory)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""The application's end of the pipe to the keeper of a daemon (see `_keeper`)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import marshal
+import os
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from litestream import configuration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from litestream._keeper import main; main()"
+_PACKAGES = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_REAP = 5.0
+
+_orphaned: list[object] = []
+"""Streams of a parent's: their files are closed, and must not be closed again when collected."""
+
+
+class KeeperProcess:
+    """A keeper, and the thread that listens to it.
+
+    `receive` is called with each of its events, `ended` when it has ended; both in that thread.
+    """
+
+    def __init__(
+        self,
+        job: dict[str, Any],
+        receive: Callable[[dict[str, Any]], None],
+        ended: Callable[[], None],
+    ) -> None:
+        self._receive = receive
+        self._ended = ended
+        # Without `site` and the user's settings: it starts in half the time, and needs nothing
+        # but the standard library and this package.
+        self._process = subprocess.Popen(
+            [_python(), "-I", "-S", "-c", _BOOT, _PACKAGES],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=configuration.environment(),
+            start_new_session=True,  # Ctrl-C is for the application
+        )
+        self.pid = self._process.pid
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # the listener tells why it ended
+            self._process.stdin.write(marshal.dumps(job))
+            self._process.stdin.flush()
+        self._thread = threading.Thread(target=self._listen, name="litestream", daemon=True)
+        self._thread.start()
+
+    def end(self, timeout: float) -> bool:
+        """Tell it to stop the daemon; say whether it has ended within `timeout` seconds."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def kill(self) -> None:
+        """Kill it. On Linux its daemon gets SIGTERM then."""
+        self._process.kill()
+        self._thread.join(_REAP)
+
+    def reap(self) -> None:
+        """Take its exit status, and close the pipes."""
+        # Under gunicorn's master somebody else may have taken it: Popen then reports 0.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_REAP)
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+    def disown(self) -> None:
+        """Leave it to the parent of this forked process: close our copies of the pipes."""
+        self._process.returncode = 0  # it is no child of ours
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None and not stream.closed:
+                with contextlib.suppress(OSError):
+                    os.close(stream.fileno())
+                _orphaned.append(stream)
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            try:
+                event = json.loads(line)
+            except ValueError:  # a traceback of the keeper's
+                event = {"log": line.decode("utf-8", "replace").rstrip()}
+            self._receive(event)
+        self._ended()
+
+
+def _python() -> str:
+    """Return a Python interpreter; inside uWSGI, `sys.executable` may be something else."""
+    name = os.path.basename(sys.executable or "").lower()
+    if "python" in name or "pypy" in name:
+        return sys.executable
+    return os.path.join(sys.base_exec_prefix, "bin", "python3")

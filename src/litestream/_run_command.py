@@ -1,0 +1,199 @@
+"""`litestream run`: recover, guard, replicate, and run a command beside the daemon.
+
+Not through Litestream's own `-exec`: that turns every exit status into 1, skips the final sync when
+the command ends non-zero after a signal, and replicates nothing of one that ends within a second.
+
+It may be PID 1 of a container: one process and no thread, which reaps what is left to it, forwards
+signals to the command, and ends with the command's exit status once the daemon has synced.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+from selectors import EVENT_READ, DefaultSelector
+from typing import TYPE_CHECKING, Any
+
+from litestream import _daemon_config, _runtime, configuration, recovery
+from litestream._child import spawn
+from litestream._supervisor import Database, Job, Supervisor
+from litestream.errors import LitestreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_DESCRIPTION = """Restore the databases that are missing, replicate all, and run COMMAND beside the
+daemon; then do a final sync and exit with COMMAND's status (128+n when signal n ended it). Without
+COMMAND, replicate until SIGTERM or SIGINT."""
+_NOT_FORWARDED = {
+    getattr(signal, name, None)
+    for name in (
+        *("SIGKILL", "SIGSTOP", "SIGCHLD", "SIGPIPE", "SIGTTIN", "SIGTTOU", "SIGTSTP"),
+        *("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS"),
+    )
+}
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Do what ``litestream run`` does and return its exit status.
+
+    ``arguments`` are those that follow ``run``. Status 2 is wrong usage, 1 a database that could
+    not be recovered or replicated, 126 or 127 a command that cannot be run.
+    """
+    own, command = list(arguments), []
+    if "--" in own:
+        at = own.index("--")
+        own, command = own[:at], own[at + 1 :]
+    parser = argparse.ArgumentParser(
+        prog="litestream run",
+        usage="%(prog)s [--config FILE] [--expect any|backup|none] [--adopt] [-- COMMAND ...]",
+        description=_DESCRIPTION,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", metavar="FILE", help="the config; by default it is looked for")
+    parser.add_argument(
+        "--expect",
+        choices=["any", "backup", "none"],
+        default="any",
+        help="backup: a missing database without one is an error; none: one that has a backup is",
+    )
+    parser.add_argument(
+        "--adopt", action="store_true", help="replicate over a backup of another database"
+    )
+    options = parser.parse_args(own)
+    try:
+        return _Run(command).run(options.config, options.expect, adopt=options.adopt)
+    except LitestreamError as error:
+        _say(str(error))
+        return 1
+
+
+class _Run:
+    def __init__(self, command: list[str]) -> None:
+        self._command = command
+        self._child = 0
+        self._status: int | None = None
+        self._wish: int | None = None  # a signal that came while nothing could take it
+        self._selector = DefaultSelector()
+        self._supervisor: Supervisor | None = None
+        self._synced = True
+
+    def run(self, config: str | None, expect: recovery.Expectation, *, adopt: bool) -> int:
+        self._listen()
+        for done in recovery.recover(expect=expect, config=config):
+            if done.action == "restored":
+                _say(f"restored {done.database} in {done.seconds:.1f} s")
+        prepared = _daemon_config.prepare(config, None, 1.0)
+        try:
+            if not adopt:
+                recovery.guard(prepared)
+            job = Job(
+                argv=prepared.argv,
+                series=prepared.series,
+                databases=[Database(e.path, e.meta, e.interval) for e in prepared.entries],
+                socket=prepared.socket,
+                stop_timeout=35.0,
+                max_restarts=None,
+                hand_over=True,
+                delays=(0.5, 30.0),
+            )
+            self._supervisor = Supervisor(job, self._selector, self._report)
+            return self._loop(self._supervisor)
+        finally:
+            _runtime.remove(prepared.directory)
+
+    def _loop(self, supervisor: Supervisor) -> int:
+        while not supervisor.finished or (self._child and self._status is None):
+            pause = 1.0 if supervisor.finished else supervisor.tick()
+            for key, _ in self._selector.select(pause):
+                key.data()
+            if self._wish is not None and not self._command:
+                supervisor.stop()
+            elif self._command and not self._child and supervisor.state in _UP:
+                self._start()
+            if self._status is not None:
+                supervisor.stop()
+        if self._status is not None:
+            return self._status
+        return 0 if self._synced and supervisor.state != "failed" else 1
+
+    def _start(self) -> None:
+        """Start the command, in the terminal's foreground if there is one: Ctrl-C is for it."""
+        if self._wish is not None:  # told to end before it began
+            self._status = 128 + self._wish
+            return
+        terminal = os.isatty(0)
+
+        def prepare() -> None:
+            os.setpgid(0, 0)
+            if terminal:
+                signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+                os.tcsetpgrp(0, os.getpid())
+                signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+
+        try:
+            self._child = spawn(self._command, prepare)
+        except OSError as error:
+            _say(f"{self._command[0]}: {error.strerror}")
+            self._status = 127 if isinstance(error, FileNotFoundError) else 126
+
+    def _listen(self) -> None:
+        """Turn every signal into something that the loop reads."""
+        reader, writer = os.pipe()
+        for file in (reader, writer):
+            os.set_blocking(file, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        self._selector.register(reader, EVENT_READ, lambda: self._signalled(reader))
+        for number in signal.valid_signals() - _NOT_FORWARDED:
+            with contextlib.suppress(OSError, ValueError):  # the C library's own
+                signal.signal(number, self._forward)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+
+    def _forward(self, number: int, _frame: object) -> None:
+        if self._child and self._status is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._child, number)
+        elif number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+            if self._supervisor is None:  # a restore is running
+                raise SystemExit(128 + number)
+            self._wish = number
+
+    def _signalled(self, reader: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(reader, 4096)
+        assert self._supervisor is not None
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self._child:
+                code = os.waitstatus_to_exitcode(status)
+                self._status = code if code >= 0 else 128 - code
+            else:
+                self._supervisor.reaped[pid] = status
+
+    def _report(self, event: Mapping[str, Any]) -> None:
+        if "log" in event:
+            sys.stderr.write(configuration.masked(event["log"]) + "\n")
+        if "fault" in event:
+            _say(event["fault"])
+        if "synced" in event:
+            self._synced = event["synced"]
+            if not self._synced:
+                _say("the final sync did not reach the replica")
+        if event.get("state") in ("standby", "stalled", "failed", "backing off"):
+            _say(f"{event['state']} {event['error']}".rstrip())
+
+
+_UP = ("replicating", "standby", "stalled")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"litestream run: {configuration.masked(text)}\n")
+    sys.stderr.flush()

@@ -1,0 +1,365 @@
+"""Keep one daemon running: lock, hand-over, restart, health, stop. One process, no thread.
+
+The loop is the caller's: it calls `Supervisor.tick` and waits, for as long as that says, for the
+files in `selector`. `litestream._keeper` runs it beside an application, `litestream run` in the
+foreground.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import namedtuple
+from functools import partial
+
+from litestream import _foreign
+from litestream._daemon import Daemon
+from litestream._handover import Handover, bump
+from litestream._health import Health
+from litestream._lock import Lock
+from litestream._position import committed_end, newest_local, shadow_position, wal_path
+from litestream._runtime import remove
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from selectors import BaseSelector
+    from typing import Any, NamedTuple
+
+    class Database(NamedTuple):
+        """A database: its path, its local state, its replica's sync interval in seconds."""
+
+        path: str
+        meta: str
+        interval: float
+
+    class Job(NamedTuple):
+        """What to run, on what, and how patiently."""
+
+        argv: list[str]
+        series: str
+        databases: list[Database]
+        socket: str
+        stop_timeout: float
+        max_restarts: int | None
+        hand_over: bool
+        delays: tuple[float, float]
+        """Seconds before a restart after a short life: the first, doubled up to the last."""
+else:  # typing takes longer to import than everything else here
+    Database = namedtuple("Database", "path meta interval")  # noqa: PYI024
+    Job = namedtuple(  # noqa: PYI024
+        "Job", "argv series databases socket stop_timeout max_restarts hand_over delays"
+    )
+
+_STAND_BY = 0.25
+"""Seconds between two looks whether the lock is free."""
+_SHORT_LIFE, _QUIET = 5.0, 60.0
+_SETTLE = 5.0
+"""Seconds that a stop waits for a young daemon's first look at its databases. That comes one
+monitor interval after its start; told to end before, a daemon replicates nothing."""
+_HARMLESS = ("release read lock: context canceled", "monitor error")
+"""What 0.3.13 says of its monitors at the end, while the final sync goes well."""
+_UNSYNCED = ("failed to close database", "shutdown sync failed after", "shutdown sync skipped")
+"""What 0.5.17 says, and exits 0, when its final sync did not succeed."""
+_TRANSIENT = ("initialize replica client", "cannot open store")
+"""What 0.5 says when it gives up at its start because an SFTP, WebDAV or NATS server is away."""
+
+
+class Supervisor:
+    """One daemon's keeper. `report` is called with what there is to tell."""
+
+    def __init__(
+        self, job: Job, selector: BaseSelector, report: Callable[[Mapping[str, Any]], None]
+    ) -> None:
+        self.job = job
+        self.finished = False
+        self.state = "stopped"
+        self.restarts = 0
+        self.reaped: dict[int, int] = {}
+        self._selector = selector
+        self._report = report
+        self._locks = [
+            Lock(path) for path in sorted({os.path.realpath(d.path) for d in job.databases})
+        ]
+        self._handovers: list[Handover] = []
+        self._health = Health(job)
+        self._daemon = Daemon(job, selector, self._hear)
+        self._error = ""
+        self._stop_error = ""
+        self._running = False
+        self._ran_before = False
+        self._truncate = False
+        self._killed_off = False
+        self._delay = 0.0
+        self._due = 0.0
+        self._deadline = 0.0
+        self._unseen = list(job.databases)
+        self._bumped: set[str] = set()
+        self._retried = False
+        self._signalled = False
+        self._killed = False
+        self._next: Callable[[], float] = self._stand_by
+
+    def tick(self) -> float:
+        """Do what is due, and return after how many seconds to call again."""
+        if self.finished:
+            return 0.0
+        pause = self._next()
+        return min(pause, 0.02) if self._daemon.is_ending else pause
+
+    def stop(self) -> None:
+        """Begin to stop: a final sync, then the end; `finished` says when."""
+        if self._deadline or self.finished:
+            return
+        self._deadline = time.monotonic() + self.job.stop_timeout
+        if not self._daemon.pid and self.state == "backing off":
+            self._start()  # for the final sync
+        if not self._daemon.pid:
+            if not self.finished:
+                self._finish()
+            return
+        self._due = time.monotonic() + min(_SETTLE, self.job.stop_timeout / 2)
+        self._next = self._settle
+
+    # The states, in the order in which they come.
+
+    def _stand_by(self) -> float:
+        taken: list[Lock] = []
+        for lock in self._locks:
+            if not lock.acquire():
+                for other in taken:
+                    other.release()
+                if self.state != "standby":
+                    self._tell("standby")
+                return _STAND_BY
+            taken.append(lock)
+        stranger = _foreign.find(d.path for d in self.job.databases)
+        if stranger is not None:
+            self._fail(
+                f"a Litestream that this library did not start replicates {stranger[1]} (process "
+                f"{stranger[0]}); two would destroy the replica. Stop that one first"
+            )
+            return 0.0
+        self._prepare()
+        return self._start()
+
+    def _prepare(self) -> None:
+        """Keep the WALs from being restarted while no daemon does."""
+        self._let_go()
+        if self.job.series == "0.5" and self.job.hand_over:
+            self._handovers = [Handover(d.path, d.meta) for d in self.job.databases]
+
+    def _start(self) -> float:
+        for handover in self._handovers:
+            trusted = self._killed_off or self._ended_well(handover)
+            handover.arm(truncate=self._truncate, trusted=trusted)
+        self._truncate = self._running = self._killed_off = False
+        try:
+            self._daemon.start(self._locks)
+        except OSError as error:
+            self._fail(f"{error.filename}: {error.strerror}")
+            return 0.0
+        self._tell("starting", pid=self._daemon.pid)
+        self._health.started()
+        self._next = self._watch
+        return 0.005
+
+    def _ended_well(self, handover: Handover) -> bool:
+        """Tell whether the newest local state is the one that a stop of ours has left."""
+        newest = newest_local(handover.meta)
+        path = os.path.realpath(handover.database)
+        noted = next(lock.noted() for lock in self._locks if lock.database == path)
+        return newest is None or noted.get("ended") == newest.txid
+
+    def _watch(self) -> float:
+        if self._ended():
+            return 0.0
+        if not self._running and self._daemon.is_up():
+            self._running = self._ran_before = True
+            self._note_socket()
+            self._tell("replicating")
+        if self._handovers:
+            self._poll_handovers()
+            return 0.005 if self._daemon.age < 2 else 0.05
+        if not self._running:
+            return 0.005
+        changed = self._health.replaced()
+        if changed:
+            self._report({"fault": changed})
+            self._error = changed
+            # No final sync: it would mix the old file's pages with the new one's.
+            self._daemon.signal(signal.SIGKILL)
+            self._truncate = True
+            return 0.05
+        state = self._health.look()
+        if state != self.state:
+            self._tell(state, age=self._health.age)
+        return 1.0
+
+    def _poll_handovers(self) -> None:
+        for handover in self._handovers:
+            handover.poll(partial(self._daemon.has_synced, handover.database))
+        done = [handover for handover in self._handovers if handover.done]
+        self._handovers = [handover for handover in self._handovers if not handover.done]
+        self._health.looked.update(handover.database for handover in done)
+        if any(handover.broken for handover in done):
+            self._report({"fault": "the daemon missed changes while it started; it starts again"})
+            self._truncate = True
+            self._daemon.signal(signal.SIGTERM)
+            self._let_go()
+
+    def _back_off(self) -> float:
+        left = self._due - time.monotonic()
+        return left if left > 0 else self._start()
+
+    def _settle(self) -> float:
+        """Wait until the daemon has looked at its databases, for the final sync to cover them."""
+        if self._ended():
+            return 0.0
+        if self._handovers:
+            self._poll_handovers()
+        self._unseen = [d for d in self._unseen if not self._has_looked(d)]
+        if self._unseen and time.monotonic() < self._due:
+            return 0.01
+        self._prepare()
+        for hold in self._handovers:
+            hold.hold_for_end()
+        self._daemon.signal(signal.SIGTERM)
+        self._signalled = True
+        self._next = self._wait_for_end
+        return 0.005
+
+    def _has_looked(self, database: Database) -> bool:
+        if not os.path.exists(database.path) or self._health.has_looked(database.path):
+            return True
+        if self.job.series == "0.5":
+            return self._daemon.has_synced(database.path)
+        if database.path not in self._bumped:
+            self._bumped.add(database.path)
+            bump(database.path)
+        end = committed_end(wal_path(database.path))
+        return end is not None and shadow_position(database.meta, end) is not None
+
+    def _wait_for_end(self) -> float:
+        if self._ended():
+            return 0.0
+        if time.monotonic() > self._deadline and not self._killed:
+            self._killed = True
+            self._daemon.signal(signal.SIGKILL)
+        return 0.01
+
+    # What they are made of.
+
+    def _hear(self, text: str) -> None:
+        if "level=ERROR" in text or '"level":"ERROR"' in text or "Error: " in text:
+            self._error = text
+        if self._signalled and (
+            any(word in text for word in _UNSYNCED)
+            if self.job.series == "0.5"
+            else "level=ERROR" in text and not any(word in text for word in _HARMLESS)
+        ):
+            self._stop_error = text
+        position = self._health.hear(text)
+        if position is not None:
+            self._report({"position": position})
+        self._report({"log": text})
+
+    def _note_socket(self) -> None:
+        """Tell others where the socket is, and remove what a killed predecessor left behind."""
+        for lock in self._locks:
+            before = os.path.dirname(str(lock.noted().get("socket", "")))
+            ours = os.path.dirname(self.job.socket)
+            if before != ours and os.path.basename(before).startswith("litestream-"):
+                remove(before)
+            lock.note(socket=self.job.socket)
+
+    def _let_go(self) -> None:
+        for handover in self._handovers:
+            handover.close()
+        self._handovers = []
+        self._daemon.give_up_asking()
+
+    def _ended(self) -> bool:
+        """Tell whether the daemon has ended, and do what follows from that."""
+        life = self._daemon.age
+        status = self._daemon.reap(self.reaped)
+        if status is None:
+            return False
+        # By a signal that leaves it no time for a final sync, or a panic (2).
+        self._killed_off = os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 2
+        if self._deadline and self._must_repeat():
+            self._signalled, self._stop_error = False, ""
+            self._unseen = list(self.job.databases)
+            self._bumped.clear()
+            self._prepare()
+            self._start()
+            self._next = self._settle
+        elif self._deadline:
+            if not self._signalled:
+                self._stop_error = self._error or "the daemon ended before its final sync"
+            self._finish()
+        elif not self._ran_before and status and not any(t in self._error for t in _TRANSIENT):
+            self._fail(self._error or f"the daemon ended with status {status}")
+        elif self.job.max_restarts is not None and self.restarts >= self.job.max_restarts:
+            self._fail(self._error or "the daemon ended too often")
+        else:
+            self._restart(life)
+        return True
+
+    def _must_repeat(self) -> bool:
+        """Tell whether the final sync is to be done once more, by another daemon.
+
+        0.3.13's monitor and its final sync may write the same segment at the same moment; then
+        one of them fails, and the newest changes may not be in the replica.
+        """
+        if self._killed or time.monotonic() > self._deadline:
+            return False
+        if self.job.series == "0.3" and self._stop_error and not self._retried:
+            self._retried = True
+            return True
+        return self._truncate
+
+    def _restart(self, life: float) -> None:
+        self.restarts += 1
+        first, last = self.job.delays
+        if life > _QUIET:
+            self._delay = 0.0
+        elif life < _SHORT_LIFE or self._delay:
+            self._delay = min(max(self._delay * 2, first), last)
+        jitter = 0.8 + 0.2 * os.urandom(1)[0] / 255  # `random` takes long to import
+        self._due = time.monotonic() + self._delay * jitter
+        self._prepare()
+        self._tell("backing off")
+        self._next = self._back_off
+
+    def _fail(self, error: str) -> None:
+        self._error = error
+        self._close()
+        self._tell("failed")
+
+    def _finish(self) -> None:
+        if self._signalled and not self._killed:
+            self._note_end()
+        self._close()
+        self._report({"synced": not self._killed and not self._stop_error, "killed": self._killed})
+        self._tell("stopped")
+
+    def _note_end(self) -> None:
+        """Note where the local state ends, for the next daemon's start to trust it."""
+        for hold in self._handovers:
+            newest = newest_local(hold.meta)
+            path = os.path.realpath(hold.database)
+            for lock in self._locks:
+                if newest is not None and lock.database == path:
+                    lock.note(ended=newest.txid)
+
+    def _close(self) -> None:
+        self._let_go()
+        for lock in self._locks:
+            lock.release()
+        self.finished = True
+
+    def _tell(self, state: str, **more: object) -> None:
+        self.state = state
+        self._report({"state": state, "restarts": self.restarts, "error": self._error, **more})

@@ -1,0 +1,181 @@
+"""A database in place before the application starts, and no backup written over."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from litestream import _daemon_config, _entries, _output, commands
+from litestream._lock import Lock
+from litestream.errors import (
+    BackupExistsError,
+    BackupNotFoundError,
+    CommandFailedError,
+    ConfigurationError,
+    ReplicationTimeoutError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from litestream._daemon_config import Prepared
+    from litestream._entries import Entry
+
+Expectation = Literal["any", "backup", "none"]
+
+_TRIES = 3
+_PAUSE = 1.0
+_LISTING = 30.0
+
+
+class Recovered(NamedTuple):
+    """What ``recover`` found of one database, and did."""
+
+    database: str
+    action: Literal["present", "restored", "no backup"]
+    seconds: float
+
+
+def recover(
+    database: str | os.PathLike[str] | None = None,
+    *,
+    expect: Expectation = "any",
+    config: str | os.PathLike[str] | None = None,
+    databases: Mapping[Any, str | Sequence[str]] | None = None,
+    timeout: float = 600.0,
+) -> list[Recovered]:
+    """Restore the databases that are missing, before the application opens them.
+
+    For ``database``, or for each that the config (or ``databases``, as for ``Replication``)
+    names. One that is there is left alone; a file of 0 bytes counts as missing. What is restored
+    is complete and checked, or not there at all. Many processes may call this at once: one
+    restores, the others wait. A restore that fails is tried three times.
+
+    ``expect`` says what is normal: ``"backup"`` that there is one (else BackupNotFoundError),
+    ``"none"`` that there is not (else BackupExistsError, and nothing is restored), ``"any"``
+    takes what comes. ``timeout`` is the number of seconds for each database.
+
+    Raises:
+        BackupNotFoundError: ``expect="backup"``, and there is none.
+        BackupExistsError: ``expect="none"``, and there is one.
+        CommandFailedError, CommandTimeoutError, RestoreError: It could not be restored, or the
+            replica not be asked.
+        ReplicationTimeoutError: Another process holds the lock on a missing database.
+
+    """
+    if expect not in ("any", "backup", "none"):
+        raise ConfigurationError(f"expect= is 'any', 'backup' or 'none', not {expect!r}")
+    with _daemon_config.readable(config, databases) as prepared:
+        wanted = None if database is None else os.path.abspath(os.path.expanduser(database))
+        entries = [e for e in prepared.entries if wanted in (None, e.path)]
+        if not entries:
+            raise ConfigurationError(f"The config does not name the database {wanted!r}")
+        return [_recover(entry, prepared, expect, timeout) for entry in entries]
+
+
+def guard(prepared: Prepared) -> None:
+    """Refuse to replicate a database over backups that are not its own.
+
+    Litestream would: it copies whatever stands at the path, and the next restore gives that. A
+    database counts as the backups' own when Litestream keeps local state beside it, or when
+    ``recover`` has restored it. One listing for each other one.
+
+    Raises:
+        BackupExistsError: The replica of a database without local state holds backups.
+
+    """
+    for entry in prepared.entries:
+        if _is_own(entry) or not _has_backup(entry, prepared, _LISTING):
+            continue
+        # Another process may have started replicating it since we looked.
+        if _is_own(entry):
+            continue
+        raise BackupExistsError(
+            f"The replica of {entry.path!r} already holds backups, and nothing says that they are "
+            "this database's: replicating would write over them. Call litestream.recover() "
+            "before the application starts, or choose another path for the replica, or pass "
+            "adopt=True to replicate this database over them",
+            entry.path,
+        )
+
+
+def _recover(entry: Entry, prepared: Prepared, expect: Expectation, timeout: float) -> Recovered:
+    started = time.monotonic()
+    deadline = started + timeout
+    lock = Lock(entry.path)
+    if _output.is_database(entry.path) and expect != "none":
+        return Recovered(entry.path, "present", 0.0)
+    os.makedirs(os.path.dirname(entry.path), mode=0o700, exist_ok=True)
+    while not _output.is_database(entry.path) and not lock.acquire():
+        if time.monotonic() > deadline:
+            raise ReplicationTimeoutError(
+                f"{entry.path!r} is missing, and another process has held its lock for "
+                f"{timeout:g} s. Is a daemon running on it? Stop that first"
+            )
+        time.sleep(0.05)
+    try:
+        action = _restore(entry, prepared, expect, deadline, lock)
+    finally:
+        lock.release()
+    return Recovered(entry.path, action, time.monotonic() - started)
+
+
+def _restore(
+    entry: Entry, prepared: Prepared, expect: Expectation, deadline: float, lock: Lock
+) -> Literal["present", "restored", "no backup"]:
+    if expect == "none":
+        if not _is_own(entry) and _has_backup(entry, prepared, deadline - time.monotonic()):
+            raise BackupExistsError(
+                f"The replica of {entry.path!r} holds a backup, and none was expected", entry.path
+            )
+        return "present" if _output.is_database(entry.path) else "no backup"
+    if _output.is_database(entry.path):
+        return "present"
+    for attempt in range(1, _TRIES + 1):
+        try:
+            commands.restore(
+                entry.path,
+                output=entry.path,
+                force=os.path.exists(entry.path),
+                config=prepared.config,
+                timeout=max(1.0, deadline - time.monotonic()),
+                no_expand_env=prepared.flags.get("no_expand_env"),
+            )
+            break
+        except BackupNotFoundError:
+            if expect == "backup":
+                raise
+            return "no backup"
+        except CommandFailedError:
+            if attempt == _TRIES or time.monotonic() + _PAUSE > deadline:
+                raise
+            time.sleep(_PAUSE)
+    stat = os.stat(entry.path)
+    lock.note(restored=[stat.st_dev, stat.st_ino])
+    return "restored"
+
+
+def _is_own(entry: Entry) -> bool:
+    """Tell whether the backups in the replica are those of the database at the path."""
+    if _entries.has_local_state(entry):
+        return True
+    try:
+        stat = os.stat(entry.path)
+    except OSError:
+        return False
+    return bool(Lock(entry.path).noted().get("restored") == [stat.st_dev, stat.st_ino])
+
+
+def _has_backup(entry: Entry, prepared: Prepared, timeout: float) -> bool:
+    options: dict[str, Any] = {
+        "config": prepared.config,
+        "timeout": max(0.1, timeout),
+        **prepared.flags,
+    }
+    if prepared.series == "0.5":
+        return bool(commands.ltx(entry.path, level="all", **options))
+    if os.path.exists(entry.path):
+        return bool(commands.generations(entry.path, **options))
+    # 0.3 cannot list by the config while the database is missing. Snapshots it can.
+    return bool(commands.snapshots(entry.path, **options))

@@ -1,0 +1,352 @@
+"""Replication that looks after itself: one supervised daemon around an application."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any, Literal
+
+from litestream import _daemon_config, _runtime, _sync, configuration, recovery
+from litestream._daemon_log import DaemonLog
+from litestream._keeper_process import KeeperProcess
+from litestream._lock import Lock
+from litestream._position import Position03
+from litestream.errors import ConfigurationError, ReplicationError, ReplicationTimeoutError
+
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Mapping, Sequence
+
+    from typing_extensions import Self
+
+State = Literal["starting", "replicating", "stalled", "standby", "backing off", "stopped", "failed"]
+_START_TIMEOUT = 30.0
+_GRACE = 5.0  # for the keeper to end after its daemon has
+
+
+class Replication:
+    """Replicate databases for as long as a `with` or `async with` block lasts.
+
+    ::
+
+        with litestream.Replication():                      # what litestream.yml says
+            serve()
+
+        with litestream.Replication(databases={"app.db": "file:///backups/app"}):
+            serve()
+
+    ``config`` is the config's path (see ``configure`` for where it is looked for otherwise). It
+    is passed on unchanged, but for the control socket, which is switched on in a private run-time
+    directory unless the config speaks of it. ``databases`` maps a path to its replica URL, or, on
+    series 0.3, to several; then no config file is needed, and changes are looked for and sent
+    every ``sync_interval`` seconds.
+
+    There is one daemon for a database on a host. While another process runs it, this one stands
+    by (``state == "standby"``) and takes over, within half a second, when that one goes. A daemon
+    that ends is started again: at once, then with delays that double from 0.5 to 30 s while it
+    does not live long. It ends with this process, whatever ends that, SIGKILL included, after a
+    final sync.
+
+    A database that has no Litestream state of its own while its replica holds backups is not
+    replicated over them: BackupExistsError, unless ``adopt`` is true.
+
+    ``max_restarts`` limits the restarts; then ``state`` is ``"failed"``. ``stop_timeout`` is the
+    number of seconds that the final sync may take before the daemon is killed; upstream's own
+    limit is 30. The daemon's log lines are records of ``logging.getLogger("litestream.daemon")``.
+    """
+
+    def __init__(
+        self,
+        config: str | os.PathLike[str] | None = None,
+        *,
+        databases: Mapping[Any, str | Sequence[str]] | None = None,
+        adopt: bool = False,
+        max_restarts: int | None = None,
+        stop_timeout: float = 35.0,
+        sync_interval: float = 1.0,
+    ) -> None:
+        self._config = config
+        self._databases = databases
+        self._adopt = adopt
+        self._max_restarts = max_restarts
+        self._stop_timeout = stop_timeout
+        self._sync_interval = sync_interval
+        self._hand_over = True  # off in the campaign's negative control
+        self._delays = (0.5, 30.0)
+        self._prepared: _daemon_config.Prepared | None = None
+        self._keeper: KeeperProcess | None = None
+        self._keeper_delay = 0.5
+        self._changed = threading.Condition()
+        self._log = DaemonLog()
+        self._stopping = False
+        self._forget()
+
+    def _forget(self) -> None:
+        self._state: State = "stopped"
+        self._pid: int | None = None
+        self._age = 0.0
+        self._restarts = 0
+        self._last_error: str | None = None
+        self._synced: bool | None = None
+        self._positions: dict[tuple[str, str], Position03] = {}
+
+    @property
+    def state(self) -> State:
+        """Say what the replication does.
+
+        ``"starting"``, ``"replicating"``, ``"stalled"`` (the daemon runs, but nothing reaches the
+        replica: see ``stalled_for``), ``"standby"`` (another process replicates),
+        ``"backing off"`` (it ended and will be started again), ``"stopped"``, ``"failed"``.
+        """
+        return self._state
+
+    @property
+    def pid(self) -> int | None:
+        """Return the daemon's process id, or None while there is none."""
+        return self._pid
+
+    @property
+    def restarts(self) -> int:
+        """Return how often the daemon was started again."""
+        return self._restarts
+
+    @property
+    def last_error(self) -> str | None:
+        """Return the daemon's last error in its own words, secrets masked."""
+        return self._last_error
+
+    @property
+    def stalled_for(self) -> float:
+        """Return the seconds since the last sync while stalled, else 0."""
+        return self._age if self._state == "stalled" else 0.0
+
+    @property
+    def logs(self) -> deque[str]:
+        """Return the last 200 lines of the daemon's log, secrets masked."""
+        return self._log.lines.copy()
+
+    @property
+    def socket(self) -> str | None:
+        """Return the control socket's path (0.5), or None when there is none."""
+        return (self._prepared.socket or None) if self._prepared else None
+
+    def start(self) -> Self:
+        """Start the daemon, or stand by, and return when it runs or this process stands by.
+
+        Raises:
+            ConfigurationError: The config cannot be read, or replicates nothing on this series.
+            BackupExistsError: The replica already holds backups of another database.
+            ReplicationError: The daemon ended at once; its own words say why.
+
+        """
+        if self._keeper is not None:
+            raise ConfigurationError("This Replication has been started already")
+        self._forget()
+        self._stopping = False
+        self._keeper_delay = 0.5
+        prepared = self._prepare()
+        try:
+            if not self._adopt:
+                recovery.guard(prepared)
+            self._launch(prepared)
+            _running.add(self)
+            self._wait_for_start()
+        except BaseException:
+            self.stop()
+            _runtime.remove(prepared.directory)
+            raise
+        return self
+
+    def stop(self) -> bool:
+        """End the replication and say whether the final sync reached the replica.
+
+        Everything committed before the call is sent, for at most ``stop_timeout`` seconds; then
+        the daemon is killed, and a warning logged. On standby, and when called again, there is
+        nothing to do: True. In a forked child, nothing happens.
+        """
+        with self._changed:
+            keeper, self._stopping = self._keeper, True
+        if keeper is None:
+            return self._synced is not False
+        if not keeper.end(self._stop_timeout + _GRACE):
+            keeper.kill()
+            self._kill(signal.SIGKILL)
+        keeper.reap()
+        _running.discard(self)
+        self._keeper = None
+        self._pid = None
+        if self._synced is False:
+            self._log.warn(f"the final sync did not reach the replica: {self._last_error}")
+        return self._synced is not False
+
+    def wait_until_replicating(self, timeout: float = 30.0) -> None:
+        """Return when every database that exists has a backup in its replica.
+
+        On standby it is the other process's daemon that is waited for (0.3), or that this process
+        takes over (0.5).
+
+        Raises:
+            ReplicationTimeoutError: That was not so after ``timeout`` seconds.
+
+        """
+        self.sync(timeout=timeout)
+
+    def sync(self, database: str | os.PathLike[str] | None = None, timeout: float = 30.0) -> None:
+        """Return when everything committed before the call is in the replica.
+
+        For one database, or for all of them. This is the barrier to pass before an application
+        says "saved".
+
+        Raises:
+            ReplicationTimeoutError: That was not so after ``timeout`` seconds.
+            ConfigurationError: The database is not one of those replicated.
+
+        """
+        if self._prepared is None or self._keeper is None:
+            raise ReplicationError("The replication has not been started, or has been stopped")
+        wanted = None if database is None else os.path.abspath(os.path.expanduser(database))
+        entries = [e for e in self._prepared.entries if wanted in (None, e.path)]
+        if not entries:
+            raise ConfigurationError(f"{wanted!r} is not one of the replicated databases")
+        deadline = time.monotonic() + timeout
+        for entry in entries:
+            barrier = _sync.Barrier(
+                entry,
+                self._prepared.config,
+                self._prepared.flags,
+                socket=self._prepared.socket,
+                positions=self._positions if self._state != "standby" else None,
+            )
+            barrier.wait(deadline - time.monotonic(), self._check_alive)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        import asyncio
+
+        return await asyncio.to_thread(self.start)
+
+    async def __aexit__(self, *_: object) -> None:
+        import asyncio
+
+        await asyncio.to_thread(self.stop)
+
+    def __repr__(self) -> str:
+        return f"<litestream.Replication {self._state}, {self._restarts} restarts>"
+
+    def _prepare(self) -> _daemon_config.Prepared:
+        return _daemon_config.prepare(self._config, self._databases, self._sync_interval)
+
+    def _launch(self, prepared: _daemon_config.Prepared) -> None:
+        job = {
+            "argv": prepared.argv,
+            "series": prepared.series,
+            "databases": [(e.path, e.meta, e.interval) for e in prepared.entries],
+            "socket": prepared.socket,
+            "directory": prepared.directory,
+            "stop_timeout": float(self._stop_timeout),
+            "max_restarts": self._max_restarts,
+            "hand_over": self._hand_over,
+            "delays": self._delays,
+        }
+        self._prepared = prepared
+        self._keeper = KeeperProcess(job, self._receive, self._keeper_ended)
+
+    def _wait_for_start(self) -> None:
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._state not in ("stopped", "starting"), _START_TIMEOUT
+            )
+        if self._state in ("stopped", "starting", "failed"):
+            raise ReplicationError(f"The daemon did not start: {self._last_error or 'no answer'}")
+
+    def _receive(self, event: dict[str, Any]) -> None:
+        if "log" in event:
+            self._log.line(event["log"], event.get("dropped", 0))
+        if "fault" in event:
+            self._log.error(event["fault"])
+            self._last_error = configuration.masked(event["fault"])
+        if "position" in event:
+            database, replica, position = event["position"]
+            self._positions[database, replica] = Position03(*position)
+        if "synced" in event:
+            self._synced = event["synced"]
+        if "state" in event:
+            with self._changed:
+                self._state = event["state"]
+                self._pid = event.get("pid", self._pid)
+                if self._state in ("backing off", "stopped", "failed"):
+                    self._pid = None
+                self._restarts = event["restarts"]
+                self._age = event.get("age", 0.0)
+                if event["error"]:
+                    self._last_error = self._log.reason(event["error"])
+                self._changed.notify_all()
+
+    def _keeper_ended(self) -> None:
+        """Start another keeper in place of one that was killed, or crashed."""
+        if self._stopping or self._state == "failed" or self._prepared is None:
+            return
+        self._log.error("the process that keeps the daemon was killed; starting another")
+        self._kill(signal.SIGTERM)
+        with self._changed:
+            self._state, self._pid = "backing off", None
+            self._changed.notify_all()
+        time.sleep(self._keeper_delay)
+        self._keeper_delay = min(self._keeper_delay * 2, 30.0)
+        with self._changed:  # not while stop() begins
+            if self._stopping or self._keeper is None:
+                return
+            self._keeper.reap()
+            _runtime.remove(self._prepared.directory)
+            self._launch(self._prepare())
+
+    def _kill(self, number: signal.Signals) -> None:
+        """Signal the daemon, if it is still there: then it holds its database's lock."""
+        if self._pid is None or self._prepared is None or not self._prepared.entries:
+            return
+        lock = Lock(self._prepared.entries[0].path)
+        if lock.acquire():
+            lock.release()
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, number)
+
+    def _check_alive(self) -> None:
+        if self._state in ("failed", "stopped"):
+            raise ReplicationTimeoutError(f"The replication has {self._state}: {self._last_error}")
+
+    def _after_fork(self) -> None:
+        """Leave everything to the parent: the pipe, the keeper, the listener."""
+        if self._keeper is not None:
+            self._keeper.disown()
+        self._keeper = self._prepared = None
+        self._changed = threading.Condition()
+        self._state, self._pid = "stopped", None
+
+
+_running: weakref.WeakSet[Replication] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    for replication in list(_running):
+        replication._after_fork()  # noqa: SLF001
+    _running.clear()
+
+
+@atexit.register
+def _stop_all() -> None:
+    for replication in list(_running):
+        replication.stop()
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -1,0 +1,212 @@
+"""The hole that 0.5.17 leaves at a restart, and the hand-over that closes it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+
+import pytest
+
+from litestream import _handover, commands
+from litestream._handover import Handover
+from litestream._position import committed_end, local_txid, meta_path, newest_local, wal_path
+from litestream._request import Request
+from tests.support import Site, wait_until
+
+pytestmark = pytest.mark.only_series("0.5")
+
+
+@pytest.fixture
+def sited(make_site: Callable[..., Site]) -> Site:
+    return make_site(socket=True)
+
+
+def bytes_of(site: Site) -> int:
+    folder = site.replica_path / "ltx" / "0"
+    return sum(os.path.getsize(folder / name) for name in os.listdir(folder))
+
+
+def local_reaches(site: Site) -> bool:
+    end = committed_end(wal_path(site.database))
+    return end is not None and local_txid(meta_path(site.database), end) is not None
+
+
+def open_a_hole(site: Site) -> None:
+    """Replicate, kill, and commit so that the next daemon misses what lies in between.
+
+    After the kill the WAL grows past what was replicated, is checkpointed, and started over by one
+    small commit: the newest LTX file's last frame still stands at its old place.
+    """
+    site.write(50, size=2000)
+    site.start()
+    wait_until(lambda: local_reaches(site), "the local state")
+    site.kill()
+    site.write(20, size=2000)  # in the old WAL, behind what was replicated
+    site.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    site.write(1)  # starts the WAL over
+
+
+def answered(site: Site) -> bool:
+    with suppress(OSError):
+        body = b'{"path": "%s"}' % os.fsencode(site.database)
+        request = Request(str(site.socket), "POST", "/sync", body)
+        answer = wait_until(request.poll, "an answer")
+        return bool(answer[0] == 200)
+    return False
+
+
+def start_with(handover: Handover, site: Site, *, truncate: bool = False) -> None:
+    handover.arm(truncate=truncate)
+    try:
+        site.start()
+        wait_until(lambda: polled(handover, site), "the hand-over")
+    finally:
+        handover.close()
+
+
+def polled(handover: Handover, site: Site) -> bool:
+    handover.poll(lambda: answered(site))
+    return handover.done
+
+
+def restored(site: Site) -> list[tuple[int, str]]:
+    site.stop()
+    output = site.directory / f"restored-{time.monotonic_ns()}.db"
+    return site.rows(commands.restore(site.database, output, config=site.config))
+
+
+def test_a_bare_restart_loses_what_was_committed_meanwhile(sited: Site) -> None:
+    """The control: when this fails, upstream has mended it, and the hand-over may go."""
+    open_a_hole(sited)
+    sited.start()
+    wait_until(lambda: local_reaches(sited), "the local state")
+    missing = set(sited.rows()) - set(restored(sited))
+    assert len(missing) >= 10
+
+
+def test_the_hand_over_loses_nothing(sited: Site) -> None:
+    open_a_hole(sited)
+    handover = Handover(str(sited.database), meta_path(sited.database))
+    start_with(handover, sited)
+    assert handover.whole
+    assert not handover.broken
+    assert restored(sited) == sited.rows()
+
+
+def test_a_start_that_missed_something_is_told(
+    sited: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader keeps the WAL from being truncated: the hole is there, but not unseen."""
+    open_a_hole(sited)
+    with closing(sqlite3.connect(sited.database, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM items").fetchone()
+        handover = Handover(str(sited.database), meta_path(sited.database))
+        start_with(handover, sited)
+        assert not handover.whole
+        assert handover.broken
+    sited.stop()
+    again = Handover(str(sited.database), meta_path(sited.database))
+    start_with(again, sited, truncate=True)
+    assert again.whole
+    assert not again.broken
+    assert restored(sited) == sited.rows()
+
+
+def test_an_orderly_restart_uploads_next_to_nothing(sited: Site) -> None:
+    sited.write(200, size=5000)
+    sited.start()
+    wait_until(lambda: local_reaches(sited), "the local state")
+    sited.stop()
+    before = bytes_of(sited)
+    sited.write(1)
+    handover = Handover(str(sited.database), meta_path(sited.database))
+    start_with(handover, sited)
+    assert not handover.whole
+    assert not handover.broken
+    assert restored(sited) == sited.rows()
+    assert bytes_of(sited) - before < before / 10
+
+
+def test_the_wal_cannot_be_started_over_while_it_is_held(sited: Site) -> None:
+    sited.write(50)
+    sited.start()
+    wait_until(lambda: local_reaches(sited), "the local state")
+    sited.kill()
+    sited.write(5)
+    wal = wal_path(sited.database)
+    before = committed_end(wal)
+    handover = Handover(str(sited.database), meta_path(sited.database))
+    try:
+        sited.connection.execute("PRAGMA busy_timeout = 0")
+        sited.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        sited.write(5)
+        after = committed_end(wal)
+        assert before is not None
+        assert after is not None
+        assert after.salts == before.salts
+        assert after.offset > before.offset
+    finally:
+        handover.close()
+
+
+def test_writers_are_held_for_a_while_only(sited: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon that never comes up does not stop the application."""
+    monkeypatch.setattr(_handover, "WRITERS_WAIT", 0.2)
+    monkeypatch.setattr(_handover, "PIN_TIME", 0.4)
+    sited.write(50)
+    sited.start()
+    wait_until(lambda: local_reaches(sited), "the local state")
+    sited.kill()
+    handover = Handover(str(sited.database), meta_path(sited.database))
+    handover.arm()
+    sited.connection.execute("PRAGMA busy_timeout = 0")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        sited.write(1)
+
+    def writes() -> bool:
+        handover.poll(lambda: False)
+        with suppress(sqlite3.OperationalError):
+            sited.write(1)
+            return True
+        return False
+
+    wait_until(writes, "the writer")
+    assert 0.2 <= handover.held < 5
+    assert not handover.done
+
+    def lets_go() -> bool:
+        handover.poll(lambda: False)
+        return handover._pin is None
+
+    wait_until(lets_go, "the pin")
+
+
+def test_holding_leaves_the_wal_where_it_is(sited: Site) -> None:
+    """The last connection to close would delete it, and the next start copy everything."""
+    sited.write(50)
+    sited.start()
+    wait_until(lambda: local_reaches(sited), "the local state")
+    sited.connection.close()
+    sited.kill()
+    before = newest_local(meta_path(sited.database))
+    handover = Handover(str(sited.database), meta_path(sited.database))
+    handover.arm()
+    handover.close()
+    after = committed_end(wal_path(sited.database))
+    assert before is not None
+    assert after == before.end
+
+
+@pytest.mark.parametrize("content", [b"", b"this is no database at all" * 50])
+def test_what_is_no_database_is_left_to_the_daemon(sited: Site, content: bytes) -> None:
+    other = sited.directory / "other.db"
+    other.write_bytes(content)
+    (sited.directory / "other.db-wal").write_bytes(b"\x37\x7f\x06\x82" + bytes(60))
+    handover = Handover(str(other), meta_path(other))
+    handover.arm()
+    handover.close()
+    assert other.read_bytes() == content

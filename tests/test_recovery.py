@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import litestream
+from litestream import BackupExistsError, BackupNotFoundError, ConfigurationError, Replication
+from litestream._lock import Lock
+from tests.support import S3Server, Site
+
+
+def lose(site: Site) -> None:
+    """Lose the database and everything beside it, as a new container has."""
+    site.connection.close()
+    for path in site.directory.iterdir():
+        if path.name.startswith(("app.db", ".app.db")):
+            subprocess.run(["rm", "-r", str(path)], check=True)
+
+
+def files(site: Site) -> list[str]:
+    return sorted(name for name in os.listdir(site.directory) if "app.db" in name)
+
+
+def test_a_missing_database_is_restored_once(replicated: Site) -> None:
+    kept = replicated.rows()
+    lose(replicated)
+    (first,) = litestream.recover(config=replicated.config)
+    assert (first.database, first.action) == (str(replicated.database), "restored")
+    assert replicated.rows(replicated.database) == kept
+    (second,) = litestream.recover(config=replicated.config)
+    assert second.action == "present"
+
+
+def test_an_empty_file_counts_as_missing(replicated: Site) -> None:
+    kept = replicated.rows()
+    lose(replicated)
+    replicated.database.touch()
+    (done,) = litestream.recover(replicated.database, config=replicated.config)
+    assert done.action == "restored"
+    assert replicated.rows(replicated.database) == kept
+
+
+def test_no_backup_is_what_was_expected_or_an_error(site: Site) -> None:
+    lose(site)
+    (done,) = litestream.recover(config=site.config)
+    assert done.action == "no backup"
+    (done,) = litestream.recover(config=site.config, expect="none")
+    assert done.action == "no backup"
+    with pytest.raises(BackupNotFoundError):
+        litestream.recover(config=site.config, expect="backup")
+    assert not site.database.exists()
+
+
+def test_a_backup_that_was_not_expected_is_refused(replicated: Site) -> None:
+    lose(replicated)
+    with pytest.raises(BackupExistsError):
+        litestream.recover(config=replicated.config, expect="none")
+    assert not replicated.database.exists()
+
+
+def test_a_database_that_is_there_passes_with_every_expectation(replicated: Site) -> None:
+    for expect in ("any", "backup", "none"):
+        (done,) = litestream.recover(config=replicated.config, expect=expect)
+        assert done.action == "present"
+
+
+def test_arguments_that_make_no_sense_are_refused(site: Site) -> None:
+    with pytest.raises(ConfigurationError, match="expect"):
+        litestream.recover(config=site.config, expect="maybe")  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="does not name"):
+        litestream.recover(site.directory / "other.db", config=site.config)
+
+
+def test_many_processes_at_once_restore_once(replicated: Site) -> None:
+    kept = replicated.rows()
+    lose(replicated)
+    script = textwrap.dedent(
+        f"""
+        import litestream
+        (done,) = litestream.recover(config={str(replicated.config)!r})
+        print(done.action)
+        """
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+        for _ in range(8)
+    ]
+    said = [process.communicate(timeout=120)[0].strip() for process in processes]
+    assert [process.returncode for process in processes] == [0] * 8
+    assert sorted(said) == ["present"] * 7 + ["restored"]
+    assert replicated.rows(replicated.database) == kept
+
+
+def test_a_recovered_database_may_be_replicated(replicated: Site) -> None:
+    """It has no state of Litestream's, and its replica holds backups: its own."""
+    kept = replicated.rows()
+    lose(replicated)
+    litestream.recover(config=replicated.config)
+    with Replication(replicated.config) as replication:
+        replication.sync()
+    lose(replicated)
+    litestream.recover(config=replicated.config)
+    assert replicated.rows(replicated.database) == kept
+
+
+def test_the_guard_is_for_missing_databases_too(replicated: Site) -> None:
+    """The application would make a new one, and that would be replicated over the backup."""
+    lose(replicated)
+    with pytest.raises(BackupExistsError, match="recover"):
+        Replication(replicated.config).start()
+
+
+def test_a_failing_restore_leaves_nothing(
+    make_site: Callable[..., Site], s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = make_site(replica=s3.replica())
+    lose(site)
+    before = files(site)
+    monkeypatch.setattr(litestream.recovery, "_PAUSE", 0.05)
+    content = json.loads(site.config.read_text())
+    content["dbs"][0]["replicas"][0]["secret-access-key"] = "wrong"
+    content["dbs"][0]["replicas"][0]["access-key-id"] = "wrong"
+    site.config.write_text(json.dumps(content))
+    with pytest.raises(litestream.CommandFailedError):
+        litestream.recover(config=site.config)
+    assert [name for name in files(site) if not name.endswith(".lock")] == before
+
+
+def test_an_endpoint_that_does_not_answer_ends_at_the_time_limit(
+    make_site: Callable[..., Site], s3: S3Server
+) -> None:
+    site = make_site(replica=s3.replica())
+    lose(site)
+    s3.pause()
+    try:
+        begun = time.monotonic()
+        with pytest.raises(litestream.CommandTimeoutError):
+            litestream.recover(config=site.config, timeout=1.0)
+        assert time.monotonic() - begun < 20
+    finally:
+        s3.resume()
+    assert not site.database.exists()
+
+
+def test_a_lock_that_is_held_is_waited_for_with_a_limit(replicated: Site) -> None:
+    lose(replicated)
+    lock = Lock(str(replicated.database))
+    assert lock.acquire()
+    with pytest.raises(litestream.ReplicationTimeoutError, match="missing"):
+        litestream.recover(config=replicated.config, timeout=0.3)
+    lock.release()
+
+
+def test_the_command_recovers(replicated: Site) -> None:
+    lose(replicated)
+    program = str(Path(sys.executable).with_name("litestream"))
+    command = [program, "recover", "--expect", "backup", "--config", str(replicated.config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"{replicated.database}: restored" in done.stdout
+    lose(replicated)
+    subprocess.run(["rm", "-r", str(replicated.replica_path)], check=True)
+    failed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("litestream: ")

@@ -1,0 +1,553 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import litestream
+from litestream import BackupExistsError, ConfigurationError, Replication, commands
+from litestream._lock import Lock
+from tests import ledger
+from tests.support import PATIENCE, S3_SECRET, S3Server, Site, wait_until
+
+
+def restored(site: Site) -> list[tuple[int, str]]:
+    output = site.directory / f"restored-{time.monotonic_ns()}.db"
+    return site.rows(commands.restore(site.database, output, config=site.config))
+
+
+def has_restarted(replication: Replication, times: int) -> bool:
+    return replication.restarts >= times and state_of(replication) == "replicating"
+
+
+def state_of(replication: Replication) -> str:
+    """Return the state; a type checker does not know that it changes by itself."""
+    return replication.state
+
+
+def daemons(directory: Path) -> list[int]:
+    """Return the daemons whose config, or whose control socket, is a config's below a directory."""
+    return [int(p.name) for p in Path("/proc").glob("[0-9]*") if replicates(p, directory)]
+
+
+def replicates(process: Path, directory: Path) -> bool:
+    with suppress(OSError):
+        argv = (process / "cmdline").read_bytes().split(b"\0")
+        if len(argv) > 3 and argv[1] == b"replicate":
+            return str(directory) in Path(os.fsdecode(argv[3])).read_text()
+    return False
+
+
+@contextmanager
+def application(site: Site, body: str, *, wait: str = "ready") -> Iterator[subprocess.Popen[str]]:
+    """Run a script in which `replication` has been started, until it has printed `wait`."""
+    script = textwrap.dedent(
+        f"""
+        import litestream, logging, os, signal, sqlite3, sys, time
+        connection = sqlite3.connect({str(site.database)!r}, isolation_level=None)
+        replication = litestream.Replication({str(site.config)!r})
+        """
+    ) + textwrap.dedent(body)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline().strip()
+        assert line == wait, line + process.stdout.read()
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        wait_until(lambda: not daemons(site.directory), "the daemon's end")
+
+
+SERVE = """
+    replication.start()
+    replication.sync()
+    connection.execute("INSERT INTO items (value) VALUES ('last')")
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_what_was_committed_in_the_block_is_in_the_replica(site: Site) -> None:
+    with Replication(site.config) as replication:
+        assert state_of(replication) == "replicating"
+        assert replication.pid in daemons(site.directory)
+        site.write(10)
+    assert state_of(replication) == "stopped"
+    assert daemons(site.directory) == []
+    assert restored(site) == site.rows()
+
+
+def test_a_config_file_is_not_needed(site: Site) -> None:
+    """Even with what a config would expand: it is not expanded."""
+    database = site.directory / "a $HOME b.db"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA journal_mode = wal")
+        connection.execute("CREATE TABLE items (id INTEGER PRIMARY KEY, value TEXT)")
+    url = f"file://{site.directory}/copies"
+    with Replication(databases={database: url}, sync_interval=0.05) as replication:
+        replication.sync(database)
+    database.unlink()
+    Path(f"{database}-wal").unlink(missing_ok=True)
+    Path(f"{database}-shm").unlink(missing_ok=True)
+    (done,) = litestream.recover(databases={database: url})
+    assert done.action == "restored"
+    assert site.rows(database) == []
+
+
+def test_async_with(site: Site) -> None:
+    async def serve() -> None:
+        async with Replication(site.config) as replication:
+            assert replication.state == "replicating"
+            site.write(3)
+
+    asyncio.run(serve())
+    assert restored(site) == site.rows()
+
+
+def test_sync_returns_when_the_commit_can_be_restored(site: Site) -> None:
+    with Replication(site.config) as replication:
+        for _ in range(5):
+            site.write(1)
+            replication.sync()
+            assert restored(site) == site.rows()
+        with pytest.raises(ConfigurationError, match="not one of"):
+            replication.sync(site.directory / "other.db")
+    with pytest.raises(litestream.ReplicationError, match="stopped"):
+        replication.sync()
+
+
+def test_sync_works_on_an_idle_database_after_a_restart(site: Site) -> None:
+    """0.3 says nothing of its position then."""
+    site.write(3)
+    with Replication(site.config):
+        pass
+    with Replication(site.config) as replication:
+        replication.sync(timeout=20)
+        replication.wait_until_replicating()
+    assert restored(site) == site.rows()
+
+
+def test_sync_of_a_daemon_that_was_started_elsewhere(site: Site) -> None:
+    with application(site, SERVE):
+        site.write(5)
+        litestream.sync(site.database, config=site.config)
+        assert restored(site) == site.rows()
+
+
+def test_sync_of_a_bare_daemon(make_site: Callable[..., Site]) -> None:
+    for directory, socket in (("one", False), ("two", True)):
+        site = make_site(directory, socket=socket)
+        site.start()
+        site.write(5)
+        litestream.sync(site.database, config=site.config)
+        assert restored(site) == site.rows()
+        site.stop()
+        site.write(1)
+        with pytest.raises(litestream.ReplicationTimeoutError):
+            litestream.sync(site.database, timeout=0.3, config=site.config)
+
+
+def test_a_killed_daemon_is_started_again(site: Site) -> None:
+    with Replication(site.config) as replication:
+        for number in (1, 2):
+            before = replication.pid
+            assert before is not None
+            os.kill(before, signal.SIGKILL)
+            site.write(5)
+            wait_until(partial(has_restarted, replication, number), "the restart")
+            assert replication.pid not in (None, before)
+        replication.sync()
+        assert restored(site) == site.rows()
+
+
+def test_the_number_of_restarts_can_be_limited(site: Site) -> None:
+    with Replication(site.config, max_restarts=0) as replication:
+        assert replication.pid is not None
+        os.kill(replication.pid, signal.SIGKILL)
+        wait_until(lambda: replication.state == "failed", "the end")
+        assert replication.pid is None
+
+
+def test_a_stop_while_backing_off_syncs_all_the_same(site: Site) -> None:
+    replication = Replication(site.config)
+    replication._delays = (30.0, 30.0)
+    with replication:
+        assert replication.pid is not None
+        os.kill(replication.pid, signal.SIGKILL)
+        wait_until(lambda: replication.state == "backing off", "the end")
+        site.write(5)
+        assert replication.stop()
+    assert restored(site) == site.rows()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_the_daemon_syncs_and_ends_with_its_process(site: Site, number: int) -> None:
+    with application(site, SERVE) as process:
+        assert len(daemons(site.directory)) == 1
+        os.kill(process.pid, number)
+        wait_until(lambda: not daemons(site.directory), "the daemon's end", 20)
+    assert ("last",) in {row[1:] for row in restored(site)}
+
+
+def test_ctrl_c_reaches_the_application_alone(site: Site) -> None:
+    body = """
+    replication.start()
+    replication.sync()
+    try:
+        print("ready", flush=True)
+        time.sleep(600)
+    except KeyboardInterrupt:
+        connection.execute("INSERT INTO items (value) VALUES ('last')")
+    """
+    with application(site, body) as process:
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(PATIENCE)
+    assert ("last",) in {row[1:] for row in restored(site)}
+
+
+def test_the_process_in_between_may_be_killed(site: Site) -> None:
+    with Replication(site.config) as replication:
+        assert replication._keeper is not None
+        keeper, before = replication._keeper.pid, replication.pid
+        os.kill(keeper, signal.SIGKILL)
+        wait_until(
+            lambda: replication.pid not in (None, before) and replication.state == "replicating",
+            "another keeper",
+        )
+        assert daemons(site.directory) == [replication.pid]
+        site.write(5)
+    assert daemons(site.directory) == []
+    assert restored(site) == site.rows()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS has no signal for a parent's death")
+def test_nothing_is_left_when_both_are_killed_at_once(site: Site) -> None:
+    body = """
+    replication.start()
+    replication.sync()
+    print("ready", flush=True)
+    print(replication._keeper.pid, flush=True)
+    time.sleep(600)
+    """
+    with application(site, body) as process:
+        assert process.stdout is not None
+        keeper = int(process.stdout.readline())
+        os.kill(keeper, signal.SIGSTOP)
+        os.kill(process.pid, signal.SIGKILL)
+        os.kill(keeper, signal.SIGKILL)
+        wait_until(lambda: not daemons(site.directory), "the daemon's end", 20)
+
+
+def test_one_daemon_whoever_starts_and_the_next_takes_over(site: Site) -> None:
+    first = Replication(site.config).start()
+    second = Replication(site.config).start()
+    third = Replication(site.config).start()
+    try:
+        assert (first.state, second.state, third.state) == ("replicating", "standby", "standby")
+        assert daemons(site.directory) == [first.pid]
+        site.write(3)
+        second.sync()
+        first.stop()
+        begun = time.monotonic()
+        wait_until(lambda: "replicating" in (second.state, third.state), "the takeover")
+        assert time.monotonic() - begun < 10
+        assert sorted((second.state, third.state)) == ["replicating", "standby"]
+        assert len(daemons(site.directory)) == 1
+        site.write(3)
+    finally:
+        for replication in (first, second, third):
+            replication.stop()
+    assert restored(site) == site.rows()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the process table of Linux")
+def test_no_second_daemon_beside_one_that_was_started_otherwise(site: Site) -> None:
+    site.write(1)
+    site.start()
+    site.wait_for_backup()
+    with pytest.raises(litestream.ReplicationError, match="did not start replicates"):
+        Replication(site.config).start()
+    site.stop()
+    with Replication(site.config):
+        site.write(1)
+    assert restored(site) == site.rows()
+
+
+def test_a_symbolic_link_is_the_same_database(site: Site) -> None:
+    link = site.directory / "link.db"
+    link.symlink_to(site.database)
+    with Replication(site.config), closing(sqlite3.connect(site.database)):
+        url = f"file://{site.directory}/other"
+        with Replication(databases={link: url}, adopt=True) as second:
+            assert second.state == "standby"
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_child_changes_nothing(site: Site) -> None:
+    with Replication(site.config) as replication:
+        before = replication.pid
+        child = os.fork()
+        if child == 0:
+            good = replication.state == "stopped" and replication.stop() and not replication.pid
+            os._exit(0 if good else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        site.write(3)
+        replication.sync()
+        assert (replication.state, replication.pid) == ("replicating", before)
+        assert not Lock(str(site.database)).acquire()
+
+
+def test_it_may_be_started_by_a_thread_that_ends(site: Site) -> None:
+    replication = Replication(site.config)
+    thread = threading.Thread(target=replication.start)
+    thread.start()
+    thread.join()
+    site.write(3)
+    replication.sync()
+    assert (replication.state, replication.restarts) == ("replicating", 0)
+    replication.stop()
+
+
+def test_it_works_where_somebody_reaps_every_child(site: Site) -> None:
+    """As gunicorn's master does: the keeper's exit status is gone, nothing else is."""
+    stop = threading.Event()
+
+    def reap() -> None:
+        while not stop.is_set():
+            try:
+                os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                pass
+            time.sleep(0.01)
+
+    replication = Replication(site.config).start()
+    thread = threading.Thread(target=reap)
+    thread.start()
+    try:
+        assert replication.pid is not None
+        os.kill(replication.pid, signal.SIGKILL)
+        wait_until(lambda: replication.restarts == 1 and replication.pid, "the restart")
+        site.write(3)
+        assert replication.stop()
+    finally:
+        stop.set()
+        thread.join()
+    assert restored(site) == site.rows()
+
+
+def test_a_config_that_replicates_nothing_is_refused(site: Site) -> None:
+    site.config.write_text(json.dumps({"dbs": [{"path": str(site.database)}]}))
+    with pytest.raises(ConfigurationError, match="no replica"):
+        Replication(site.config).start()
+    site.config.write_text("dbs: []")
+    with pytest.raises(ConfigurationError, match="names no database"):
+        Replication(site.config).start()
+    site.config.write_text("dbs: [")
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        Replication(site.config).start()
+    with pytest.raises(ConfigurationError, match="not both"):
+        Replication(site.config, databases={"a": "file:///b"}).start()
+    assert daemons(site.directory) == []
+
+
+def test_what_the_daemon_refuses_is_raised_in_its_own_words(site: Site) -> None:
+    entry = {"path": str(site.database), "replicas": [{"url": "nothing://bucket/path"}]}
+    site.config.write_text(json.dumps({"dbs": [entry]}))
+    with pytest.raises(litestream.LitestreamError, match=r"unknown replica type|unsupported"):
+        Replication(site.config, adopt=True).start()
+    assert daemons(site.directory) == []
+    assert Lock(str(site.database)).acquire()
+
+
+@pytest.mark.only_series("0.3")
+def test_a_key_of_the_other_series_is_explained(site: Site) -> None:
+    entry = {"path": str(site.database), "replica": {"url": "file:///nowhere"}}
+    site.config.write_text(json.dumps({"dbs": [entry]}))
+    with pytest.raises(ConfigurationError, match="ignores 'replica:'"):
+        Replication(site.config).start()
+
+
+@pytest.mark.only_series("0.5")
+@pytest.mark.parametrize("name", ["a#b.db", "a%41.db", "a?b.db"])
+def test_a_path_that_opens_another_file_is_refused(site: Site, name: str) -> None:
+    with pytest.raises(ConfigurationError, match="cannot replicate"):
+        Replication(databases={site.directory / name: "file:///nowhere"}).start()
+
+
+def test_log_lines_become_records_without_secrets(
+    site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", str(site.directory.name))
+    with caplog.at_level(logging.INFO, "litestream.daemon"), Replication(site.config) as running:
+        site.write(3)
+        running.sync()
+    (record,) = [r for r in caplog.records if r.getMessage() == "initialized db"]
+    assert record.name == "litestream.daemon"
+    assert record.levelno == logging.INFO
+    assert any("initialized db" in line for line in running.logs)
+    assert site.directory.name not in caplog.text
+    assert not any(site.directory.name in line for line in running.logs)
+
+
+def test_the_users_config_is_passed_on_and_the_copy_removed(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_REPLICA", str(site.replica_path))
+    text = (
+        "# $NOTHING here\n"
+        f"dbs:\n  - path: {site.database}\n    monitor-interval: 50ms\n"
+        "    replicas:\n      - type: file\n        path: ${MY_REPLICA}\n"
+        "        sync-interval: 50ms\n"
+    )
+    site.config.write_text(text)
+    with Replication(site.config) as replication:
+        assert replication._prepared is not None
+        directory = replication._prepared.directory
+        if site.series == "0.5":
+            used = Path(replication._prepared.config)
+            assert used.read_text().startswith(text)
+            assert used.stat().st_mode & 0o777 == 0o600
+            assert Path(directory).stat().st_mode & 0o777 == 0o700
+            assert str(replication.socket).startswith(directory)
+        else:
+            assert directory == ""
+            assert replication._prepared.config == str(site.config)
+        site.write(3)
+    assert site.config.read_text() == text
+    assert not directory or not Path(directory).exists()
+    assert (site.replica_path / ("ltx" if site.series == "0.5" else "generations")).exists()
+
+
+@pytest.mark.only_series("0.5")
+def test_a_config_in_braces_gets_its_socket_too(site: Site) -> None:
+    with Replication(site.config) as replication:  # it is JSON
+        assert replication.socket
+        assert Path(replication.socket).is_socket()
+
+
+def test_a_database_that_is_replaced_is_noticed(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = site.directory / "other.db"
+    with closing(sqlite3.connect(other, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = wal")
+        connection.execute("CREATE TABLE items (id INTEGER PRIMARY KEY, value TEXT)")
+        connection.executemany("INSERT INTO items (value) VALUES (?)", [("new",)] * 500)
+    site.write(50)
+    with Replication(site.config) as replication:
+        replication.sync()
+        site.connection.close()
+        for suffix in ("-wal", "-shm"):
+            Path(f"{site.database}{suffix}").unlink(missing_ok=True)
+        other.rename(site.database)
+        wait_until(lambda: replication.restarts and replication.state == "replicating", "it")
+        site.connection = sqlite3.connect(site.database, isolation_level=None)
+        site.write(1)
+        replication.sync()
+        assert restored(site) == site.rows()
+    assert "was replaced while" in caplog.text
+
+
+def test_a_daemon_that_does_not_end_is_killed(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    with Replication(site.config, stop_timeout=1.0) as replication:
+        assert replication.pid is not None
+        os.kill(replication.pid, signal.SIGSTOP)
+        begun = time.monotonic()
+        assert not replication.stop()
+        assert time.monotonic() - begun < 10
+    assert daemons(site.directory) == []
+    assert "final sync did not reach" in caplog.text
+
+
+def test_starts_and_stops_leave_nothing(site: Site, tmp_path: Path) -> None:
+    def resources() -> tuple[int, int, list[str]]:
+        files = len(os.listdir("/proc/self/fd"))
+        return threading.active_count(), files, sorted(os.listdir(site.directory))
+
+    site.write(1)
+    counts = []
+    for _ in range(6):
+        with Replication(site.config):
+            pass
+        counts.append(resources())
+    assert counts[1] == counts[-1]
+
+
+def test_random_kills_lose_nothing(site: Site) -> None:
+    """A small one of the campaign in `benchmarks/replication.py`."""
+    ledger.make(site.database)
+    folder = site.directory / "ledger"
+    replication = Replication(site.config)
+    replication._delays = (0.2, 0.2)
+    with replication, ledger.writers(site.database, folder, rate=150):
+        for number in range(1, 5):
+            time.sleep(0.7)  # let them write
+            pid = wait_until(lambda: replication.pid, "a daemon")
+            os.kill(pid, signal.SIGKILL if number % 2 else signal.SIGTERM)
+            wait_until(partial(has_restarted, replication, number), "the restart")
+        (folder / "stop").touch()
+    output = commands.restore(site.database, site.directory / "r.db", config=site.config)
+    verdict = ledger.judge(folder, output)
+    assert verdict.good, verdict
+    assert verdict.committed > 50
+
+
+@pytest.mark.only_series("0.5")
+def test_a_replica_that_does_not_answer_is_a_stall(
+    make_site: Callable[..., Site], s3: S3Server
+) -> None:
+    site = make_site(replica=s3.replica())
+    with Replication(site.config, stop_timeout=2.0) as replication:
+        replication.sync()
+        s3.pause()
+        try:
+            site.write(3)
+            with pytest.raises(litestream.ReplicationTimeoutError):
+                replication.sync(timeout=0.5)
+            wait_until(lambda: replication.state == "stalled", "the stall")
+            assert replication.stalled_for > 1
+        finally:
+            s3.resume()
+        replication.sync(timeout=PATIENCE)
+        wait_until(lambda: replication.state == "replicating", "the recovery")
+    assert S3_SECRET not in "\n".join(replication.logs)
+
+
+def test_a_backup_of_another_database_is_not_written_over(site: Site) -> None:
+    site.write(5)
+    with Replication(site.config):
+        pass
+    kept = site.rows()
+    site.connection.close()
+    for path in site.directory.iterdir():
+        if path.name.startswith(("app.db", ".app.db")):
+            assert subprocess.run(["rm", "-r", str(path)], check=True)
+    site.connection = sqlite3.connect(site.database, isolation_level=None)
+    site.connection.execute("PRAGMA journal_mode = wal")
+    site.connection.execute("CREATE TABLE items (id INTEGER PRIMARY KEY, value TEXT)")
+    with pytest.raises(BackupExistsError, match="adopt=True") as caught:
+        Replication(site.config).start()
+    assert caught.value.database == str(site.database)
+    assert restored(site) == kept
+    with Replication(site.config, adopt=True):
+        site.write(2)
+    assert restored(site) == site.rows()

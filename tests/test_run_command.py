@@ -1,0 +1,178 @@
+"""`litestream run`, as a container or a Procfile runs it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from litestream import commands
+from tests.support import Site, wait_until
+from tests.test_recovery import lose
+from tests.test_replication import daemons
+
+LITESTREAM = str(Path(sys.executable).with_name("litestream"))
+
+
+def start(site: Site, *arguments: str, stdin: int | None = None) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [LITESTREAM, "run", "--config", str(site.config), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        stdin=stdin,
+    )
+
+
+def run(site: Site, *arguments: str) -> subprocess.CompletedProcess[str]:
+    with start(site, *arguments) as process:
+        stdout, stderr = process.communicate(timeout=120)
+    assert daemons(site.directory) == []
+    return subprocess.CompletedProcess([], process.returncode, stdout, stderr)
+
+
+def insert(site: Site, value: str, then: str = "") -> list[str]:
+    return [
+        "--",
+        sys.executable,
+        "-c",
+        "import os, signal, sqlite3, sys, time\n"
+        f"connection = sqlite3.connect({str(site.database)!r}, isolation_level=None)\n"
+        f"connection.execute('INSERT INTO items (value) VALUES (?)', ({value!r},))\n{then}",
+    ]
+
+
+def restored(site: Site) -> set[str]:
+    output = site.directory / f"restored-{time.monotonic_ns()}.db"
+    return {v for _, v in site.rows(commands.restore(site.database, output, config=site.config))}
+
+
+def test_the_last_row_of_a_short_command_is_replicated_and_its_status_kept(site: Site) -> None:
+    done = run(site, *insert(site, "short", "sys.exit(3)"))
+    assert done.returncode == 3, done.stderr
+    assert "short" in restored(site)
+
+
+def test_a_command_that_a_signal_ends_gives_128_and_its_number(site: Site) -> None:
+    done = run(site, *insert(site, "killed", "os.kill(os.getpid(), signal.SIGKILL)"))
+    assert done.returncode == 128 + signal.SIGKILL
+    assert "killed" in restored(site)
+
+
+def test_signals_reach_the_command_which_says_what_happens(site: Site) -> None:
+    body = """
+def ended(number, frame):
+    connection.execute("INSERT INTO items (value) VALUES ('from the handler')")
+    sys.exit(7)
+signal.signal(signal.SIGTERM, ended)
+signal.signal(signal.SIGUSR1, lambda *_: print('usr1', flush=True))
+print('ready', flush=True)
+while True:
+    time.sleep(0.05)
+"""
+    with start(site, *insert(site, "first", body)) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGUSR1)
+        assert process.stdout.readline() == "usr1\n"
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 7
+    assert daemons(site.directory) == []
+    assert {"first", "from the handler"} <= restored(site)
+
+
+def test_a_missing_database_is_restored_before_the_command_starts(replicated: Site) -> None:
+    kept = replicated.rows()
+    lose(replicated)
+    script = f"import sqlite3; print(len(sqlite3.connect({str(replicated.database)!r}).execute("
+    script += "'SELECT * FROM items').fetchall()))"
+    done = run(replicated, "--expect", "backup", "--", sys.executable, "-c", script)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{len(kept)}\n"
+    assert "restored" in done.stderr
+
+
+def test_the_command_does_not_start_without_the_backup_that_is_expected(site: Site) -> None:
+    lose(site)
+    done = run(site, "--expect", "backup", *insert(site, "never"))
+    assert done.returncode == 1
+    assert "litestream run: " in done.stderr
+    assert not site.database.exists()
+
+
+def test_nothing_is_replicated_over_a_foreign_backup(replicated: Site) -> None:
+    lose(replicated)
+    with closing(sqlite3.connect(replicated.database)) as connection:
+        connection.execute("PRAGMA journal_mode = wal")
+        connection.execute("CREATE TABLE items (id INTEGER PRIMARY KEY, value TEXT)")
+    done = run(replicated, *insert(replicated, "never"))
+    assert done.returncode == 1
+    assert "adopt" in done.stderr
+    assert run(replicated, "--adopt", *insert(replicated, "adopted")).returncode == 0
+    assert restored(replicated) == {"adopted"}
+
+
+def test_without_a_command_it_replicates_until_it_is_told_to_end(site: Site) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with start(site) as process:
+            wait_until(lambda: daemons(site.directory), "the daemon")
+            site.write(3)
+            process.send_signal(number)
+            _, stderr = process.communicate(timeout=60)
+        assert process.returncode == 0, stderr
+        assert restored(site) == {value for _, value in site.rows()}
+
+
+def test_a_daemon_that_dies_is_started_again_beside_the_command(site: Site) -> None:
+    with start(
+        site,
+        *insert(site, "first", "print('ready', flush=True)\nsys.stdin.read()"),
+        stdin=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        (first,) = daemons(site.directory)
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: daemons(site.directory) not in ([], [first]), "another daemon")
+        site.write(3)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert restored(site) == {value for _, value in site.rows()}
+
+
+def test_what_the_command_leaves_behind_is_reaped(site: Site) -> None:
+    """As PID 1 must: here with the kernel's help, which makes it the reaper of its descendants."""
+    body = "if os.fork() == 0:\n    if os.fork() == 0:\n        time.sleep(0.1)\n    os._exit(0)\n"
+    assert run(site, *insert(site, "parent", body)).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "status"), [(["no-such-program"], 127), (["/etc/hostname"], 126)]
+)
+def test_a_command_that_cannot_be_run(site: Site, command: list[str], status: int) -> None:
+    done = run(site, "--", *command)
+    assert done.returncode == status
+    assert command[0] in done.stderr
+
+
+def test_wrong_usage_is_status_2(site: Site) -> None:
+    assert run(site, "--expect", "maybe").returncode == 2
+    assert run(site, "command-without-dashes").returncode == 2
+
+
+def test_its_death_ends_the_daemon_after_a_final_sync(site: Site) -> None:
+    with start(site) as process:
+        wait_until(lambda: daemons(site.directory), "the daemon")
+        wait_until(lambda: site.replica_path.exists(), "the first sync")
+        site.write(3)
+        process.kill()
+        process.communicate()
+    wait_until(lambda: not daemons(site.directory), "the daemon's end", 20)
