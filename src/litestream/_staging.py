@@ -50,11 +50,19 @@ class Staging:
             with contextlib.suppress(OSError):
                 locked = _lock(self.lock)
             if locked and _is_still(self.path, self.lock):
-                self._owner = _open_file(self.file(_OWNER), os.O_CREAT)
-                with contextlib.suppress(OSError):
-                    _lock(self._owner)
+                self._own()
                 return self
             os.close(self.lock)  # the same, an instant later
+
+    def _own(self) -> None:
+        try:
+            self._owner = _open_file(self.file(_OWNER), os.O_CREAT)
+        except OSError:  # a full disk
+            shutil.rmtree(self.path, ignore_errors=True)
+            os.close(self.lock)
+            raise
+        with contextlib.suppress(OSError):
+            _lock(self._owner)
 
     def __exit__(
         self,
