@@ -23,6 +23,7 @@ class Proxy:
         self.mode = "pass"
         self.refused = 0
         self._stop = threading.Event()
+        self._lock = threading.Lock()
         self._sockets: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._listen)]
         self._threads[0].start()
@@ -33,12 +34,14 @@ class Proxy:
 
     def set(self, mode: str) -> None:
         """Change the mode; connections that are open are cut."""
-        self.mode = mode
-        self._cut()
+        with self._lock:  # no connection comes in between
+            self.mode = mode
+            self._cut()
 
     def close(self) -> None:
         self._stop.set()
-        self._cut()
+        with self._lock:
+            self._cut()
         for thread in self._threads:
             thread.join()
 
@@ -66,28 +69,31 @@ class Proxy:
             listener.close()
 
     def _serve(self, client: socket.socket) -> None:
-        self._sockets.append(client)
+        with self._lock:
+            self._sockets.append(client)
+            mode = self.mode
         with client, contextlib.suppress(OSError):
-            if self.mode == "reset":
+            if mode == "down":
+                self.refused += 1
+            elif mode == "reset":
                 self.refused += 1
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-            elif self.mode == "hang":
+            elif mode == "hang":
                 self.refused += 1
                 client.settimeout(600)
                 while client.recv(65536):  # until the connection is cut
                     pass
-            elif self.mode.isdigit():
+            elif mode.isdigit():
                 self.refused += 1
                 client.settimeout(5)
                 client.recv(65536)
-                client.sendall(f"HTTP/1.1 {self.mode} no\r\nContent-Length: 0\r\n\r\n".encode())
+                client.sendall(f"HTTP/1.1 {mode} no\r\nContent-Length: 0\r\n\r\n".encode())
             else:
-                time.sleep(0.5 if self.mode == "slow" else 0)
+                time.sleep(0.5 if mode == "slow" else 0)
                 self._pass_on(client)
 
     def _pass_on(self, client: socket.socket) -> None:
         with socket.create_connection(("127.0.0.1", self.target)) as server:
-            self._sockets.append(server)
             back = threading.Thread(target=_copy, args=(server, client))
             back.start()
             _copy(client, server)
