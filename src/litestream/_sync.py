@@ -7,7 +7,7 @@ import time
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
-from litestream import _entries, _run, commands, configuration
+from litestream import _entries, _listings, _run, configuration
 from litestream._control import DEFAULT_PATH, ControlSocket
 from litestream._handover import bump
 from litestream._lock import Lock
@@ -153,7 +153,7 @@ class Barrier:
                 end = committed_end(wal_path(self.entry.path))
                 wanted = local_txid(self.entry.meta, end) if end else None
                 return False
-            rows = commands.ltx(
+            rows = _listings.ltx(
                 self.entry.path,
                 level="all",
                 config=self.config,
