@@ -444,7 +444,7 @@ def silent(make_site, port: int):
         "endpoint": f"http://127.0.0.1:{port}", "force-path-style": True,
     }  # fmt: skip
     configuration.configure(replica_key_id="some-key", replica_access_key="some-secret")
-    return make_site(replica=replica)
+    return make_site("silent", replica=replica)
 
 
 @pytest.mark.parametrize("options", [{"timeout": 0.5}, {}])
@@ -480,6 +480,28 @@ def test_an_interrupt_cleans_up(make_site, silent_endpoint, target):
     _, stderr = process.communicate(timeout=60)
     assert b"KeyboardInterrupt" in stderr
     assert set() == listing(target.parent)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/cmdline"), reason="recognised by /proc")
+def test_a_child_of_a_killed_process_ends_with_the_next_restore(
+    make_site, silent_endpoint, target, replicated
+):
+    site = silent(make_site, silent_endpoint)
+    script = (
+        "import litestream\n"
+        "litestream.configure(replica_key_id='some-key', replica_access_key='some-secret')\n"
+        f"litestream.commands.restore({str(site.database)!r}, {str(target)!r},"
+        f" config={str(site.config)!r})\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script])
+    (owner,) = wait_until(lambda: list(target.parent.glob("*/owner")), "the restore's start")
+    pid = int(wait_until(owner.read_text, "the child"))
+    process.kill()
+    process.wait()
+    assert Path(f"/proc/{pid}").exists()
+    restore(replicated, target)
+    assert {"app.db"} == listing(target.parent)
+    wait_until(lambda: not Path(f"/proc/{pid}/cmdline").exists(), "the orphan's end")
 
 
 @pytest.mark.parametrize("force", [False, True])

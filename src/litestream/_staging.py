@@ -7,6 +7,8 @@ import os
 import re
 import secrets
 import shutil
+import signal
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _PREFIX = ".litestream-restore-"
+_OWNER = "owner"
+_PATIENCE = 100  # hundredths of a second for a killed process to go
 _NAME = re.compile(re.escape(_PREFIX) + "[0-9a-f]{16}")
 
 
@@ -23,11 +27,13 @@ class Staging:
 
     It is locked for as long as this process, or a child that was given ``lock``, lives. Whoever
     makes the next one in the same folder removes those that nobody holds any more: the only way to
-    clean up after a process that was killed by SIGKILL.
+    clean up after a process that was killed by SIGKILL. A child that has outlived it, as one does
+    whose endpoint never answers, is killed then.
     """
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
+        self._owner = -1
         self.path = ""
         self.lock = -1
 
@@ -44,6 +50,9 @@ class Staging:
             with contextlib.suppress(OSError):
                 locked = _lock(self.lock)
             if locked and _is_still(self.path, self.lock):
+                self._owner = _open_file(self.file(_OWNER), os.O_CREAT)
+                with contextlib.suppress(OSError):
+                    _lock(self._owner)
                 return self
             os.close(self.lock)  # the same, an instant later
 
@@ -54,7 +63,12 @@ class Staging:
         traceback: TracebackType | None,
     ) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._owner)
         os.close(self.lock)
+
+    def note_child(self, pid: int) -> None:
+        """Note the child that holds the lock, too."""
+        os.pwrite(self._owner, str(pid).encode(), 0)
 
     def file(self, name: str) -> str:
         """Return the path of a file in the directory."""
@@ -84,10 +98,39 @@ def _remove_if_abandoned(path: str) -> None:
     with contextlib.suppress(OSError):
         descriptor = _open_directory(path)
         try:
-            if os.fstat(descriptor).st_uid == os.geteuid() and _lock(descriptor):
+            ours = os.fstat(descriptor).st_uid == os.geteuid()
+            if ours and (_lock(descriptor) or _is_free_of_its_orphan(path, descriptor)):
                 shutil.rmtree(path, ignore_errors=True)
         finally:
             os.close(descriptor)
+
+
+def _is_free_of_its_orphan(path: str, directory: int) -> bool:
+    """Kill the child of a dead owner, and say whether that freed the directory.
+
+    The child is recognised by the directory's name among its arguments (Linux).
+    """
+    owner = _open_file(os.path.join(path, _OWNER))
+    try:
+        if not _lock(owner):
+            return False
+        pid = int(os.pread(owner, 20, 0) or 0)
+    finally:
+        os.close(owner)
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/cmdline", "rb") as arguments:
+            if os.fsencode(path) + b"/" not in arguments.read():
+                return False
+        os.kill(pid, signal.SIGKILL)
+        for _ in range(_PATIENCE):
+            if _lock(directory):
+                return True
+            time.sleep(0.01)
+    return False
+
+
+def _open_file(path: str, flags: int = 0) -> int:
+    return os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o600)
 
 
 def _open_directory(path: str) -> int:

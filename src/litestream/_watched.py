@@ -61,6 +61,7 @@ def run(
         raise _run.not_runnable(argv[0], error) from error
     with process:
         try:
+            staging.note_child(process.pid)
             output = _watch(process, argv, staging, timeout, stall, progress, expected)
         except BaseException:
             process.kill()
