@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from selectors import BaseSelector
     from typing import Any
 
-    from litestream._job import Job
+    from litestream._job import Database, Job
 
 _STAND_BY = 0.25
 """Seconds between two looks whether the lock is free."""
