@@ -23,11 +23,9 @@ def find(tmp_path: Path, entry: Mapping[str, object], replica: str | None = None
     [
         ({"replicas": [{"type": "file", "path": "/backups/app"}]}, "/backups/app"),
         ({"replicas": [{"path": "/backups/app"}]}, "/backups/app"),
-        ({"replica": {"url": "file:///backups/app"}}, "/backups/app"),
+        ({"replicas": [{"url": "file:///backups/app"}]}, "/backups/app"),
         ({"replicas": [{"url": "s3://bucket/app"}]}, None),
         ({"replicas": [{"type": "s3", "bucket": "b", "path": "app"}]}, None),
-        ({"replicas": [{"path": "/one"}, {"path": "/two"}]}, None),
-        ({}, None),
     ],
 )
 @pytest.mark.usefixtures("installed")
@@ -45,6 +43,13 @@ def test_one_of_several_replicas(tmp_path):
     entry = {"path": str(tmp_path / "app.db"), "replicas": replicas}
     assert "/two" == find(tmp_path, entry, "second").directory
     assert "/one" == find(tmp_path, entry, "file").directory
+    assert find(tmp_path, entry).directory is None
+
+
+@pytest.mark.usefixtures("installed", "series")
+def test_a_database_without_a_replica(tmp_path):
+    with pytest.raises(litestream.ConfigurationError, match="copied nowhere"):
+        find(tmp_path, {"path": str(tmp_path / "app.db")})
 
 
 @pytest.mark.only_series("0.5")
@@ -57,14 +62,18 @@ def test_series_05_has_one_replica(tmp_path):
 @pytest.mark.usefixtures("installed", "series")
 def test_references_are_expanded_as_litestream_does(tmp_path, monkeypatch):
     monkeypatch.setenv("APP_HOME", str(tmp_path))
-    entry = {"path": "${APP_HOME}/app.db", "meta-path": "$APP_HOME/state"}
+    entry = {
+        "path": "${APP_HOME}/app.db",
+        "meta-path": "$APP_HOME/state",
+        "replicas": [{"path": "/backups"}],
+    }
     source = find(tmp_path, entry, addr="127.0.0.1:9090")
     assert (str(tmp_path / "state"), "127.0.0.1:9090") == (source.meta, source.metrics)
 
 
 @pytest.mark.usefixtures("installed", "series")
 def test_a_path_with_a_dollar_is_found_as_it_is(tmp_path):
-    entry = {"path": str(tmp_path / "$HOME.db")}
+    entry = {"path": str(tmp_path / "$HOME.db"), "replicas": [{"path": "/backups"}]}
     config = tmp_path / "litestream.yml"
     config.write_text(json.dumps({"dbs": [entry]}))
     assert _source.find(tmp_path / "$HOME.db", config, None).no_expand_env is True
@@ -74,5 +83,10 @@ def test_a_path_with_a_dollar_is_found_as_it_is(tmp_path):
 def test_a_database_that_is_not_there(tmp_path):
     with pytest.raises(litestream.ConfigurationError, match="The databases there: '/elsewhere"):
         find(tmp_path, {"path": "/elsewhere.db", "replicas": [{"path": "/backups"}]})
+
+
+@pytest.mark.only_series("0.5")
+@pytest.mark.usefixtures("installed", "series")
+def test_a_directory_of_databases_cannot_be_restored_from(tmp_path):
     with pytest.raises(litestream.ConfigurationError, match="A 'dir' entry may"):
         find(tmp_path, {"dir": str(tmp_path), "pattern": "*.db", "replica": {"path": "/backups"}})

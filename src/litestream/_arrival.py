@@ -10,7 +10,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from litestream import _control, _position, commands
+from litestream import _control, _listings, _position
 from litestream.errors import ControlSocketError, LitestreamError
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class Watch:
 
     def _replicated_txid(self) -> int:
         with contextlib.suppress(LitestreamError):
-            rows = commands.ltx(
+            rows = _listings.ltx(
                 self._source.database,
                 level="all",
                 config=self._source.config,
@@ -183,7 +183,7 @@ class Watch:
 
     def _newest_segment(self) -> object:
         with contextlib.suppress(LitestreamError):
-            rows = commands.wal(
+            rows = _listings.wal(
                 self._source.database,
                 config=self._source.config,
                 timeout=self.left(),
@@ -223,9 +223,9 @@ def last_replicated(source: Source) -> tuple[str, str] | None:
 
     with contextlib.suppress(LitestreamError):
         if source.series == "0.5":
-            found = rows(commands.ltx, level="all")
+            found = rows(_listings.ltx, level="all")
             return max(((row["max_txid"], row["created"]) for row in found), default=None)
-        found = [*rows(commands.snapshots), *rows(commands.wal)]
+        found = [*rows(_listings.snapshots), *rows(_listings.wal)]
         newest = max(found, key=lambda row: (row["created"], row["index"]), default=None)
         if newest is not None:
             return f"{newest['generation']}/{newest['index']}", newest["created"]

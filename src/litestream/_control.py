@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import socket
 import time
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -178,4 +177,4 @@ def socket_path(config: StrPath | None = None) -> str:
             raise
         settings = None
     path = settings.get("path") if isinstance(settings, dict) else None
-    return os.path.expandvars(path) if isinstance(path, str) else DEFAULT_PATH
+    return path if isinstance(path, str) else DEFAULT_PATH

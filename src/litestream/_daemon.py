@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from selectors import BaseSelector
 
+    from litestream._job import Job
     from litestream._lock import Lock
-    from litestream._supervisor import Job
 
 _LINE = 8192
 """Bytes of a log line that are kept."""

@@ -73,8 +73,7 @@ def prepare(
         source = configuration.find_config(config)
         with open(source, encoding="utf-8", errors="surrogateescape", newline="") as file:
             text = file.read()
-        expanded = _entries.expand(text, configuration.environment())
-        content = _entries.parse(expanded, source)
+        content = configuration.parse(configuration.expand(text), source)
         found = _entries.entries(content, series)
     flags = {} if source else {"no_expand_env": True}
     directory, socket = "", ""
@@ -111,14 +110,13 @@ def _with_socket(text: str, content: Mapping[str, Any], socket: str, *, json_tex
     if json_text:
         return _yaml({**content, "socket": settings})
     added = f"{text}\n\nsocket: {json.dumps(settings, ensure_ascii=False)}\n"
-    expanded = _entries.expand(added, configuration.environment())
     try:
-        if _entries.parse(expanded, "") == {**content, "socket": settings}:
+        if configuration.parse(configuration.expand(added), "") == {**content, "socket": settings}:
             return added
     except ConfigurationError:
         pass
     # A mapping in braces, or an end-of-document mark: lay it out anew, references untouched.
-    content = _entries.parse(text, "")
+    content = configuration.parse(text, "")
     return _yaml({**content, "socket": settings})
 
 

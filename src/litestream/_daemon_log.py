@@ -36,18 +36,25 @@ class DaemonLog:
         self.lines: deque[str] = deque(maxlen=_KEPT)
         self._seen: dict[tuple[str, str, str], tuple[float, int]] = {}
 
-    def line(self, text: str, dropped: int = 0) -> None:
-        """Take one line; `dropped` lines before it were lost because this process was too slow."""
+    def line(self, text: str, dropped: int = 0) -> str | None:
+        """Take one line, and return the error that it tells, if it tells one.
+
+        `dropped` lines before it were lost because this process was too slow.
+        """
         text = masked(text)
         self.lines.append(text)
         if dropped:
             logger.warning("%d log lines of the daemon were dropped", dropped)
         if not text.strip():
-            return
+            return None
         log = _logs.parse(text)
         if log is None:
             logger.info("%s", text)
-            return
+            return None
+        self._pass_on(log)
+        return log.fields.get("error") or log.message if log.level == "ERROR" else None
+
+    def _pass_on(self, log: _logs.LogLine) -> None:
         level = _LEVELS.get(log.level, logging.INFO)
         suppressed = self._suppressed(level, log)
         if suppressed is None or not logger.isEnabledFor(level):

@@ -7,13 +7,13 @@ import re
 from glob import glob
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from litestream import _run
 from litestream._position import meta_path
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-_REFERENCE = re.compile(r"\$(?:\{(?P<braced>[^}]*)\}|(?P<name>[A-Za-z_]\w*)|[*#$@!?\-0-9])")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -27,81 +27,61 @@ class Entry(NamedTuple):
     replicas: list[dict[str, Any]]
 
 
-def expand(text: str, environment: Mapping[str, str]) -> str:
-    """Replace `$NAME` and `${NAME}` as Litestream does before it reads the YAML.
-
-    Source: Go's `os.Expand`, which both series call on the whole file: an unknown name becomes
-    nothing, `$$` and the like vanish, there is no escape.
-    """
-    return _REFERENCE.sub(lambda m: environment.get(m["braced"] or m["name"] or "", ""), text)
-
-
-def parse(text: str, origin: str) -> dict[str, Any]:
-    """Return the content of a config.
-
-    Raises:
-        ConfigurationError: It is no YAML, or no mapping.
-
-    """
-    import yaml
-
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"The config {origin!r} cannot be read: {error}") from error
-    if content is None:
-        content = {}
-    if not isinstance(content, dict):
-        raise ConfigurationError(f"The config {origin!r} is no mapping; it needs a 'dbs:' list")
-    return content
-
-
 def entries(content: Mapping[str, Any], series: str) -> list[Entry]:
-    """Return the databases of a config's content, its references already replaced.
+    """Return the databases of a config's content.
 
     Raises:
         ConfigurationError: There is none, or one has no replica that this series would use.
 
     """
-    found = []
-    for entry in content.get("dbs") or []:
-        if not isinstance(entry, dict):
-            raise ConfigurationError("An entry of the config's 'dbs:' list is no mapping")
-        found += [_entry(path, entry, content, series) for path in _paths(entry, series)]
-    if not found and not any(entry.get("dir") for entry in content.get("dbs") or []):
+    found = [entry(path, raw, content, series) for path, raw in named(content, series)]
+    if not found and not any(raw.get("dir") for raw in content.get("dbs") or []):
         raise ConfigurationError("The config names no database: add one to its 'dbs:' list")
     return found
 
 
-def _paths(entry: Mapping[str, Any], series: str) -> list[str]:
-    if series == "0.5" and entry.get("dir"):
-        pattern = "**/" if entry.get("recursive") else ""
-        pattern += str(entry.get("pattern") or "*.db")
-        folder = os.path.abspath(os.path.expanduser(str(entry["dir"])))
-        return [p for p in glob(os.path.join(folder, pattern), recursive=True) if os.path.isfile(p)]
-    if not entry.get("path"):
-        raise ConfigurationError("A database of the config has no 'path:'")
-    path = str(entry["path"])
-    if series == "0.5":  # 0.3 takes the scheme for a part of the path
-        path = re.sub(r"^sqlite3?://", "", path)
-    path = os.path.abspath(os.path.expanduser(path))
-    if series == "0.5" and (wrong := [c for c in "#%?" if c in path]):
-        # 0.5.17 puts the path into a SQLite URI as it is, and opens another file.
-        raise ConfigurationError(
-            f"Litestream 0.5 cannot replicate {path!r}: the path contains {wrong[0]!r}. Rename the "
-            "database or its folder"
-        )
-    return [path]
+def named(content: Mapping[str, Any], series: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the path of each database of a config's content, and its entry as it is written.
+
+    Raises:
+        ConfigurationError: An entry is no mapping, or names nothing.
+
+    """
+    for raw in content.get("dbs") or []:
+        if not isinstance(raw, dict):
+            raise ConfigurationError("An entry of the config's 'dbs:' list is no mapping")
+        if series == "0.5" and raw.get("dir"):
+            pattern = "**/" if raw.get("recursive") else ""
+            pattern += str(raw.get("pattern") or "*.db")
+            folder = _run.target(str(raw["dir"]))
+            for path in glob(os.path.join(folder, pattern), recursive=True):
+                if os.path.isfile(path):
+                    yield path, raw
+            continue
+        if not raw.get("path"):
+            raise ConfigurationError("A database of the config has no 'path:'")
+        path = str(raw["path"])
+        if series == "0.5":  # 0.3 takes the scheme for a part of the path
+            path = re.sub(r"^sqlite3?://", "", path)
+        yield _run.target(path), raw
 
 
-def _entry(path: str, entry: Mapping[str, Any], content: Mapping[str, Any], series: str) -> Entry:
-    replicas = entry.get("replicas") or []
-    if series == "0.5" and entry.get("replica"):
-        replicas = [entry["replica"]]
+def entry(path: str, raw: Mapping[str, Any], content: Mapping[str, Any], series: str) -> Entry:
+    """Return what a config says of one database.
+
+    Raises:
+        ConfigurationError: It has no replica that this series would use, or cannot have one.
+
+    """
+    if series == "0.5":
+        _run.refuse_stray(path)
+    replicas = raw.get("replicas") or []
+    if series == "0.5" and raw.get("replica"):
+        replicas = [raw["replica"]]
     if not isinstance(replicas, list) or not all(isinstance(replica, dict) for replica in replicas):
         raise ConfigurationError(f"The replicas of {path!r} must be a list of mappings")
     if not replicas:
-        more = " (0.3 ignores 'replica:'; write 'replicas:')" if entry.get("replica") else ""
+        more = " (0.3 ignores 'replica:'; write 'replicas:')" if raw.get("replica") else ""
         raise ConfigurationError(
             f"The database {path!r} has no replica{more}: it would be copied nowhere"
         )
@@ -110,7 +90,7 @@ def _entry(path: str, entry: Mapping[str, Any], content: Mapping[str, Any], seri
             f"The database {path!r} has {len(replicas)} replicas; Litestream 0.5 takes one. Keep "
             "one, or install the other series: pip install 'litestream==0.3.*'"
         )
-    meta = entry.get("meta-path")
+    meta = raw.get("meta-path")
     intervals = [_seconds(r.get("sync-interval", content.get("sync-interval"))) for r in replicas]
     return Entry(
         path,
@@ -128,3 +108,14 @@ def _seconds(duration: object) -> float:
 def has_local_state(entry: Entry) -> bool:
     """Tell whether Litestream, of either series, already keeps state of its own for a database."""
     return any(os.path.exists(os.path.join(entry.meta, name)) for name in ("generation", "ltx"))
+
+
+def directory(replica: Mapping[str, Any]) -> str | None:
+    """Return the directory of a replica that is one."""
+    url = str(replica.get("url") or "")
+    if url.startswith("file://"):
+        return url.removeprefix("file://")
+    path = str(replica.get("path") or "")
+    if path and not url and replica.get("type", "file") == "file" and not _run.is_url(path):
+        return _run.target(path)
+    return None

@@ -7,7 +7,7 @@ import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from litestream import _logs, _run, _watched
+from litestream import _listings, _logs, _run, _watched
 from litestream.configuration import find_config
 from litestream.errors import BackupNotFoundError, CommandFailedError, NotEnoughSpaceError
 
@@ -83,8 +83,6 @@ def _is_after_last_change(
     Source: 0.3.13 finds nothing then, and neither does 0.5.17 in a replica URL; 0.5.17 with a
     config restores the last change.
     """
-    from litestream import commands
-
     try:
         wanted = datetime.fromisoformat(str(flags.get("timestamp")).replace("Z", "+00:00"))
     except ValueError:
@@ -95,9 +93,9 @@ def _is_after_last_change(
         return listing(source, config=config, timeout=timeout, no_expand_env=literal, **options)
 
     if _run.series() == "0.5":
-        found = rows(commands.ltx, level="all")
+        found = rows(_listings.ltx, level="all")
     else:
-        found = [*rows(commands.snapshots), *rows(commands.wal)]
+        found = [*rows(_listings.snapshots), *rows(_listings.wal)]
         for column in ("replica", "generation"):
             if flags.get(column) is not None:
                 found = [row for row in found if row[column] == flags[column]]

@@ -10,8 +10,8 @@ from litestream._request import Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from litestream._job import Job
     from litestream._position import Position03, WALEnd
-    from litestream._supervisor import Job
 
 _EVERY = 2.5
 """Seconds between two looks."""

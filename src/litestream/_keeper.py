@@ -24,8 +24,9 @@ import signal
 import sys
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 
+from litestream._job import Database, Job
 from litestream._runtime import remove
-from litestream._supervisor import Database, Job, Supervisor
+from litestream._supervisor import Supervisor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -184,6 +184,16 @@ def target(database: StrPath) -> str:
     return text
 
 
+def refuse_stray(path: str) -> None:
+    """Refuse a path for which 0.5.17 would open another file than the one meant."""
+    found = sorted({letter for letter in "#%?" if letter in path})
+    if found:
+        raise ConfigurationError(
+            f"Litestream 0.5 cannot replicate {path!r}: it takes {' and '.join(found)} for part of "
+            "a URI and would open a stray file. Rename the database or its directory"
+        )
+
+
 @functools.cache
 def _version_of(path: str, _size: int, _mtime_ns: int, _inode: int) -> str:
     output = run([path, "version"], timeout=_VERSION_TIMEOUT)

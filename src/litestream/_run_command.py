@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from litestream import _daemon_config, _runtime, configuration, recovery
 from litestream._child import spawn
-from litestream._supervisor import Database, Job, Supervisor
+from litestream._job import Database, Job
+from litestream._supervisor import Supervisor
 from litestream.errors import LitestreamError
 
 if TYPE_CHECKING:

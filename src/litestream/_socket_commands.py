@@ -7,7 +7,7 @@ import warnings
 from typing import TYPE_CHECKING, TypedDict
 
 from litestream import _control, _run
-from litestream.errors import ConfigurationError, UnsafeCommandWarning
+from litestream.errors import UnsafeCommandWarning
 
 if TYPE_CHECKING:
     import builtins
@@ -71,7 +71,7 @@ def register(
     """
     client = _client("register", socket, config, timeout)
     path = _run.target(database)
-    refuse_stray(path)
+    _run.refuse_stray(path)
     return _change(client, "/register", {"path": path, "replica_url": replica_url})
 
 
@@ -141,16 +141,6 @@ def stop(
     ``start``. Arguments and errors as ``info``.
     """
     return _start_or_stop("stop", database, socket, config, timeout)
-
-
-def refuse_stray(path: str) -> None:
-    """Refuse a path for which 0.5.17 would open another file than the one meant."""
-    found = sorted({letter for letter in "#%?" if letter in path})
-    if found:
-        raise ConfigurationError(
-            f"Litestream 0.5 cannot replicate {path!r}: it takes {' and '.join(found)} for part of "
-            "a URI and would open a stray file. Rename the database or its directory"
-        )
 
 
 def _client(

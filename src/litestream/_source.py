@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from litestream import _control, _position, _run, configuration
+from litestream import _control, _entries, _run, configuration
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from litestream._run import StrPath
-
-_REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
 class Source(NamedTuple):
@@ -48,45 +45,22 @@ def find(database: StrPath, config: StrPath | None, replica: str | None) -> Sour
     if replica is not None:
         _run.require_series("0.3", "verify(replica=…) (0.5 has one replica for each database)")
     path, file = _run.target(database), configuration.find_config(config)
-    content = configuration.read(file)
-    entry, literal = _entry(content, path)
-    if entry is None:
-        raise _unknown(content, path, file)
-    meta = _expanded(entry.get("meta-path"))
-    return Source(
-        database=path,
-        config=file,
-        series=series,
-        meta=os.path.abspath(meta) if meta else _position.meta_path(path),
-        directory=_directory(entry, replica),
-        metrics=_expanded(content.get("addr")) or None,
-        socket=_control.socket_path(file),
-        no_expand_env=literal or None,
-    )
-
-
-def _entry(content: dict[str, Any], path: str) -> tuple[dict[str, Any] | None, bool]:
-    """Return the entry whose path it is, and whether it is so only without expanding ``$``."""
-    for entry in content.get("dbs") or []:
-        named = entry.get("path") if isinstance(entry, dict) else None
-        if isinstance(named, str):
-            if path == _plain(_expanded(named)):
-                return entry, False
-            if path == _plain(named):
-                return entry, True
-    return None, False
-
-
-def _plain(path: str) -> str:
-    return _run.target(re.sub(r"^sqlite3?://", "", path) or "/")
-
-
-def _expanded(value: object) -> str:
-    """Expand what the config may refer to; the child's environment has the settings, too."""
-    if not isinstance(value, str):
-        return ""
-    known = configuration.environment()
-    return _REFERENCE.sub(lambda match: known.get(match[1] or match[2], ""), value)
+    for literal in (False, True):
+        content = configuration.read(file, literal=literal)
+        raw = dict(_entries.named(content, series)).get(path)
+        if raw is not None and not raw.get("dir"):
+            entry = _entries.entry(path, raw, content, series)
+            return Source(
+                database=path,
+                config=file,
+                series=series,
+                meta=entry.meta,
+                directory=_directory(entry, replica),
+                metrics=content.get("addr") or None,
+                socket=_control.socket_path(file),
+                no_expand_env=literal or None,
+            )
+    raise _unknown(content, path, file)
 
 
 def _unknown(content: dict[str, Any], path: str, file: str) -> ConfigurationError:
@@ -103,15 +77,9 @@ def _unknown(content: dict[str, Any], path: str, file: str) -> ConfigurationErro
     )
 
 
-def _directory(entry: dict[str, Any], name: str | None) -> str | None:
+def _directory(entry: _entries.Entry, name: str | None) -> str | None:
     """Return the directory of the only replica, or of the one that is named."""
-    replicas = entry.get("replicas") or ([entry["replica"]] if entry.get("replica") else [])
+    replicas = entry.replicas
     if name is not None:
         replicas = [replica for replica in replicas if replica.get("name", "file") == name]
-    if len(replicas) != 1 or not isinstance(replicas[0], dict):
-        return None
-    url, path = _expanded(replicas[0].get("url")), _expanded(replicas[0].get("path"))
-    if url.startswith("file://"):
-        return url.removeprefix("file://")
-    is_file = not url and replicas[0].get("type", "file") == "file"
-    return os.path.abspath(os.path.expanduser(path)) if is_file and path else None
+    return _entries.directory(replicas[0]) if len(replicas) == 1 else None

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections import namedtuple
 from functools import partial
 
 from litestream import _foreign
@@ -25,32 +24,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from selectors import BaseSelector
-    from typing import Any, NamedTuple
+    from typing import Any
 
-    class Database(NamedTuple):
-        """A database: its path, its local state, its replica's sync interval in seconds."""
-
-        path: str
-        meta: str
-        interval: float
-
-    class Job(NamedTuple):
-        """What to run, on what, and how patiently."""
-
-        argv: list[str]
-        series: str
-        databases: list[Database]
-        socket: str
-        stop_timeout: float
-        max_restarts: int | None
-        hand_over: bool
-        delays: tuple[float, float]
-        """Seconds before a restart after a short life: the first, doubled up to the last."""
-else:  # typing takes longer to import than everything else here
-    Database = namedtuple("Database", "path meta interval")  # noqa: PYI024
-    Job = namedtuple(  # noqa: PYI024
-        "Job", "argv series databases socket stop_timeout max_restarts hand_over delays"
-    )
+    from litestream._job import Database, Job
 
 _STAND_BY = 0.25
 """Seconds between two looks whether the lock is free."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
-from litestream import _entries, _run, commands, configuration
+from litestream import _entries, _listings, _run, configuration
 from litestream._control import DEFAULT_PATH, ControlSocket
 from litestream._handover import bump
 from litestream._lock import Lock
@@ -55,11 +54,9 @@ def sync(
         UnsupportedCommandError: 0.3, and neither a replica on disk nor ``addr:``.
 
     """
-    path = os.path.abspath(os.path.expanduser(os.fspath(database)))
+    path = _run.target(database)
     source = configuration.find_config(config)
-    with open(source, encoding="utf-8") as file:
-        text = _entries.expand(file.read(), configuration.environment())
-    content = _entries.parse(text, source)
+    content = configuration.read(source)
     found = [e for e in _entries.entries(content, _run.series()) if e.path == path]
     if not found:
         raise ConfigurationError(f"The config {source!r} does not name the database {path!r}")
@@ -156,7 +153,7 @@ class Barrier:
                 end = committed_end(wal_path(self.entry.path))
                 wanted = local_txid(self.entry.meta, end) if end else None
                 return False
-            rows = commands.ltx(
+            rows = _listings.ltx(
                 self.entry.path,
                 level="all",
                 config=self.config,
@@ -190,7 +187,7 @@ class Barrier:
         if self.addr:
             at = measured_position(self._metrics(), self.entry.path, wanted.generation)
             return at is not None and at.reaches(wanted)
-        folders = [_folder(replica) for replica in self.entry.replicas]
+        folders = [_entries.directory(replica) for replica in self.entry.replicas]
         if all(folders):
             stored = [stored_position(folder, wanted.generation) for folder in folders if folder]
             return all(at is not None and at.reaches(wanted) for at in stored)
@@ -214,14 +211,3 @@ class Barrier:
                 return str(answer.read().decode())
         except OSError:
             return ""
-
-
-def _folder(replica: Mapping[str, Any]) -> str | None:
-    """Return the directory of a replica that is one."""
-    url = str(replica.get("url") or "")
-    if url.startswith("file://"):
-        return url.removeprefix("file://")
-    path = replica.get("path")
-    if path and not url and replica.get("type", "file") == "file" and not re.match(r"\w+://", path):
-        return os.path.abspath(os.path.expanduser(str(path)))
-    return None

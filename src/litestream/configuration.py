@@ -136,22 +136,49 @@ def find_config(config: str | os.PathLike[str] | None = None) -> str:
     )
 
 
-def read(path: str) -> dict[str, Any]:
-    """Return the config's content as it is written, environment references unexpanded.
+def read(path: str, *, literal: bool = False) -> dict[str, Any]:
+    """Return the config's content as Litestream sees it; ``literal`` as with ``-no-expand-env``.
 
     Raises:
         ConfigurationError: it cannot be read, is no YAML, or is no mapping.
 
     """
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"The config {path!r} cannot be read: {error}") from error
+    return parse(text if literal else expand(text), path)
+
+
+def expand(text: str) -> str:
+    """Replace ``$NAME`` and ``${NAME}`` in a config's text as Litestream does before it reads it.
+
+    Source: Go's ``os.Expand``, which both series call on the whole file: an unknown name becomes
+    nothing, ``$$`` and the like vanish, there is no escape.
+    """
+    import re
+
+    reference = r"\$(?:\{(?P<braced>[^}]*)\}|(?P<name>[A-Za-z_]\w*)|[*#$@!?\-0-9])"
+    known = environment()
+    return re.sub(reference, lambda m: known.get(m["braced"] or m["name"] or "", ""), text)
+
+
+def parse(text: str, origin: str) -> dict[str, Any]:
+    """Return the content of a config's text; errors name its ``origin``.
+
+    Raises:
+        ConfigurationError: it is no YAML, or no mapping.
+
+    """
     import yaml
 
     try:
-        with open(path, encoding="utf-8") as file:
-            content = yaml.safe_load(file)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"The config {path!r} cannot be read: {error}") from error
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"The config {origin!r} cannot be read: {error}") from error
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise ConfigurationError(f"The config {path!r} is no mapping; it needs a 'dbs:' list")
+        raise ConfigurationError(f"The config {origin!r} is no mapping; it needs a 'dbs:' list")
     return content

@@ -6,8 +6,9 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from litestream import _daemon_config, _entries, _output, commands
+from litestream import _daemon_config, _entries, _listings, _output
 from litestream._lock import Lock
+from litestream._restore import restore
 from litestream.errors import (
     BackupExistsError,
     BackupNotFoundError,
@@ -134,7 +135,7 @@ def _restore(
         return "present"
     for attempt in range(1, _TRIES + 1):
         try:
-            commands.restore(
+            restore(
                 entry.path,
                 output=entry.path,
                 force=os.path.exists(entry.path),
@@ -174,8 +175,8 @@ def _has_backup(entry: Entry, prepared: Prepared, timeout: float) -> bool:
         **prepared.flags,
     }
     if prepared.series == "0.5":
-        return bool(commands.ltx(entry.path, level="all", **options))
+        return bool(_listings.ltx(entry.path, level="all", **options))
     if os.path.exists(entry.path):
-        return bool(commands.generations(entry.path, **options))
+        return bool(_listings.generations(entry.path, **options))
     # 0.3 cannot list by the config while the database is missing. Snapshots it can.
-    return bool(commands.snapshots(entry.path, **options))
+    return bool(_listings.snapshots(entry.path, **options))

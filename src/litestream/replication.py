@@ -271,7 +271,8 @@ class Replication:
 
     def _receive(self, event: dict[str, Any]) -> None:
         if "log" in event:
-            self._log.line(event["log"], event.get("dropped", 0))
+            error = self._log.line(event["log"], event.get("dropped", 0))
+            self._last_error = error or self._last_error
         if "fault" in event:
             self._log.error(event["fault"])
             self._last_error = configuration.masked(event["fault"])

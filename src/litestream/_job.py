@@ -1,0 +1,34 @@
+"""What a keeper is told: which daemon to run, on which databases, and how patiently."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NamedTuple
+
+    class Database(NamedTuple):
+        """A database: its path, its local state, its replica's sync interval in seconds."""
+
+        path: str
+        meta: str
+        interval: float
+
+    class Job(NamedTuple):
+        """What to run, on what, and how patiently."""
+
+        argv: list[str]
+        series: str
+        databases: list[Database]
+        socket: str
+        stop_timeout: float
+        max_restarts: int | None
+        hand_over: bool
+        delays: tuple[float, float]
+        """Seconds before a restart after a short life: the first, doubled up to the last."""
+else:  # typing takes longer to import than everything else here
+    Database = namedtuple("Database", "path meta interval")  # noqa: PYI024
+    Job = namedtuple(  # noqa: PYI024
+        "Job", "argv series databases socket stop_timeout max_restarts hand_over delays"
+    )
