@@ -210,3 +210,48 @@ def test_what_is_no_database_is_left_to_the_daemon(sited: Site, content: bytes) 
     handover.arm()
     handover.close()
     assert other.read_bytes() == content
+
+
+def test_a_chain_that_is_not_trusted_is_begun_anew(sited: Site) -> None:
+    """Somebody else ended the daemon: its final sync may have jumped over something."""
+    sited.write(50)
+    sited.start()
+    wait_until(lambda: local_reaches(sited), "the local state")
+    sited.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    sited.kill()
+    meta = meta_path(sited.database)
+    handover = Handover(str(sited.database), meta)
+    handover.arm(trusted=False)
+    handover.close()
+    assert not handover.whole  # its files all come from one WAL
+    folder = sited.directory / ".app.db-litestream" / "ltx" / "0"
+    newest = newest_local(meta)
+    assert newest is not None
+    name = f"{newest.txid:016x}-{newest.txid:016x}.ltx"
+    content = bytearray((folder / name).read_bytes())
+    content[64:72] = b"elsewher"  # other salts
+    later = f"{newest.txid - 1:016x}-{newest.txid - 1:016x}.ltx"
+    (folder / later).write_bytes(content)
+    handover = Handover(str(sited.database), meta)
+    handover.arm(trusted=False)
+    handover.close()
+    assert handover.whole
+
+
+def test_what_is_not_trusted_and_cannot_be_truncated_is_told(
+    sited: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_handover, "_TRUNCATE_TIME", 0.1)
+    sited.write(50)
+    sited.start()
+    wait_until(lambda: local_reaches(sited), "the local state")
+    sited.kill()
+    sited.write(1)
+    with closing(sqlite3.connect(sited.database, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM items").fetchone()
+        sited.write(1)
+        handover = Handover(str(sited.database), meta_path(sited.database))
+        start_with(handover, sited, truncate=True)
+    assert not handover.whole
+    assert handover.broken

@@ -551,3 +551,26 @@ def test_a_backup_of_another_database_is_not_written_over(site: Site) -> None:
     with Replication(site.config, adopt=True):
         site.write(2)
     assert restored(site) == site.rows()
+
+
+@pytest.mark.only_series("0.5")
+def test_what_a_restart_missed_is_mended(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """A long reader keeps the WAL from being truncated, so that the daemon jumps; see handover."""
+    site.write(50, size=2000)
+    with Replication(site.config) as replication:
+        replication.sync()
+        assert replication.pid is not None
+        os.kill(replication.pid, signal.SIGSTOP)
+        site.write(20, size=2000)
+        with closing(sqlite3.connect(site.database, isolation_level=None)) as reader:
+            os.kill(replication.pid, signal.SIGKILL)
+            # Started over before anybody could pin it: the old WAL's rest is in no LTX file.
+            site.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            site.write(1)
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM items").fetchone()
+            wait_until(partial(has_restarted, replication, 1), "the restart")
+            site.write(5)
+        wait_until(partial(has_restarted, replication, 1), "the mending")
+        replication.sync()
+    assert restored(site) == site.rows()

@@ -62,8 +62,8 @@ PIN_TIME = 60.0
 _FILES_OF_AN_END = 6
 """LTX files that a daemon may write while it ends: the sync's, and those of a checkpoint."""
 _LOCK_WAIT = 2.0
-_TRUNCATE_WAIT = 0.4
-_TRUNCATE_TRIES = 4
+_TRUNCATE_WAIT, _TRUNCATE_PAUSE, _TRUNCATE_TIME = 0.4, 0.1, 3.0
+"""Seconds: for readers to end (writers wait meanwhile), between two tries, and for all of them."""
 
 
 class Handover:
@@ -83,6 +83,7 @@ class Handover:
         self.broken = False
         self.whole = False
         self.held = 0.0
+        self._distrusted = False
         self._before: LocalTransaction | None = None
         self._end: WALEnd | None = None
         self._pin: sqlite3.Connection | None = None
@@ -99,6 +100,7 @@ class Handover:
         """
         self._before = newest_local(self.meta)
         truncate = truncate or not (trusted or one_wal(self.meta, _FILES_OF_AN_END))
+        self._distrusted = truncate and self._before is not None
         if wal_salts(wal_path(self.database)) is None:
             self.whole = True  # no WAL: the daemon misses its frames, and copies the database
             self.close()
@@ -183,14 +185,15 @@ class Handover:
     def _truncate(self) -> bool:
         connection = _connect(self.database, "rw", _TRUNCATE_WAIT)
         try:
-            for _ in range(_TRUNCATE_TRIES):
+            deadline = time.monotonic() + _TRUNCATE_TIME
+            while not self.whole and time.monotonic() < deadline:
                 # PASSIVE first: it does the copying without holding writers.
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                # Busy at once while somebody else's checkpoint runs; after a wait, for readers.
                 busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 self.whole = not busy
-                if self.whole:
-                    break
-                time.sleep(0.05)
+                if busy:
+                    time.sleep(_TRUNCATE_PAUSE)
             self._since = time.monotonic()
             return self._pin_wal()
         finally:
@@ -215,6 +218,8 @@ class Handover:
         """Tell whether the daemon's first LTX file follows on the last one from before."""
         if self.whole or self._before is None:
             return True  # the first file holds the whole database
+        if self._distrusted:
+            return False  # what came before may have a hole, and it could not be truncated
         for transaction in local_transactions(self.meta):
             if transaction.txid == self._before.txid + 1:
                 return (

@@ -7,6 +7,7 @@ foreground.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -38,6 +39,9 @@ _HARMLESS = ("release read lock: context canceled", "monitor error")
 """What 0.3.13 says of its monitors at the end, while the final sync goes well."""
 _UNSYNCED = ("failed to close database", "shutdown sync failed after", "shutdown sync skipped")
 """What 0.5.17 says, and exits 0, when its final sync did not succeed."""
+_FIRST_MEND, _LAST_MEND = 5.0, 300.0
+"""Seconds for which a daemon that missed something runs on before it is started again to mend that,
+where the first try, at once, has failed: somebody's long read transaction keeps the WAL whole."""
 _TRANSIENT = ("initialize replica client", "cannot open store")
 """What 0.5 says when it gives up at its start because an SFTP, WebDAV or NATS server is away."""
 
@@ -68,11 +72,11 @@ class Supervisor:
         self._truncate = False
         self._killed_off = False
         self._delay = 0.0
-        self._due = 0.0
+        self._due = self._mend_at = self._mend_delay = 0.0
         self._deadline = 0.0
         self._unseen = list(job.databases)
         self._bumped: set[str] = set()
-        self._retried = False
+        self._retried = self._mended = False
         self._signalled = False
         self._killed = False
         self._next: Callable[[], float] = self._stand_by
@@ -158,6 +162,10 @@ class Supervisor:
         if self._handovers:
             self._poll_handovers()
             return 0.005 if self._daemon.age < 2 else 0.05
+        if self._truncate and time.monotonic() > self._mend_at:
+            self._mend_at = math.inf
+            self._daemon.signal(signal.SIGTERM)
+            return 0.05
         if not self._running:
             return 0.005
         changed = self._health.replaced()
@@ -182,8 +190,10 @@ class Supervisor:
         if any(handover.broken for handover in done):
             self._report({"fault": "the daemon missed changes while it started; it starts again"})
             self._truncate = True
-            self._daemon.signal(signal.SIGTERM)
-            self._let_go()
+            self._mend_at = time.monotonic() + self._mend_delay
+            self._mend_delay = min(max(self._mend_delay * 2, _FIRST_MEND), _LAST_MEND)
+        elif done and not self._handovers:
+            self._mend_delay = 0.0
 
     def _back_off(self) -> float:
         left = self._due - time.monotonic()
@@ -294,7 +304,10 @@ class Supervisor:
         if self.job.series == "0.3" and self._stop_error and not self._retried:
             self._retried = True
             return True
-        return self._truncate
+        if self._truncate and not self._mended:
+            self._mended = True
+            return True
+        return False
 
     def _restart(self, life: float) -> None:
         self.restarts += 1
