@@ -128,10 +128,8 @@ def fast(rounds: int, megabytes: int) -> bool:
             lambda: verify(site, exact=True),
         )
         (gem,) = medians(1, lambda: gems_method(site))
-    print(
-        f"0.5 socket 100ms {megabytes} MB, N={rounds}: raw restore {raw:.3f} s, verify {ours:.3f}"
-    )
-    print(f"    s, exact {exact:.3f} s, the gem's method {gem:.3f} s (N=1)")
+    print(f"0.5 socket 100ms {megabytes} MB, N={rounds}: raw restore {raw:.3f} s, ", end="")
+    print(f"verify {ours:.3f} s, exact {exact:.3f} s, the gem's method {gem:.3f} s (N=1)")
     good &= held("verify - raw restore", ours - raw, 0.3, "s")
     good &= held("the gem's method / verify", gem / ours, 20, "x", at_least=True)
     for series, socket in (("0.3", False), ("0.5", False), ("0.5", True)):

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+import litestream
 from litestream import _progress
 
 
@@ -41,3 +42,15 @@ def test_plain_lines_without_rich(monkeypatch, expected, shown):
     with _progress.shown() as report:
         report("app.db", 5, expected)
     assert f"app.db: 5{shown} bytes restored\n" == terminal.getvalue()
+
+
+def test_recover_tells_its_progress(replicated):
+    rows = replicated.rows()
+    replicated.connection.close()
+    for path in replicated.directory.glob("app.db*"):
+        path.unlink()
+    told: list[tuple[str, int, int | None]] = []
+    litestream.recover(config=replicated.config, progress=lambda *report: told.append(report))
+    size = replicated.database.stat().st_size
+    assert (str(replicated.database), size, size) == told[-1]
+    assert rows == replicated.rows(replicated.database)

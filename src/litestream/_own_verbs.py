@@ -95,9 +95,12 @@ def _demo(_options: argparse.Namespace) -> int:
 
 
 def _recover(options: argparse.Namespace) -> int:
-    from litestream import recovery
+    from litestream import _progress, recovery
 
-    found = recovery.recover(options.database, expect=options.expect, config=options.config)
+    with _progress.shown() as report:
+        found = recovery.recover(
+            options.database, expect=options.expect, config=options.config, progress=report
+        )
     for done in found:
         print(f"{done.database}: {done.action} ({done.seconds:.2f} s)")
     return 0

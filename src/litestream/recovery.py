@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -18,7 +19,7 @@ from litestream.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from litestream._daemon_config import Prepared
     from litestream._entries import Entry
@@ -45,6 +46,7 @@ def recover(
     config: str | os.PathLike[str] | None = None,
     databases: Mapping[Any, str | Sequence[str]] | None = None,
     timeout: float = 600.0,
+    progress: Callable[[str, int, int | None], object] | None = None,
 ) -> list[Recovered]:
     """Restore the databases that are missing, before the application opens them.
 
@@ -55,7 +57,8 @@ def recover(
 
     ``expect`` says what is normal: ``"backup"`` that there is one (else BackupNotFoundError),
     ``"none"`` that there is not (else BackupExistsError, and nothing is restored), ``"any"``
-    takes what comes. ``timeout`` is the number of seconds for each database.
+    takes what comes. ``timeout`` is the number of seconds for each database. ``progress`` is called
+    as by ``commands.restore``, with the database's path before the bytes.
 
     Raises:
         BackupNotFoundError: ``expect="backup"``, and there is none.
@@ -72,7 +75,7 @@ def recover(
         entries = [e for e in prepared.entries if wanted in (None, e.path)]
         if not entries:
             raise ConfigurationError(f"The config does not name the database {wanted!r}")
-        return [_recover(entry, prepared, expect, timeout) for entry in entries]
+        return [_recover(entry, prepared, expect, timeout, progress) for entry in entries]
 
 
 def guard(prepared: Prepared) -> None:
@@ -101,7 +104,13 @@ def guard(prepared: Prepared) -> None:
         )
 
 
-def _recover(entry: Entry, prepared: Prepared, expect: Expectation, timeout: float) -> Recovered:
+def _recover(
+    entry: Entry,
+    prepared: Prepared,
+    expect: Expectation,
+    timeout: float,
+    progress: Callable[[str, int, int | None], object] | None,
+) -> Recovered:
     started = time.monotonic()
     deadline = started + timeout
     lock = Lock(entry.path)
@@ -116,14 +125,19 @@ def _recover(entry: Entry, prepared: Prepared, expect: Expectation, timeout: flo
             )
         time.sleep(0.05)
     try:
-        action = _restore(entry, prepared, expect, deadline, lock)
+        action = _restore(entry, prepared, expect, deadline, lock, progress)
     finally:
         lock.release()
     return Recovered(entry.path, action, time.monotonic() - started)
 
 
 def _restore(
-    entry: Entry, prepared: Prepared, expect: Expectation, deadline: float, lock: Lock
+    entry: Entry,
+    prepared: Prepared,
+    expect: Expectation,
+    deadline: float,
+    lock: Lock,
+    progress: Callable[[str, int, int | None], object] | None,
 ) -> Literal["present", "restored", "no backup"]:
     if expect == "none":
         if not _is_own(entry) and _has_backup(entry, prepared, deadline - time.monotonic()):
@@ -141,6 +155,7 @@ def _restore(
                 force=os.path.exists(entry.path),
                 config=prepared.config,
                 timeout=max(1.0, deadline - time.monotonic()),
+                progress=functools.partial(progress, entry.path) if progress else None,
                 no_expand_env=prepared.flags.get("no_expand_env"),
             )
             break
