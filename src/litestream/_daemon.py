@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from selectors import EVENT_READ
 
@@ -57,8 +58,9 @@ class Daemon:
             OSError: It cannot be run.
 
         """
-        self._log, output = os.pipe()
-        os.set_blocking(self._log, False)
+        log, output = os.pipe()
+        os.set_blocking(log, False)
+        self._log = log
         passed = [os.dup(lock.file) for lock in locks if lock.file is not None]
         die_with_parent = parent_death_signal()
 
@@ -70,19 +72,24 @@ class Daemon:
             os.dup2(output, 2)
             for file in passed:
                 os.set_inheritable(file, True)
+            if sys.platform == "linux":
+                # The reading end too. Told to end by our death, it would die of SIGPIPE at the
+                # first line that it logs, before its final sync. On macOS, where nobody tells it,
+                # SIGPIPE is what ends it.
+                os.set_inheritable(log, True)
             os.umask(0o077)  # 0.5.17 restores a private database as 0644
 
         self._started, self._announced, self._rest = time.monotonic(), False, b""
         try:
             self.pid = spawn(self._job.argv, prepare)
         except BaseException:
-            os.close(self._log)
+            os.close(log)
             self._log = None
             raise
         finally:
             for file in (output, *passed):
                 os.close(file)
-        self._selector.register(self._log, EVENT_READ, self._read)
+        self._selector.register(log, EVENT_READ, self._read)
 
     def signal(self, number: int) -> None:
         """Send it a signal."""
