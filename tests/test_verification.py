@@ -180,6 +180,19 @@ def test_exact_proves_a_database_that_nobody_has_open(running, temporary, series
     assert before == set(running.directory.iterdir())
 
 
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_daemon_of_replication_is_asked_over_its_own_socket(
+    site, series, temporary, monkeypatch, exact
+):
+    site.write(10)
+    with litestream.Replication(site.config) as replication:
+        replication.wait_until_replicating(60)
+        if series == "0.5":
+            monkeypatch.setattr(_arrival.Watch, "_files", lambda *_: pytest.fail("not asked"))
+        with writing(site):
+            assert verify(site, temporary, exact=exact)
+
+
 def test_the_seeds_figures(running, monkeypatch):
     figures = commands.verify(running.database, config=running.config)
     assert {"size", "tables"} == set(figures)
