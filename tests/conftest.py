@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from litestream import configuration
+from litestream import _keeper_process, configuration
 from tests.support import S3_KEY, S3_SECRET, S3Server, Site, executable
 
 SERIES = ("0.3", "0.5")
@@ -32,6 +32,13 @@ def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setattr(configuration, "_settings", {})
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _measured_keeper(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let coverage into the keeper's process too, which it enters through ``site``."""
+    if "COVERAGE_PROCESS_CONFIG" in os.environ:
+        monkeypatch.setattr(_keeper_process, "_OPTIONS", ("-I",))
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import threading
 import time
+import warnings
 from functools import partial
 
 import pytest
@@ -258,3 +259,31 @@ def raw_restore(site, output):
         stderr=subprocess.DEVNULL,
     )
     return output
+
+
+@pytest.mark.parametrize(
+    ("version", "warned"),
+    [("0.5.17", True), ("0.5.18", False), ("0.6.0-dev", False), ("dev", True)],
+)
+def test_only_releases_with_the_fault_are_warned_of(installed, tmp_path, version, warned):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.answer({"version": version})
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.answer({"status": "stopped"})
+
+        def answer(self, content):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(content).encode())
+
+        def log_message(self, *arguments):
+            pass
+
+    path = os.path.relpath(tmp_path / "s")
+    with serve(path, Handler), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        commands.stop("/a.db", socket=path)
+    assert warned == bool(caught)

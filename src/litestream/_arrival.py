@@ -194,7 +194,7 @@ class Watch:
             return _position.stored_position(self._source.directory, generation)
         if self._source.metrics:
             return _position.measured_position(
-                _page(self._source.metrics), self._source.database, generation
+                metrics_page(self._source.metrics), self._source.database, generation
             )
         return None
 
@@ -212,7 +212,7 @@ class Watch:
         return None
 
 
-def _page(address: str) -> str:
+def metrics_page(address: str) -> str:
     """Return the text of a daemon's metrics page, or nothing."""
     import http.client
 

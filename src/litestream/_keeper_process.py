@@ -16,6 +16,9 @@ from litestream import configuration
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_OPTIONS = ("-I", "-S")
+"""Without `site` and the user's settings: it starts in half the time, and needs nothing but the
+standard library and this package."""
 _BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from litestream._keeper import main; main()"
 _PACKAGES = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _REAP = 5.0
@@ -38,10 +41,8 @@ class KeeperProcess:
     ) -> None:
         self._receive = receive
         self._ended = ended
-        # Without `site` and the user's settings: it starts in half the time, and needs nothing
-        # but the standard library and this package.
         self._process = subprocess.Popen(
-            [_python(), "-I", "-S", "-c", _BOOT, _PACKAGES],
+            [_python(), *_OPTIONS, "-c", _BOOT, _PACKAGES],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

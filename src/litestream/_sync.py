@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-import urllib.request
 from typing import TYPE_CHECKING, Any
 
 from litestream import _entries, _listings, _run, configuration
+from litestream._arrival import metrics_page
 from litestream._control import DEFAULT_PATH, ControlSocket
 from litestream._handover import bump
 from litestream._lock import Lock
@@ -185,7 +185,7 @@ class Barrier:
             if not own:
                 self._nudge()
         if self.addr:
-            at = measured_position(self._metrics(), self.entry.path, wanted.generation)
+            at = measured_position(metrics_page(self.addr), self.entry.path, wanted.generation)
             return at is not None and at.reaches(wanted)
         folders = [_entries.directory(replica) for replica in self.entry.replicas]
         if all(folders):
@@ -203,11 +203,3 @@ class Barrier:
         if not self._nudged:
             self._nudged = True
             bump(self.entry.path)
-
-    def _metrics(self) -> str:
-        address = f"127.0.0.1{self.addr}" if str(self.addr).startswith(":") else self.addr
-        try:
-            with urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as answer:
-                return str(answer.read().decode())
-        except OSError:
-            return ""

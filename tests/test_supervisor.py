@@ -1,0 +1,255 @@
+"""The supervisor in this process, driven by a loop of the test's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from selectors import DefaultSelector
+from typing import Any
+
+import pytest
+
+from litestream import commands
+from litestream._health import Health
+from litestream._job import Database, Job
+from litestream._keeper import Events
+from litestream._position import meta_path
+from litestream._supervisor import Supervisor
+from tests.support import PATIENCE, Site
+
+
+class Driver:
+    """A supervisor and its loop; `events` is what it has reported."""
+
+    def __init__(self, site: Site, **changes: Any) -> None:
+        self.site = site
+        self.events: list[Mapping[str, Any]] = []
+        self.selector = DefaultSelector()
+        self.supervisor = Supervisor(job(site, **changes), self.selector, self.events.append)
+
+    def until(self, condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline, self.events[-20:]
+            for key, _ in self.selector.select(min(0.05, self.supervisor.tick())):
+                key.data()
+
+    def until_state(self, *states: str) -> None:
+        self.until(lambda: self.supervisor.state in states)
+
+    def until_let_go(self) -> None:
+        """Wait for the end of a hand-over: its writers would wait for this very thread."""
+        self.until_state("replicating")
+        self.until(lambda: not self.supervisor._handovers)
+
+    def synced(self) -> bool | None:
+        return next((e["synced"] for e in reversed(self.events) if "synced" in e), None)
+
+    def faults(self) -> list[str]:
+        return [e["fault"] for e in self.events if "fault" in e]
+
+
+def job(site: Site, **changes: Any) -> Job:
+    database = Database(str(site.database), meta_path(site.database), 0.05)
+    values: dict[str, Any] = {
+        "argv": [str(commands.executable()), "replicate", "-config", str(site.config)],
+        "series": site.series,
+        "databases": [database],
+        "socket": str(site.socket or ""),
+        "stop_timeout": 20.0,
+        "max_restarts": None,
+        "hand_over": True,
+        "delays": (0.1, 0.4),
+        **changes,
+    }
+    return Job(**values)
+
+
+@contextmanager
+def supervised(site: Site, **changes: Any) -> Iterator[Driver]:
+    driver = Driver(site, **changes)
+    try:
+        yield driver
+    finally:
+        driver.supervisor.stop()
+        driver.until(lambda: driver.supervisor.finished)
+        driver.selector.close()
+
+
+@pytest.fixture
+def sited(make_site: Callable[..., Site]) -> Site:
+    site = make_site(socket=True)
+    site.write(20)
+    return site
+
+
+def restored(site: Site) -> list[tuple[int, str]]:
+    output = site.directory / f"restored-{time.monotonic_ns()}.db"
+    return site.rows(commands.restore(site.database, output, config=site.config))
+
+
+def test_it_starts_restarts_and_syncs_at_the_end(sited: Site) -> None:
+    with supervised(sited) as driver:
+        driver.until_let_go()
+        for times in (1, 2):
+            sited.write(5)
+            driver.supervisor._daemon.signal(signal.SIGKILL)
+            driver.until(lambda t=times: driver.supervisor.restarts == t)  # type: ignore[misc]
+            driver.until_let_go()
+        sited.write(5)
+    assert driver.synced() is True
+    assert driver.supervisor.state == "stopped"
+    assert restored(sited) == sited.rows()
+
+
+def test_a_stop_before_anything_was_seen_syncs_all_the_same(sited: Site) -> None:
+    with supervised(sited) as driver:
+        driver.supervisor.tick()
+    assert driver.synced() is True
+    assert restored(sited) == sited.rows()
+
+
+def test_a_stop_on_standby_ends_at_once(sited: Site) -> None:
+    with supervised(sited) as first, supervised(sited) as second:
+        first.until_state("replicating")
+        second.until_state("standby")
+        assert second.supervisor.tick() > 0
+    assert second.synced() is True
+
+
+def test_a_daemon_that_ends_too_often_is_given_up(sited: Site) -> None:
+    with supervised(sited, max_restarts=1) as driver:
+        for _ in range(2):
+            driver.until_state("replicating")
+            driver.supervisor._daemon.signal(signal.SIGKILL)
+            driver.until_state("backing off", "failed")
+        driver.until_state("failed")
+    assert driver.supervisor.finished
+
+
+def test_delays_double_and_end_after_a_quiet_minute(sited: Site) -> None:
+    supervisor = Supervisor(job(sited, delays=(0.5, 30.0)), DefaultSelector(), lambda _: None)
+    waits = []
+    for life in (1.0, 1.0, 1.0, *[10.0] * 6, 61.0, 10.0, 1.0):
+        supervisor._restart(life)
+        waits.append(supervisor._delay)
+    assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 0.0, 0.0, 0.5]
+    supervisor._let_go()
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("#!/bin/sh\necho 'Error: no good' >&2; exit 1", "no good"),
+        ("#!/no/such/program", "No such"),
+    ],
+)
+def test_a_program_that_fails_at_once_is_not_tried_again(
+    sited: Site, script: str, reason: str
+) -> None:
+    program = sited.directory / "program"
+    program.write_text(script)
+    program.chmod(0o700)
+    with supervised(sited, argv=[str(program)]) as driver:
+        driver.until_state("failed")
+    assert reason in driver.events[-1]["error"]
+    assert driver.supervisor.restarts == 0
+
+
+def test_one_that_will_not_end_is_killed(sited: Site) -> None:
+    program = sited.directory / "program"
+    program.write_text("#!/bin/sh\ntrap '' TERM\necho replicating to\nwhile :; do sleep 0.05; done")
+    program.chmod(0o700)
+    changes = {"argv": [str(program)], "stop_timeout": 0.5, "hand_over": False}
+    with supervised(sited, **changes) as driver:
+        driver.until_state("replicating")
+    assert driver.synced() is False
+
+
+def test_a_noisy_one_is_drained(sited: Site) -> None:
+    """No line end for long, bytes that are no text, a closed log."""
+    program = sited.directory / "program"
+    program.write_text(
+        "#!/bin/sh\necho replicating to\nhead -c 300000 /dev/zero | tr '\\0' 'x'\n"
+        "printf '\\377\\376\\nend\\n'\nexec >&- 2>&-\nsleep 600"
+    )
+    program.chmod(0o700)
+    with supervised(sited, argv=[str(program)], stop_timeout=0.5, hand_over=False) as driver:
+        driver.until(lambda: {"log": "end"} in driver.events)
+        driver.until(lambda: driver.supervisor._daemon.is_ending)
+    assert max(len(event["log"]) for event in driver.events if "log" in event) <= 8192
+
+
+def test_a_replaced_database_is_copied_anew(sited: Site) -> None:
+    with supervised(sited) as driver:
+        driver.until_let_go()
+        copy = sited.directory / "copy.db"
+        sited.connection.execute("VACUUM INTO ?", (str(copy),))
+        kept = sited.rows()
+        sited.connection.close()
+        for suffix in ("-wal", "-shm"):
+            Path(f"{sited.database}{suffix}").unlink(missing_ok=True)
+        copy.rename(sited.database)
+        driver.until(lambda: driver.supervisor.restarts == 1)
+        driver.until_state("replicating")
+    assert "replaced" in driver.faults()[0]
+    assert restored(sited) == kept
+
+
+def test_a_deleted_database_is_told(sited: Site) -> None:
+    health = Health(job(sited))
+    health.started()
+    assert health.replaced() == ""
+    sited.database.unlink()
+    assert "was deleted" in health.replaced()
+    health.started()
+    assert health.replaced() == ""
+    sited.database.touch()
+    assert health.replaced() == ""
+
+
+def test_no_sync_for_long_is_a_stall(sited: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("litestream._health.time.monotonic", lambda: now[0])
+    health = Health(job(sited, socket=""))
+    health.started()
+    states = []
+    for _ in range(6):
+        now[0] += 3
+        health.hear('level=ERROR msg="monitor error" error="no such host"')
+        states.append(health.look())
+    assert states[:2] == ["replicating"] * 2
+    assert states[-1] == "stalled"
+    assert health.age >= 9
+    now[0] += 10  # and no error any more
+    assert health.look() == "replicating"
+
+
+def test_events_wait_for_a_slow_reader_and_count_what_they_drop() -> None:
+    reader, writer = os.pipe()
+    selector = DefaultSelector()
+    events = Events(writer, selector)
+    for number in range(20_000):
+        events.report({"log": f"{number} " + "x" * 100})
+    events.report({"state": "replicating"})
+    assert events.dropped > 0
+    received = b""
+    while events._waiting:
+        received += os.read(reader, 1 << 20)
+        for key, _ in selector.select(0):
+            key.data()
+    events.report({"log": "last"})
+    received += os.read(reader, 1 << 20)
+    lines = [json.loads(line) for line in received.splitlines()]
+    assert lines[-1]["dropped"] > 10_000
+    assert {"state": "replicating"} in lines
+    os.close(reader)
+    events.report({"log": "to nobody"})
+    events.flush()
+    os.close(writer)
+    selector.close()

@@ -1,0 +1,55 @@
+"""litestream.sync: a barrier for a daemon that somebody else runs."""
+
+from __future__ import annotations
+
+import pytest
+
+import litestream
+from litestream import commands
+from tests.support import free_port
+
+
+def restored(site, tmp_path, number):
+    return site.rows(commands.restore(site.database, tmp_path / f"{number}.db", config=site.config))
+
+
+@pytest.mark.parametrize("socket", [False, True])
+def test_what_was_committed_is_in_the_replica(make_site, tmp_path, socket):
+    site = make_site(socket=socket)
+    site.start()
+    for number in range(3):
+        site.write(5)
+        litestream.sync(site.database, config=site.config)
+        assert site.rows() == restored(site, tmp_path, number)
+
+
+@pytest.mark.only_series("0.3")
+def test_a_remote_replica_is_followed_by_the_metrics(make_site, s3, tmp_path):
+    site = make_site(replica=s3.replica())
+    site.configure("50ms", addr=f"127.0.0.1:{free_port()}")
+    site.start()
+    for number in range(2):
+        site.write(5)
+        litestream.sync(site.database, config=site.config)
+        assert site.rows() == restored(site, tmp_path, number)
+
+
+@pytest.mark.only_series("0.3")
+def test_a_remote_replica_without_metrics_cannot_be_followed(make_site, s3):
+    site = make_site(replica=s3.replica())
+    site.write(1)
+    site.start()
+    site.wait_for_backup()
+    with pytest.raises(litestream.UnsupportedCommandError, match="addr"):
+        litestream.sync(site.database, config=site.config)
+
+
+def test_without_a_daemon_the_time_limit_ends_it(site):
+    site.write(1)
+    with pytest.raises(litestream.ReplicationTimeoutError, match=r"within 0.3 s"):
+        litestream.sync(site.database, timeout=0.3, config=site.config)
+
+
+def test_a_database_that_the_config_does_not_name(site):
+    with pytest.raises(litestream.ConfigurationError, match="does not name"):
+        litestream.sync("other.db", config=site.config)
