@@ -39,7 +39,7 @@ def environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith(unwanted)}
 
 
-def wait_for(condition: Callable[[], T | None], timeout: float = 30.0, pause: float = 0.01) -> T:
+def wait_for(condition: Callable[[], T | None], timeout: float = 60.0, pause: float = 0.01) -> T:
     """Return what `condition` returns as soon as it is true."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):

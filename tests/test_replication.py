@@ -255,6 +255,14 @@ def test_nothing_is_left_when_both_are_killed_at_once(site: Site) -> None:
         os.kill(process.pid, signal.SIGKILL)
         os.kill(keeper, signal.SIGKILL)
         wait_until(lambda: not daemons(site.directory), "the daemon's end", 20)
+    sweeps(site)
+
+
+def sweeps(site: Site) -> None:
+    """Nobody was left to remove the run-time directory: the next one does."""
+    left = os.path.dirname(Lock(str(site.database)).noted()["socket"])
+    with Replication(site.config):
+        assert not os.path.exists(left)
 
 
 def test_one_daemon_whoever_starts_and_the_next_takes_over(site: Site) -> None:

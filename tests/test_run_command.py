@@ -16,7 +16,7 @@ import pytest
 from litestream import commands
 from tests.support import Site, wait_until
 from tests.test_recovery import lose
-from tests.test_replication import daemons
+from tests.test_replication import daemons, sweeps
 
 LITESTREAM = str(Path(sys.executable).with_name("litestream"))
 
@@ -176,3 +176,5 @@ def test_its_death_ends_the_daemon_after_a_final_sync(site: Site) -> None:
         process.kill()
         process.communicate()
     wait_until(lambda: not daemons(site.directory), "the daemon's end", 20)
+    assert restored(site) == {value for _, value in site.rows()}
+    sweeps(site)

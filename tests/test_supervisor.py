@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
+import marshal
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from selectors import DefaultSelector
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from litestream import commands
+from litestream import _keeper, commands
 from litestream._health import Health
 from litestream._job import Database, Job
 from litestream._keeper import Events
@@ -253,3 +257,84 @@ def test_events_wait_for_a_slow_reader_and_count_what_they_drop() -> None:
     events.flush()
     os.close(writer)
     selector.close()
+
+
+def test_the_keeper_does_its_job_and_ends_with_its_pipe(
+    sited: Site, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In this process: elsewhere it runs without anything that could look at it."""
+    directory = Path(tempfile.mkdtemp(prefix="litestream-"))
+    (directory / "litestream.yml").touch()
+    values = job(sited)._asdict()
+    values["databases"] = [tuple(database) for database in values["databases"]]
+    values["directory"] = str(directory)
+    reader, writer = os.pipe()
+    events, report = os.pipe()
+    handlers = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD)
+    }
+    kept = os.dup(0), os.dup(1)
+    os.write(writer, marshal.dumps(values))
+    os.close(writer)
+    os.dup2(reader, 0)
+    os.dup2(report, 1)
+    try:
+        with open(0, "rb", closefd=False) as stream:
+            monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=stream))
+            _keeper.main()
+    finally:
+        os.dup2(kept[0], 0)
+        os.dup2(kept[1], 1)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for file in (*kept, reader, report):
+            os.close(file)
+    with open(events) as lines:
+        said = [json.loads(line) for line in lines]
+    states = [event["state"] for event in said if "state" in event]
+    assert states[0] == "starting"
+    assert states[-1] == "stopped"
+    assert {"synced": True, "killed": False} in said
+    assert not directory.exists()
+    assert restored(sited) == sited.rows()
+
+
+def test_a_keeper_without_a_job_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    handlers = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD)
+    }
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO()))
+    try:
+        _keeper.main()
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@pytest.mark.only_series("0.3")
+def test_03_says_where_its_replicas_are(sited: Site) -> None:
+    health = Health(job(sited))
+    health.started()
+    with supervised(sited) as driver:
+        driver.until(lambda: any("position" in event for event in driver.events))
+        for event in driver.events:
+            if "log" in event:
+                health.hear(event["log"])
+        driver.until(lambda: driver.supervisor._health.positions)
+    assert health.positions
+    assert health.has_looked(str(sited.database))
+    health._last_look = 0.0
+    assert health.look() == "replicating"
+
+
+@pytest.mark.only_series("0.5")
+def test_05_says_when_it_last_synced(make_site: Callable[..., Site]) -> None:
+    site = make_site(socket=True)
+    site.write(1)
+    with supervised(site) as driver:
+        driver.until_let_go()
+        health = driver.supervisor._health
+        health._last_look = 0.0
+        driver.until(lambda: health.look() and health._synced[str(site.database)][0])

@@ -1,0 +1,99 @@
+"""What a config says, read as the executable reads it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from litestream import ConfigurationError, _daemon_config, _entries, configuration
+from tests.support import Site
+
+FILE = {"url": "file:///copies"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expanded"),
+    [
+        ("a $NAME b", "a value b"),
+        ("${NAME}/x", "value/x"),
+        ("$MISSING|", "|"),
+        ("p$$q$-r$1s", "pqrs"),
+        ("${NAME:-default}", ""),
+        ("no reference", "no reference"),
+    ],
+)
+def test_references_are_expanded_as_go_does(
+    text: str, expanded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAME", "value")
+    assert configuration.expand(text) == expanded
+
+
+def test_paths_intervals_and_meta_paths() -> None:
+    entry = {
+        "path": "~/a.db",
+        "meta-path": "~/meta",
+        "replicas": [{**FILE, "sync-interval": "1m30s"}],
+    }
+    (found,) = _entries.entries({"dbs": [entry]}, "0.5")
+    home = os.path.expanduser("~")
+    assert (found.path, found.meta) == (f"{home}/a.db", f"{home}/meta")
+    assert found.interval == 90
+    (found,) = _entries.entries({"dbs": [{"path": "sqlite:///a.db", "replica": FILE}]}, "0.5")
+    assert found.path == "/a.db"
+    assert found.meta == "/.a.db-litestream"
+    assert found.interval == 1
+
+
+def test_a_directory_of_databases(tmp_path: Path) -> None:
+    for name in ("a.db", "b.txt", "deep/c.db"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    entry: dict[str, Any] = {"dir": str(tmp_path), "replica": FILE}
+    assert [e.path for e in _entries.entries({"dbs": [entry]}, "0.5")] == [f"{tmp_path}/a.db"]
+    entry |= {"pattern": "*.db", "recursive": True}
+    found = {e.path for e in _entries.entries({"dbs": [entry]}, "0.5")}
+    assert found == {f"{tmp_path}/a.db", f"{tmp_path}/deep/c.db"}
+
+
+@pytest.mark.parametrize(
+    ("dbs", "line", "problem"),
+    [
+        (["a.db"], "0.5", "no mapping"),
+        ([{"replicas": [FILE]}], "0.5", "no 'path:'"),
+        ([{"path": "a.db", "replicas": FILE}], "0.5", "must be a list"),
+        ([{"path": "a.db", "replicas": [FILE, FILE]}], "0.5", "takes one"),
+        ([{"path": "a.db"}], "0.3", "no replica"),
+        ([], "0.3", "names no database"),
+    ],
+)
+def test_what_would_not_be_replicated_is_refused(dbs: Any, line: str, problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=problem):
+        _entries.entries({"dbs": dbs}, line)
+
+
+def test_a_config_that_is_no_mapping() -> None:
+    with pytest.raises(ConfigurationError, match="no mapping"):
+        configuration.parse("- a list", "litestream.yml")
+    assert configuration.parse("", "litestream.yml") == {}
+
+
+@pytest.mark.only_series("0.5")
+def test_a_socket_of_the_users_own_is_used(site: Site) -> None:
+    text = f"socket: {{enabled: true, path: {site.directory}/own.sock}}\n"
+    text += f"dbs: [{{path: {site.database}, replica: {{path: /copies}}}}]\n"
+    site.config.write_text(text)
+    prepared = _daemon_config.prepare(site.config, None, 1.0)
+    assert prepared.socket == f"{site.directory}/own.sock"
+    assert (prepared.directory, prepared.config) == ("", str(site.config))
+    site.config.write_text(text.replace("enabled: true", "enabled: false"))
+    assert _daemon_config.prepare(site.config, None, 1.0).socket == ""
+
+
+def test_a_path_that_no_config_can_name(site: Site) -> None:
+    path = os.fsdecode(b"/srv/\xff.db")
+    with pytest.raises(ConfigurationError, match="no UTF-8"):
+        _daemon_config.prepare(None, {path: "file:///copies"}, 1.0)
