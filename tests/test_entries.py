@@ -1,78 +1,116 @@
-"""What a config says of its databases, and the mistakes in it that Litestream keeps quiet about."""
+"""What a config says, read as the executable reads it."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-import litestream
-from litestream import _entries
+from litestream import ConfigurationError, _daemon_config, _entries, configuration
+from tests.support import Site
 
-FILE = {"type": "file", "path": "/backups"}
+FILE = {"url": "file:///copies"}
 
 
 @pytest.mark.parametrize(
-    ("line", "entry", "message"),
+    ("text", "expanded"),
     [
-        ("0.3", {"path": "/a.db", "replica": FILE}, "0.3 ignores 'replica:'"),
-        ("0.5", {"path": "/a.db"}, "copied nowhere"),
-        ("0.5", {"path": "/a.db", "replicas": [FILE, FILE]}, "takes one"),
-        ("0.5", {"path": "/a.db", "replicas": FILE}, "list of mappings"),
-        ("0.5", {"path": "/a.db", "replicas": ["x"]}, "list of mappings"),
-        ("0.5", {"path": "/a%41.db", "replicas": [FILE]}, "stray file"),
-        ("0.3", {"dir": "/data", "replicas": [FILE]}, "no 'path:'"),
-        ("0.3", "/a.db", "no mapping"),
+        ("a $NAME b", "a value b"),
+        ("${NAME}/x", "value/x"),
+        ("$MISSING|", "|"),
+        ("p$$q$-r$1s", "pqrs"),
+        ("${NAME:-default}", ""),
+        ("no reference", "no reference"),
     ],
 )
-def test_a_mistake_is_named(line, entry, message):
-    with pytest.raises(litestream.ConfigurationError, match=message):
-        _entries.entries({"dbs": [entry]}, line)
+def test_references_are_expanded_as_go_does(
+    text: str, expanded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAME", "value")
+    assert configuration.expand(text) == expanded
 
 
-@pytest.mark.parametrize("content", [{}, {"dbs": None}, {"dbs": []}])
-def test_no_database_is_a_mistake(content):
-    with pytest.raises(litestream.ConfigurationError, match="names no database"):
-        _entries.entries(content, "0.5")
+def test_paths_intervals_and_meta_paths() -> None:
+    entry = {
+        "path": "~/a.db",
+        "meta-path": "~/meta",
+        "replicas": [{**FILE, "sync-interval": "1m30s"}],
+    }
+    (found,) = _entries.entries({"dbs": [entry]}, "0.5")
+    home = os.path.expanduser("~")
+    assert (found.path, found.meta) == (f"{home}/a.db", f"{home}/meta")
+    assert found.interval == 90
+    (found,) = _entries.entries({"dbs": [{"path": "sqlite:///a.db", "replica": FILE}]}, "0.5")
+    assert found.path == "/a.db"
+    assert found.meta == "/.a.db-litestream"
+    assert found.interval == 1
 
 
-def test_what_an_entry_says(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    content = {"sync-interval": "2m30s", "dbs": [{"path": "~/a.db", "replica": FILE}]}
-    (entry,) = _entries.entries(content, "0.5")
-    assert str(tmp_path / "a.db") == entry.path
-    assert str(tmp_path / ".a.db-litestream") == entry.meta
-    assert (150.0, [FILE]) == (entry.interval, entry.replicas)
-
-
-def test_a_scheme_is_a_part_of_the_path_on_0_3_alone(tmp_path):
-    content = {"dbs": [{"path": "sqlite:///a.db", "replicas": [FILE]}]}
-    assert ["/a.db"] == [entry.path for entry in _entries.entries(content, "0.5")]
-    assert ["/a.db"] != [entry.path for entry in _entries.entries(content, "0.3")]
-
-
-def test_a_directory_stands_for_the_files_in_it(tmp_path):
-    for name in ("one.db", "two.db", "other.txt", "deep/three.db"):
+def test_a_directory_of_databases(tmp_path: Path) -> None:
+    for name in ("a.db", "b.txt", "deep/c.db"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    entry = {"dir": str(tmp_path), "pattern": "*.db", "replica": FILE}
+    entry: dict[str, Any] = {"dir": str(tmp_path), "replica": FILE}
+    assert [e.path for e in _entries.entries({"dbs": [entry]}, "0.5")] == [f"{tmp_path}/a.db"]
+    entry |= {"pattern": "*.db", "recursive": True}
+    found = {e.path for e in _entries.entries({"dbs": [entry]}, "0.5")}
+    assert found == {f"{tmp_path}/a.db", f"{tmp_path}/deep/c.db"}
 
-    def names(**more):
-        found = _entries.entries({"dbs": [{**entry, **more}]}, "0.5")
-        return sorted(path.path.removeprefix(f"{tmp_path}/") for path in found)
 
-    assert ["one.db", "two.db"] == names()
-    assert ["deep/three.db", "one.db", "two.db"] == names(recursive=True)
-    assert [] == names(pattern="*.none")
+@pytest.mark.parametrize(
+    ("dbs", "line", "problem"),
+    [
+        (["a.db"], "0.5", "no mapping"),
+        ([{"path": "a.db", "replica": FILE}], "0.3", "0.3 ignores 'replica:'"),
+        ([{"path": "a%41.db", "replicas": [FILE]}], "0.5", "stray file"),
+        ([{"dir": "/data", "replicas": [FILE]}], "0.3", "no 'path:'"),
+        ([{"replicas": [FILE]}], "0.5", "no 'path:'"),
+        ([{"path": "a.db", "replicas": FILE}], "0.5", "must be a list"),
+        ([{"path": "a.db", "replicas": [FILE, FILE]}], "0.5", "takes one"),
+        ([{"path": "a.db"}], "0.3", "no replica"),
+        ([], "0.3", "names no database"),
+    ],
+)
+def test_what_would_not_be_replicated_is_refused(dbs: Any, line: str, problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=problem):
+        _entries.entries({"dbs": dbs}, line)
+
+
+def test_a_config_that_is_no_mapping() -> None:
+    with pytest.raises(ConfigurationError, match="no mapping"):
+        configuration.parse("- a list", "litestream.yml")
+    assert configuration.parse("", "litestream.yml") == {}
+
+
+@pytest.mark.only_series("0.5")
+def test_a_socket_of_the_users_own_is_used(site: Site) -> None:
+    text = f"socket: {{enabled: true, path: {site.directory}/own.sock}}\n"
+    text += f"dbs: [{{path: {site.database}, replica: {{path: /copies}}}}]\n"
+    site.config.write_text(text)
+    prepared = _daemon_config.prepare(site.config, None, 1.0)
+    assert prepared.socket == f"{site.directory}/own.sock"
+    assert (prepared.directory, prepared.config) == ("", str(site.config))
+    site.config.write_text(text.replace("enabled: true", "enabled: false"))
+    assert _daemon_config.prepare(site.config, None, 1.0).socket == ""
+
+
+def test_a_path_that_no_config_can_name(site: Site) -> None:
+    path = os.fsdecode(b"/srv/\xff.db")
+    with pytest.raises(ConfigurationError, match="no UTF-8"):
+        _daemon_config.prepare(None, {path: "file:///copies"}, 1.0)
 
 
 @pytest.mark.parametrize(
     ("replica", "directory"),
     [
-        (FILE, "/backups"),
+        ({"path": "/backups"}, "/backups"),
         ({"url": "file:///backups"}, "/backups"),
         ({"type": "s3", "path": "x"}, None),
         ({"url": "s3://bucket/x"}, None),
         ({"path": "s3://bucket/x"}, None),
     ],
 )
-def test_the_directory_of_a_replica(replica, directory):
+def test_the_directory_of_a_replica(replica: dict[str, str], directory: str | None) -> None:
     assert directory == _entries.directory(replica)

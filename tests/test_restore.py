@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import signal
@@ -19,7 +20,7 @@ from pathlib import Path
 import pytest
 
 import litestream
-from litestream import _integrity, _output, _watched, commands, configuration
+from litestream import _integrity, _output, _staging, _watched, commands, configuration
 from litestream._staging import Staging
 from tests.support import wait_until
 
@@ -609,3 +610,55 @@ def test_an_integrity_check_has_a_time_limit(tmp_path):
         connection.commit()
     with pytest.raises(TimeoutError):
         _integrity.check(str(path), "full", deadline=time.monotonic())
+
+
+def test_a_file_system_without_hard_links(replicated, target, monkeypatch):
+    def refused(*_paths):
+        raise PermissionError(errno.EPERM, "no hard links here")
+
+    monkeypatch.setattr(os, "link", refused)
+    assert target == restore(replicated, target)
+    assert {"app.db"} == listing(target.parent)
+
+
+@pytest.mark.parametrize("content", [b"somebody's", b""])
+def test_a_file_that_appears_at_the_last_moment(replicated, target, monkeypatch, content):
+    link = os.link
+
+    def too_late(made, path):
+        target.write_bytes(content)
+        link(made, path)
+
+    monkeypatch.setattr(os, "link", too_late)
+    if content:
+        with pytest.raises(litestream.OutputExistsError):
+            restore(replicated, target)
+        assert content == target.read_bytes()
+    else:
+        restore(replicated, target)
+        assert replicated.rows() == replicated.rows(target)
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (errno.EACCES, litestream.OutputNotWritableError),
+        (errno.EROFS, litestream.OutputNotWritableError),
+        (errno.ENOSPC, litestream.NotEnoughSpaceError),
+        (errno.EIO, OSError),
+    ],
+)
+def test_what_the_system_refuses_is_a_typed_error(
+    replicated, target, monkeypatch, number, expected
+):
+    opened_file = _staging._open_file
+
+    def refused(path, flags=0):
+        if flags:
+            raise OSError(number, os.strerror(number))
+        return opened_file(path, flags)
+
+    monkeypatch.setattr(_staging, "_open_file", refused)
+    with pytest.raises(expected, match=os.strerror(number)):
+        restore(replicated, target)
+    assert set() == listing(target.parent)

@@ -17,7 +17,16 @@ from pathlib import Path
 import pytest
 
 import litestream
-from litestream import _exact, _integrity, _proof, _sentinel, commands, configuration, verification
+from litestream import (
+    _arrival,
+    _exact,
+    _integrity,
+    _proof,
+    _sentinel,
+    commands,
+    configuration,
+    verification,
+)
 from litestream.errors import UnusableDatabaseError, VerificationFailure
 from tests.support import writing
 
@@ -92,12 +101,23 @@ def test_healthy_backups_are_proved_while_others_write(
 @pytest.mark.parametrize("exact", [False, True])
 def test_an_idle_database_is_proved(running, series, temporary, exact):
     outcome = outcome_of(running, temporary, exact=exact)
-    if not outcome and series == "0.3":
-        # 0.3.13 now and then leaves a commit out until the next one (2 of some 200 verifies here)
+    if exact and not outcome and series == "0.3":  # see the next test: exact makes no commit
         assert "took up" in str(outcome)
         running.write()
         outcome = outcome_of(running, temporary, exact=exact)
     assert outcome, outcome
+
+
+@pytest.mark.only_series("0.3")
+def test_a_commit_that_the_daemon_overlooked_comes_with_the_next(running, temporary, monkeypatch):
+    """0.3.13 does not tell its replica of one in a thousand; here, of the first one."""
+    replicated = _arrival.Watch._replicated
+
+    def overlooked(watch, generation):
+        return None if watch._touch else replicated(watch, generation)
+
+    monkeypatch.setattr(_arrival.Watch, "_replicated", overlooked)
+    assert verify(running, temporary, timeout=4).waited >= 2
 
 
 @pytest.mark.parametrize("exact", [False, True])
@@ -158,6 +178,19 @@ def test_exact_proves_a_database_that_nobody_has_open(running, temporary, series
     failure = fails(running, temporary, exact=True, timeout=2)
     assert ("stale", {"items"}) == (failure.reason, set(failure.details["tables"]))  # type: ignore[call-overload]
     assert before == set(running.directory.iterdir())
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_daemon_of_replication_is_asked_over_its_own_socket(
+    site, series, temporary, monkeypatch, exact
+):
+    site.write(10)
+    with litestream.Replication(site.config) as replication:
+        replication.wait_until_replicating(60)
+        if series == "0.5":
+            monkeypatch.setattr(_arrival.Watch, "_files", lambda *_: pytest.fail("not asked"))
+        with writing(site):
+            assert verify(site, temporary, exact=exact)
 
 
 def test_the_seeds_figures(running, monkeypatch):

@@ -20,7 +20,7 @@ from litestream.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from litestream._integrity import IntegrityCheck
     from litestream._source import Source
@@ -87,7 +87,7 @@ class Proof:
 
     def by_sentinel(self, connection: sqlite3.Connection, staging: Staging) -> Verification:
         """Prove that a commit of ours comes back."""
-        watch = self._watch(only_new=True)
+        watch = self._watch(only_new=True, touch=lambda: _sentinel.touch(connection))
         with _unlocked(self._source), _sentinel.sentinel(connection) as token:
             end = _position.committed_end(_position.wal_path(self._source.database))
             failures = 0
@@ -114,7 +114,7 @@ class Proof:
 
     def by_content(self, connection: sqlite3.Connection, staging: Staging) -> Verification:
         """Prove that what comes back is what the database held at one commit."""
-        watch = self._watch(only_new=False)
+        watch = self._watch(only_new=False, touch=None)
         wal = _position.wal_path(self._source.database)
         pin = _exact.Pin(connection, wal)
         failures = 0
@@ -147,14 +147,13 @@ class Proof:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)
 
-    def _watch(self, *, only_new: bool) -> _arrival.Watch:
+    def _watch(self, *, only_new: bool, touch: Callable[[], object] | None) -> _arrival.Watch:
+        def pulse() -> None:
+            if self._progress is not None:
+                self._progress(0, None)
+
         deadline = self._begun + self._timeout
-        if self._progress is None:
-            return _arrival.Watch(self._source, deadline, only_new=only_new)
-        progress = self._progress
-        return _arrival.Watch(
-            self._source, deadline, only_new=only_new, pulse=lambda: progress(0, None)
-        )
+        return _arrival.Watch(self._source, deadline, only_new=only_new, pulse=pulse, touch=touch)
 
     def _wait(self, watch: _arrival.Watch, end: _position.WALEnd | None) -> _arrival.Arrival:
         begun = time.monotonic()

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litestream import _control, _entries, _run, configuration
+from litestream._lock import Lock
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ class Source(NamedTuple):
     """A database of the config.
 
     ``meta`` is Litestream's local state, ``directory`` the replica's where it is a single one on
-    a disk, ``metrics`` the address of the daemon's metrics page, ``socket`` its control socket.
+    a disk, ``metrics`` the address of the daemon's metrics page, ``socket`` its control socket
+    (that of ``Replication`` if such a daemon runs, else the config's).
     ``no_expand_env`` is the flag with which the executable finds the database in the config.
     """
 
@@ -57,7 +59,7 @@ def find(database: StrPath, config: StrPath | None, replica: str | None) -> Sour
                 meta=entry.meta,
                 directory=_directory(entry, replica),
                 metrics=content.get("addr") or None,
-                socket=_control.socket_path(file),
+                socket=Lock(path).noted().get("socket") or _control.socket_path(file),
                 no_expand_env=literal or None,
             )
     raise _unknown(content, path, file)
