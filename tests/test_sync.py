@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import litestream
-from litestream import commands
+from litestream import _sync, commands
 from tests.support import free_port
 
 
@@ -48,6 +48,20 @@ def test_without_a_daemon_the_time_limit_ends_it(site):
     site.write(1)
     with pytest.raises(litestream.ReplicationTimeoutError, match=r"within 0.3 s"):
         litestream.sync(site.database, timeout=0.3, config=site.config)
+
+
+@pytest.mark.only_series("0.3")
+def test_a_commit_that_is_kept_back_is_pushed_on(site, monkeypatch):
+    """0.3.13 now and then tells its replica of a commit with the next one only."""
+    site.write(1)
+    site.start()
+    site.wait_for_backup()
+    reached = _sync.Barrier._replicas_reach
+    bumped = []
+    monkeypatch.setattr(_sync, "bump", bumped.append)
+    monkeypatch.setattr(_sync.Barrier, "_replicas_reach", lambda *a: bool(bumped) and reached(*a))
+    litestream.sync(site.database, timeout=4, config=site.config)
+    assert [str(site.database)] == bumped
 
 
 def test_a_database_that_the_config_does_not_name(site):

@@ -99,9 +99,15 @@ class Barrier:
         socket_step = self._by_socket()
         file_step = self._by_03() if _run.series() == "0.3" else self._by_files()
         pause = _FIRST_PAUSE
+        # 0.3.13 now and then keeps a commit back until the next one (seen in some of a hundred
+        # waits on an idle database with intervals of 50 ms): then it gets a next one.
+        nudge_at = deadline - timeout / 2
         while True:
             check()
             left = deadline - time.monotonic()
+            if time.monotonic() > nudge_at and _run.series() == "0.3":
+                nudge_at = deadline
+                bump(self.entry.path)
             if left <= 0:
                 raise ReplicationTimeoutError(
                     f"{self.entry.path!r} was not replicated within {timeout:g} s. Look at the "
@@ -182,8 +188,9 @@ class Barrier:
             own = [at for (path, _), at in self.positions.items() if path == self.entry.path]
             if len(own) >= len(self.entry.replicas) and all(at.reaches(wanted) for at in own):
                 return True
-            if not own:
-                self._nudge()
+            if not own and not self._nudged:
+                self._nudged = True
+                bump(self.entry.path)
         if self.addr:
             at = measured_position(metrics_page(self.addr), self.entry.path, wanted.generation)
             return at is not None and at.reaches(wanted)
@@ -198,8 +205,3 @@ class Barrier:
                 "Replication in this process"
             )
         return False
-
-    def _nudge(self) -> None:
-        if not self._nudged:
-            self._nudged = True
-            bump(self.entry.path)
