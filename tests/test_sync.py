@@ -57,7 +57,7 @@ def test_a_commit_that_is_kept_back_is_pushed_on(site, monkeypatch):
     site.start()
     site.wait_for_backup()
     reached = _sync.Barrier._replicas_reach
-    bumped = []
+    bumped: list[str] = []
     monkeypatch.setattr(_sync, "bump", bumped.append)
     monkeypatch.setattr(_sync.Barrier, "_replicas_reach", lambda *a: bool(bumped) and reached(*a))
     litestream.sync(site.database, timeout=4, config=site.config)
