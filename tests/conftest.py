@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,13 @@ import pytest
 
 from litestream import _keeper_process, configuration
 from tests.support import S3_KEY, S3_SECRET, S3Server, Site, executable
+
+# A shell's background job ignores these, and so would every child that a test interrupts.
+for _number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(
+            _number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL
+        )
 
 SERIES = ("0.3", "0.5")
 FOREIGN = ("LITESTREAM_", "AWS_", "GOOGLE_", "AZURE_", "LOG_LEVEL")

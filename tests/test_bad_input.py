@@ -154,6 +154,39 @@ def test_a_url_with_a_password_is_refused_before_anyone_can_see_it(installed):
     assert "hunter22" not in str(caught.value)
 
 
+def test_a_url_is_no_database_to_verify_and_its_password_is_masked(installed):
+    with pytest.raises(litestream.ConfigurationError, match="is a replica URL") as caught:
+        litestream.verify("s3://user:topsecret@host/bucket")
+    assert "topsecret" not in str(caught.value)
+
+
+def test_an_integrity_check_that_is_none(replicated):
+    for call in (commands.restore, litestream.verify):
+        with pytest.raises(litestream.ConfigurationError, match="'bogus'"):
+            call(replicated.database, config=replicated.config, integrity_check="bogus")  # type: ignore[arg-type,call-overload]
+
+
+def test_a_replica_of_an_unknown_kind_is_said_to_be_that(site, series):
+    site.replica["type"] = "nope"
+    site.configure("50ms")
+    with pytest.raises(litestream.CommandFailedError, match="nope"):
+        litestream.verify(site.database, timeout=0.5, config=site.config)
+    with pytest.raises(litestream.CommandFailedError, match="nope"):
+        litestream.sync(site.database, timeout=0.5, config=site.config)
+
+
+def test_a_database_whose_directory_cannot_be_made(installed, tmp_path):
+    (tmp_path / "file").touch()
+    databases = {tmp_path / "file" / "app.db": f"file://{tmp_path}/replica"}
+    with pytest.raises(litestream.RestoreError, match="directory cannot be made"):
+        litestream.recover(databases=databases)
+
+
+def test_paths_may_be_bytes(replicated):
+    path = os.fsencode(replicated.database)
+    assert commands.wal(path, config=replicated.config)  # type: ignore[arg-type]
+
+
 def test_no_secret_in_a_failures_text(make_site, s3):
     site = make_site(replica={**s3.replica(), "bucket": f"no-{S3_SECRET}"})
     with pytest.raises(litestream.CommandFailedError) as caught:

@@ -219,7 +219,7 @@ class TestDemo:
         assert 1 == cli.main(["demo"])
         assert "FAILED     1 of 300 rows did not come back" in capsys.readouterr().out
 
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     def test_interrupted_it_leaves_nothing(self, installed, tmp_path, number):
         process = subprocess.Popen(
             [COMMAND, "demo"],

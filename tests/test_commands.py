@@ -268,7 +268,8 @@ def running(argument: str) -> list[int]:
     ]
 
 
-def test_a_sigterm_of_replicate_reaches_the_daemon(site, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_replicate_ends_the_daemon(site, tmp_path, number):
     """The Python process lives until the daemon has synced and ended, and tells how it ended."""
     script = "import sys; from litestream import commands; commands.replicate(config=sys.argv[1])"
     log = tmp_path / "log"
@@ -277,7 +278,7 @@ def test_a_sigterm_of_replicate_reaches_the_daemon(site, tmp_path):
     try:
         wait_until(lambda: b"replicating to" in log.read_bytes(), "the daemon's start")
         site.write(3)
-        process.terminate()
+        process.send_signal(number)
         assert 0 == process.wait(60)
     finally:
         process.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 
 import pytest
 
@@ -133,6 +134,18 @@ def test_a_config_that_is_no_mapping(tmp_path, content):
     path.write_bytes(content.encode("utf-8", "surrogatepass"))
     with pytest.raises(litestream.ConfigurationError, match=r"litestream\.yml"):
         configuration.read(str(path))
+
+
+@pytest.mark.parametrize(
+    "secret", ["@s3cr3tvalue", "abc: s3cr3tvalue: x", "*s3cr3tvalue", "'s3cr3tvalue"]
+)
+def test_a_secret_that_breaks_the_yaml_is_not_shown(tmp_path, secret):
+    path = tmp_path / "litestream.yml"
+    path.write_text("dbs:\n  - path: a.db\n    secret-access-key: $LITESTREAM_SECRET_ACCESS_KEY\n")
+    litestream.configure(replica_access_key=secret)
+    with pytest.raises(litestream.ConfigurationError, match=r"no YAML.*line") as caught:
+        configuration.read(str(path))
+    assert "s3cr3tvalue" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_an_empty_config_is_an_empty_mapping(tmp_path):

@@ -66,6 +66,8 @@ def test_a_directory_of_databases(tmp_path: Path) -> None:
         ([{"path": "a.db", "replica": FILE}], "0.3", "0.3 ignores 'replica:'"),
         ([{"path": "a%41.db", "replicas": [FILE]}], "0.5", "stray file"),
         ([{"dir": "/data", "replicas": [FILE]}], "0.3", "no 'path:'"),
+        ([{"path": "a?.db", "replicas": [FILE]}], "0.3", "stray file"),
+        (5, "0.3", "no list"),
         ([{"replicas": [FILE]}], "0.5", "no 'path:'"),
         ([{"path": "a.db", "replicas": FILE}], "0.5", "must be a list"),
         ([{"path": "a.db", "replicas": [FILE, FILE]}], "0.5", "takes one"),
@@ -94,6 +96,22 @@ def test_a_socket_of_the_users_own_is_used(site: Site) -> None:
     assert (prepared.directory, prepared.config) == ("", str(site.config))
     site.config.write_text(text.replace("enabled: true", "enabled: false"))
     assert _daemon_config.prepare(site.config, None, 1.0).socket == ""
+
+
+@pytest.mark.parametrize(
+    ("databases", "problem"),
+    [("app.db", "maps each path"), ({"app.db": Path("/backups")}, "must be a URL")],
+)
+def test_databases_of_another_kind(
+    installed: Path, series: str, databases: Any, problem: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=problem):
+        _daemon_config.prepare(None, databases, 1.0)
+
+
+def test_a_config_that_is_a_directory(installed: Path, series: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        _daemon_config.prepare(tmp_path, None, 1.0)
 
 
 def test_a_path_that_no_config_can_name(site: Site) -> None:

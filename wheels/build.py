@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 EXECUTABLE = "litestream/bin/litestream"
 MODES = {EXECUTABLE: 0o100755}  # with the file bit: without it, pip installs no run bit
 MODE = 0o100644
-LEVEL = 8  # of compression; 9 takes half as long again, for 0.05 %
+LEVEL = 9  # of compression: with 8, the code outgrows the room that 1 % leaves
 HOOK = "import sys; from setuptools import build_meta as b; getattr(b, sys.argv[1])(sys.argv[2])"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,7 +12,7 @@ from litestream import _entries, _executable, _run, _runtime, configuration
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from litestream._entries import Entry
 
@@ -32,14 +33,22 @@ class Prepared(NamedTuple):
 
 def from_databases(databases: Mapping[Any, str | Sequence[str]], interval: float) -> dict[str, Any]:
     """Return the content of a config for `path → replica URL or URLs`."""
+    if not isinstance(databases, Mapping):
+        raise ConfigurationError(
+            f"databases= maps each path to its replica URL; it is {type(databases).__name__}"
+        )
     dbs = []
     every = f"{round(interval * 1000)}ms"
     for path, urls in databases.items():
         replicas = [
             {"url": url, "sync-interval": every}
-            for url in ([urls] if isinstance(urls, str) else urls)
+            for url in (urls if isinstance(urls, (list, tuple)) else [urls])
         ]
-        name = os.path.abspath(os.path.expanduser(os.fspath(path)))
+        if not all(isinstance(replica["url"], str) for replica in replicas):
+            raise ConfigurationError(
+                f"The replica of {os.fspath(path)!r} must be a URL, such as 'file:///backups/app'"
+            )
+        name = _run.target(path)
         if not _is_text(name):
             raise ConfigurationError(f"The path {name!r} is no UTF-8, so no config can name it")
         dbs.append({"path": name, "monitor-interval": every, "replicas": replicas})
@@ -71,8 +80,7 @@ def prepare(
         text, source = _yaml(content), ""
     else:
         source = configuration.find_config(config)
-        with open(source, encoding="utf-8", errors="surrogateescape", newline="") as file:
-            text = file.read()
+        text = configuration.text(source)
         content = configuration.parse(configuration.expand(text), source)
         found = _entries.entries(content, series)
     flags = {} if source else {"no_expand_env": True}

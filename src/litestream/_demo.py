@@ -6,14 +6,14 @@ import contextlib
 import os
 import signal
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
 from typing import TYPE_CHECKING
 
-from litestream import _executable, _run, commands, configuration
+from litestream import _run, commands
 from litestream.errors import LitestreamError
+from litestream.replication import Replication
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,12 +33,15 @@ dbs:
 
 def run() -> int:
     """Run the demo and return its exit status: 0 only if every row came back."""
-    previous = signal.signal(signal.SIGTERM, _interrupt)
+    previous = {
+        number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)
+    }
     try:
         with tempfile.TemporaryDirectory(prefix="litestream-demo-") as directory:
             return _demo(directory)
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -57,7 +60,7 @@ def _demo(directory: str) -> int:
     print(f"Litestream {commands.version()} at {commands.executable()}\n")
 
     begun = time.monotonic()
-    with contextlib.closing(sqlite3.connect(database)) as connection, _daemon(config, directory):
+    with contextlib.closing(sqlite3.connect(database)) as connection, _daemon(config):
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT)")
         for number in range(_ROWS):
@@ -89,29 +92,15 @@ def _demo(directory: str) -> int:
 
 
 @contextlib.contextmanager
-def _daemon(config: str, directory: str) -> Iterator[None]:
-    """Run a daemon, and end it with its final sync."""
-    log = os.path.join(directory, "daemon.log")
-    with open(log, "wb") as output:
-        process = subprocess.Popen(
-            [_executable.find(), "replicate", "-config", config, "-no-expand-env"],
-            env=configuration.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # a terminal's Ctrl-C is for us alone
-        )
+def _daemon(config: str) -> Iterator[None]:
+    """Run a daemon that ends with this process, whatever ends that; show its log if it fails."""
+    replication = Replication(config)
     try:
-        yield
-        process.terminate()
-        process.wait(_PATIENCE)
-    except BaseException:
-        with open(log, encoding="utf-8", errors="replace") as output:
-            sys.stderr.write(output.read())
+        with replication:
+            yield
+    except LitestreamError:
+        sys.stderr.writelines(f"{line}\n" for line in replication.logs)
         raise
-    finally:
-        process.kill()
-        process.wait()
 
 
 def _wait_for_first_backup(database: str, config: str) -> None:

@@ -47,6 +47,8 @@ def named(content: Mapping[str, Any], series: str) -> Iterator[tuple[str, dict[s
         ConfigurationError: An entry is no mapping, or names nothing.
 
     """
+    if not isinstance(content.get("dbs") or [], list):
+        raise ConfigurationError("The config's 'dbs:' is no list of databases")
     for raw in content.get("dbs") or []:
         if not isinstance(raw, dict):
             raise ConfigurationError("An entry of the config's 'dbs:' list is no mapping")
@@ -73,8 +75,7 @@ def entry(path: str, raw: Mapping[str, Any], content: Mapping[str, Any], series:
         ConfigurationError: It has no replica that this series would use, or cannot have one.
 
     """
-    if series == "0.5":
-        _run.refuse_stray(path)
+    _run.refuse_stray(path, series)
     replicas = raw.get("replicas") or []
     if series == "0.5" and raw.get("replica"):
         replicas = [raw["replica"]]

@@ -27,8 +27,9 @@ def find(databases: Iterable[str]) -> tuple[int, str] | None:
 
 
 def _is_litestream(name: str) -> bool:
-    with suppress(OSError), open(f"/proc/{name}/comm", "rb") as file:
-        return file.read().strip() == b"litestream"
+    # not by "comm": this package's own command, a script, has that name as well
+    with suppress(OSError):
+        return os.path.basename(os.readlink(f"/proc/{name}/exe")).startswith("litestream")
     return False
 
 

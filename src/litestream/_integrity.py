@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
-from litestream.errors import CorruptBackupError
+from litestream.errors import ConfigurationError, CorruptBackupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +38,12 @@ def opened(path: str, deadline: float | None = None) -> Iterator[sqlite3.Connect
         yield connection
     finally:
         connection.close()
+
+
+def require_known(how: str) -> None:
+    """Raise ConfigurationError unless ``how`` names an integrity check."""
+    if how not in ("none", *_PRAGMAS):
+        raise ConfigurationError(f"integrity_check={how!r} is none: give 'none', 'quick' or 'full'")
 
 
 def check(path: str, how: IntegrityCheck, deadline: float | None = None) -> None:

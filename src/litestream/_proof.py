@@ -10,7 +10,16 @@ import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, TypedDict
 
-from litestream import _arrival, _differences, _exact, _fetch, _integrity, _position, _sentinel
+from litestream import (
+    _arrival,
+    _differences,
+    _exact,
+    _fetch,
+    _integrity,
+    _listings,
+    _position,
+    _sentinel,
+)
 from litestream.errors import (
     CommandFailedError,
     CommandTimeoutError,
@@ -88,7 +97,10 @@ class Proof:
     def by_sentinel(self, connection: sqlite3.Connection, staging: Staging) -> Verification:
         """Prove that a commit of ours comes back."""
         watch = self._watch(only_new=True, touch=lambda: _sentinel.touch(connection))
-        with _unlocked(self._source), _sentinel.sentinel(connection) as token:
+        with (
+            _unlocked(self._source, min(BUSY, self._timeout)),
+            _sentinel.sentinel(connection) as token,
+        ):
             end = _position.committed_end(_position.wal_path(self._source.database))
             failures = 0
             while True:
@@ -160,6 +172,9 @@ class Proof:
         try:
             return watch.arrival(end)
         except _arrival.NotArrivedError as error:
+            _listings.databases(  # a config that Litestream refuses: its own words say why
+                config=self._source.config, no_expand_env=self._source.no_expand_env
+            )
             raise _stale(self._source, self._timeout, taken_up=error.local) from None
         finally:
             self._waited += time.monotonic() - begun
@@ -229,7 +244,7 @@ class Proof:
 
 
 @contextlib.contextmanager
-def _unlocked(source: Source) -> Iterator[None]:
+def _unlocked(source: Source, seconds: float) -> Iterator[None]:
     """Turn SQLite's "locked" into the failure that says so."""
     try:
         yield
@@ -237,7 +252,7 @@ def _unlocked(source: Source) -> Iterator[None]:
         if "locked" not in str(error):
             raise
         raise failure_of(
-            source, "busy", f"a writer has held the database for longer than {BUSY:g} s"
+            source, "busy", f"a writer has held the database for longer than {seconds:g} s"
         ) from error
 
 

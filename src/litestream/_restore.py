@@ -130,6 +130,7 @@ def restore(
         UnsupportedCommandError: an option that only the other series has.
 
     """
+    _integrity.require_known(integrity_check)
     source = _run.target(database)
     place = _place(source, output, at_original=if_db_not_exists)
     if if_db_not_exists and _output.is_database(place):

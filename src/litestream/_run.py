@@ -96,7 +96,7 @@ def foreground(argv: Sequence[str], timeout: float | None) -> None:
     except OSError as error:
         raise not_runnable(argv[0], error) from error
     try:
-        with _forwarding(signal.SIGTERM, process):
+        with _forwarding(signal.SIGTERM, process), _forwarding(signal.SIGHUP, process):
             returncode = process.wait(timeout)
     except subprocess.TimeoutExpired:
         _end(process)
@@ -114,7 +114,8 @@ def _forwarding(number: signal.Signals, process: subprocess.Popen[bytes]) -> Ite
     if threading.current_thread() is not threading.main_thread():
         yield  # Python lets no other thread set a handler
         return
-    previous = signal.signal(number, lambda _number, _frame: process.send_signal(number))
+    # SIGHUP would end the daemon without a final sync
+    previous = signal.signal(number, lambda _number, _frame: process.send_signal(signal.SIGTERM))
     try:
         yield
     finally:
@@ -163,7 +164,7 @@ def arguments(verb: str, *positional: str, **flags: Flag) -> list[str]:
 
 def is_url(database: StrPath) -> bool:
     """Tell whether a database argument is a replica URL rather than a path."""
-    return _URL.match(os.fspath(database)) is not None
+    return _URL.match(os.fsdecode(database)) is not None
 
 
 def target(database: StrPath) -> str:
@@ -172,7 +173,7 @@ def target(database: StrPath) -> str:
     A leading ``~/`` is the home directory, as in the config. A URL that holds a password is
     refused, because every user of the machine can read a process's arguments.
     """
-    text = os.fspath(database)
+    text = os.fsdecode(database)
     if not is_url(text):
         return os.path.abspath(os.path.expanduser(text))
     if masked(text) != text:
@@ -184,12 +185,15 @@ def target(database: StrPath) -> str:
     return text
 
 
-def refuse_stray(path: str) -> None:
-    """Refuse a path for which 0.5.17 would open another file than the one meant."""
-    found = sorted({letter for letter in "#%?" if letter in path})
+def refuse_stray(path: str, line: str) -> None:
+    """Refuse a path for which an executable of series ``line`` would open another file.
+
+    Source: both hand the path to SQLite within a URI; 0.3.13 alone escapes ``#`` and ``%``.
+    """
+    found = [letter for letter in ("?" if line == "0.3" else "#%?") if letter in path]
     if found:
         raise ConfigurationError(
-            f"Litestream 0.5 cannot replicate {path!r}: it takes {' and '.join(found)} for part of "
+            f"Litestream {line} cannot replicate {path!r}: it takes {' and '.join(found)} for part of "
             "a URI and would open a stray file. Rename the database or its directory"
         )
 

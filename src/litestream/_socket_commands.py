@@ -71,7 +71,7 @@ def register(
     """
     client = _client("register", socket, config, timeout)
     path = _run.target(database)
-    _run.refuse_stray(path)
+    _run.refuse_stray(path, "0.5")
     return _change(client, "/register", {"path": path, "replica_url": replica_url})
 
 

@@ -109,6 +109,8 @@ class Barrier:
                 nudge_at = deadline
                 bump(self.entry.path)
             if left <= 0:
+                # a config that Litestream refuses: its own words say why
+                _listings.databases(config=self.config, **self.flags)
                 raise ReplicationTimeoutError(
                     f"{self.entry.path!r} was not replicated within {timeout:g} s. Look at the "
                     "daemon's log, and whether the replica's endpoint answers"

@@ -137,6 +137,7 @@ def replicate(
         positional: builtins.list[str] = []
         flags = {"config": find_config(config), **flags}
     else:
+        _run.refuse_stray(_run.target(database), _run.series())
         positional = [_run.target(database), *(_run.target(url) for url in replica_urls)]
     argv = _run.arguments("replicate", *positional, exec=exec, **flags)
     _run.foreground(argv, timeout)

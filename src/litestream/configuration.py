@@ -143,12 +143,22 @@ def read(path: str, *, literal: bool = False) -> dict[str, Any]:
         ConfigurationError: it cannot be read, is no YAML, or is no mapping.
 
     """
+    found = text(path)
+    return parse(found if literal else expand(found), path)
+
+
+def text(path: str) -> str:
+    """Return the config's text as it is written; bytes that are no UTF-8 stand as surrogates.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+
+    """
     try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"The config {path!r} cannot be read: {error}") from error
-    return parse(text if literal else expand(text), path)
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return file.read()
+    except OSError as error:
+        raise ConfigurationError(f"The config {path!r} cannot be read: {error.strerror}") from error
 
 
 def expand(text: str) -> str:
@@ -175,8 +185,17 @@ def parse(text: str, origin: str) -> dict[str, Any]:
 
     try:
         content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"The config {origin!r} cannot be read: {error}") from error
+    except yaml.MarkedYAMLError as error:
+        # PyYAML's own message shows the line, and with it a secret that stands there
+        mark, problem = error.problem_mark, (error.problem or "").split("'")[0].strip()
+        where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigurationError(
+            f"The config {origin!r} is no YAML: {problem}{where}, its references replaced"
+        ) from None
+    except yaml.YAMLError:
+        raise ConfigurationError(
+            f"The config {origin!r} is no YAML: it holds a character that YAML does not allow"
+        ) from None
     if content is None:
         return {}
     if not isinstance(content, dict):

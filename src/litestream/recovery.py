@@ -15,6 +15,7 @@ from litestream.errors import (
     BackupNotFoundError,
     CommandFailedError,
     ConfigurationError,
+    OutputNotWritableError,
     ReplicationTimeoutError,
 )
 
@@ -116,7 +117,14 @@ def _recover(
     lock = Lock(entry.path)
     if _output.is_database(entry.path) and expect != "none":
         return Recovered(entry.path, "present", 0.0)
-    os.makedirs(os.path.dirname(entry.path), mode=0o700, exist_ok=True)
+    folder = os.path.dirname(entry.path)
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise OutputNotWritableError(
+            f"The database cannot be restored to {entry.path!r}: its directory cannot be made: "
+            f"{error.strerror}"
+        ) from error
     while not _output.is_database(entry.path) and not lock.acquire():
         if time.monotonic() > deadline:
             raise ReplicationTimeoutError(

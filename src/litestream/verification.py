@@ -10,7 +10,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from litestream import _listings, _position, _proof, _source
+from litestream import _integrity, _listings, _position, _proof, _source
 from litestream._proof import Pair, Proof, Verification
 from litestream._staging import Staging
 from litestream.errors import LitestreamError, UnusableDatabaseError, VerificationFailure
@@ -69,6 +69,7 @@ def verify(
         UnusableDatabaseError: it is missing, no SQLite database, damaged, encrypted, read-only.
 
     """
+    _integrity.require_known(integrity_check)
     source = _source.find(database, config, replica)
     proof = Proof(source, timeout, integrity_check, replica, progress)
     with _opened(source.database, timeout, exact=exact) as connection:
