@@ -113,13 +113,17 @@ class _Run:
                 key.data()
             if self._wish is not None and not self._command:
                 supervisor.stop()
-            elif self._command and not self._child and supervisor.state in _UP:
+            elif self._is_due(supervisor.state):
                 self._start()
             if self._status is not None:
                 supervisor.stop()
         if self._status is not None:
             return self._status
         return 0 if self._synced and supervisor.state != "failed" else 1
+
+    def _is_due(self, state: str) -> bool:
+        """Tell whether to start the command: once, even if it cannot be started."""
+        return bool(self._command) and not self._child and self._status is None and state in _UP
 
     def _start(self) -> None:
         """Start the command, in the terminal's foreground if there is one: Ctrl-C is for it."""
