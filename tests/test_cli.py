@@ -155,6 +155,12 @@ def test_every_verb_of_ours_explains_itself(verb, capsys):
     assert f"usage: litestream {verb}" in capsys.readouterr().out
 
 
+def test_an_argument_too_many_lists_every_verb(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["demo", "extra"])
+    assert "{demo,env,recover,run,verify,which}" in capsys.readouterr().err
+
+
 def test_a_wrong_option_is_a_usage_error(capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(["which", "--nope"])

@@ -19,7 +19,13 @@ from pathlib import Path
 import pytest
 
 import litestream
-from litestream import BackupExistsError, ConfigurationError, Replication, commands
+from litestream import (
+    BackupExistsError,
+    ConfigurationError,
+    Replication,
+    _keeper_process,
+    commands,
+)
 from litestream._lock import Lock
 from tests import ledger
 from tests.support import PATIENCE, S3_SECRET, S3Server, Site, wait_until
@@ -111,6 +117,33 @@ def test_a_config_file_is_not_needed(site: Site) -> None:
     (done,) = litestream.recover(databases={database: url})
     assert done.action == "restored"
     assert site.rows(database) == []
+
+
+def test_a_database_whose_folder_is_missing_is_refused(site: Site) -> None:
+    """By name, at the start, and without the lock of the one that could be replicated."""
+    copies = f"file://{site.directory}/copies"
+    missing = site.directory / "missing" / "app.db"
+    replication = Replication(databases={site.database: f"{copies}/a", missing: f"{copies}/b"})
+    with pytest.raises(ConfigurationError, match=f"{missing.parent}.*No such file"):
+        replication.start()
+    assert state_of(replication) == "failed"
+    lock = Lock(str(site.database))
+    assert lock.acquire()
+    lock.release()
+    missing.parent.mkdir()
+    with replication:
+        assert state_of(replication) == "replicating"
+
+
+def test_a_keeper_that_cannot_start_fails_with_its_own_words(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_keeper_process, "_BOOT", "import sys; sys.exit('no room')")
+    replication = Replication(site.config)
+    with pytest.raises(litestream.ReplicationError, match="no room"):
+        replication.start()
+    assert state_of(replication) == "failed"
+    assert "no room" in str(replication.last_error)
 
 
 def test_async_with(site: Site) -> None:

@@ -148,6 +148,73 @@ def test_a_daemon_that_dies_is_started_again_beside_the_command(site: Site) -> N
     assert restored(site) == {value for _, value in site.rows()}
 
 
+@pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full", "a pipe that nobody reads"])
+def test_a_log_that_cannot_be_written_ends_nothing(site: Site, stderr: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    redirection = stderr if stderr.startswith("2") else ""
+    shell = ["sh", "-c", f'exec "$@" {redirection}', "sh", LITESTREAM, "run"]
+    command = insert(site, "unheard", "sys.exit(3)")
+    done = subprocess.run(
+        [*shell, "--config", str(site.config), *command], stderr=writer, timeout=60
+    )
+    os.close(writer)
+    assert done.returncode == 3
+    assert daemons(site.directory) == []
+    assert "unheard" in restored(site)
+
+
+def ended(process: subprocess.Popen[str], command: int) -> None:
+    """Wait until nobody holds the pipes any more: neither the command nor the daemon."""
+    try:
+        process.communicate(timeout=30)
+    except subprocess.TimeoutExpired:
+        os.kill(command, signal.SIGKILL)
+        process.communicate()
+        raise
+
+
+def test_the_command_does_not_outlive_a_run_that_is_killed(site: Site) -> None:
+    sleep = "print(os.getpid(), flush=True)\ntime.sleep(600)"
+    with start(site, *insert(site, "last", sleep)) as process:
+        assert process.stdout is not None
+        command = int(process.stdout.readline())
+        process.kill()
+        ended(process, command)
+    wait_until(lambda: not daemons(site.directory), "the daemon's end", 30)
+    assert "last" in restored(site)
+    sweeps(site)
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+def test_the_command_does_not_outlive_a_run_that_fails(site: Site, deaf: bool) -> None:
+    body = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" if deaf else ""
+    body += "print(os.getpid(), flush=True)\ntime.sleep(600)"
+    script = """if True:
+        import sys
+        from litestream import _run_command
+        def fail(self):
+            raise RuntimeError("a fault of ours")
+        _run_command._COMMAND_GRACE = 0.2
+        _run_command._Run._forward = lambda run, *_: setattr(_run_command.Supervisor, "tick", fail)
+        _run_command.run(sys.argv[1:])
+    """
+    arguments = [sys.executable, "-c", script, "--config", str(site.config)]
+    with subprocess.Popen(
+        [*arguments, *insert(site, "last", body)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        command = int(process.stdout.readline())
+        process.send_signal(signal.SIGUSR1)
+        ended(process, command)
+    assert process.returncode == 1
+    wait_until(lambda: not daemons(site.directory), "the daemon's end", 30)
+    assert "last" in restored(site)
+
+
 def test_what_the_command_leaves_behind_is_reaped(site: Site) -> None:
     """As PID 1 must: here with the kernel's help, which makes it the reaper of its descendants."""
     body = "if os.fork() == 0:\n    if os.fork() == 0:\n        time.sleep(0.1)\n    os._exit(0)\n"
@@ -160,7 +227,7 @@ def test_what_the_command_leaves_behind_is_reaped(site: Site) -> None:
 def test_a_command_that_cannot_be_run(site: Site, command: list[str], status: int) -> None:
     done = run(site, "--", *command)
     assert done.returncode == status
-    assert command[0] in done.stderr
+    assert done.stderr.count(f"litestream run: {command[0]}: ") == 1  # tried once
 
 
 def test_wrong_usage_is_status_2(site: Site) -> None:

@@ -58,7 +58,9 @@ def _upstream_help() -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="litestream", allow_abbrev=False)
-    verbs = parser.add_subparsers(dest="verb", required=True)
+    # `run` has a parser of its own, and belongs into the usage line all the same.
+    every = "{" + ",".join(cli.OWN_VERBS) + "}"
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar=every)
 
     demo = verbs.add_parser("demo", description=cli.OWN_VERBS["demo"].capitalize() + ".")
     demo.set_defaults(run=_demo)

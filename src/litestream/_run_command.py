@@ -5,6 +5,9 @@ the command ends non-zero after a signal, and replicates nothing of one that end
 
 It may be PID 1 of a container: one process and no thread, which reaps what is left to it, forwards
 signals to the command, and ends with the command's exit status once the daemon has synced.
+
+The command does not go on without it. When it fails, it ends the command first. When it is killed
+itself, Linux sends the command SIGTERM; on macOS nobody does, and the command runs on unreplicated.
 """
 
 from __future__ import annotations
@@ -14,11 +17,12 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from selectors import EVENT_READ, DefaultSelector
 from typing import TYPE_CHECKING, Any
 
 from litestream import _daemon_config, _runtime, configuration, recovery
-from litestream._child import spawn
+from litestream._child import parent_death_signal, spawn
 from litestream._job import Database, Job
 from litestream._supervisor import Supervisor
 from litestream.errors import LitestreamError
@@ -36,6 +40,10 @@ _NOT_FORWARDED = {
         *("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS"),
     )
 }
+
+
+_COMMAND_GRACE = 10.0
+"""Seconds that the command has to end when the supervision has failed."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -65,6 +73,7 @@ def run(arguments: Sequence[str]) -> int:
         "--adopt", action="store_true", help="replicate over a backup of another database"
     )
     options = parser.parse_args(own)
+    _fill_standard_files()
     try:
         return _Run(command).run(options.config, options.expect, adopt=options.adopt)
     except LitestreamError as error:
@@ -104,6 +113,7 @@ class _Run:
             self._supervisor = Supervisor(job, self._selector, self._report)
             return self._loop(self._supervisor)
         finally:
+            self._end_command()
             _runtime.remove(prepared.directory)
 
     def _loop(self, supervisor: Supervisor) -> int:
@@ -113,7 +123,7 @@ class _Run:
                 key.data()
             if self._wish is not None and not self._command:
                 supervisor.stop()
-            elif self._command and not self._child and supervisor.state in _UP:
+            elif self._is_due(supervisor.state):
                 self._start()
             if self._status is not None:
                 supervisor.stop()
@@ -121,15 +131,21 @@ class _Run:
             return self._status
         return 0 if self._synced and supervisor.state != "failed" else 1
 
+    def _is_due(self, state: str) -> bool:
+        """Tell whether to start the command: once, even if it cannot be started."""
+        return bool(self._command) and not self._child and self._status is None and state in _UP
+
     def _start(self) -> None:
         """Start the command, in the terminal's foreground if there is one: Ctrl-C is for it."""
         if self._wish is not None:  # told to end before it began
             self._status = 128 + self._wish
             return
         terminal = os.isatty(0)
+        die_with_parent = parent_death_signal()
 
         def prepare() -> None:
             os.setpgid(0, 0)
+            die_with_parent()
             if terminal:
                 signal.signal(signal.SIGTTOU, signal.SIG_IGN)
                 os.tcsetpgrp(0, os.getpid())
@@ -140,6 +156,18 @@ class _Run:
         except OSError as error:
             _say(f"{self._command[0]}: {error.strerror}")
             self._status = 127 if isinstance(error, FileNotFoundError) else 126
+
+    def _end_command(self) -> None:
+        """End a command that still runs: an error ends this process, and with it the daemon."""
+        if not self._child or self._status is not None:
+            return
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(self._child, signal.SIGTERM)
+            deadline = time.monotonic() + _COMMAND_GRACE
+            while os.waitpid(self._child, os.WNOHANG)[0] == 0:
+                if time.monotonic() > deadline:
+                    os.kill(self._child, signal.SIGKILL)
+                time.sleep(0.02)
 
     def _listen(self) -> None:
         """Turn every signal into something that the loop reads."""
@@ -181,7 +209,7 @@ class _Run:
 
     def _report(self, event: Mapping[str, Any]) -> None:
         if "log" in event:
-            sys.stderr.write(configuration.masked(event["log"]) + "\n")
+            _write(configuration.masked(event["log"]))
         if "fault" in event:
             _say(event["fault"])
         if "synced" in event:
@@ -196,5 +224,20 @@ _UP = ("replicating", "standby", "stalled")
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"litestream run: {configuration.masked(text)}\n")
-    sys.stderr.flush()
+    _write(f"litestream run: {configuration.masked(text)}")
+
+
+def _write(line: str) -> None:
+    """Write a line to standard error, if that can be: no log is worth the command's end.
+
+    Past the stream's buffer, which Python would try to flush at the end, and exit with 120.
+    """
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.write(sys.stderr.fileno(), f"{line}\n".encode(errors="backslashreplace"))
+
+
+def _fill_standard_files() -> None:
+    """Open what we were started without, lest a lock or a log be given one of those numbers."""
+    while (file := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(file)

@@ -20,6 +20,7 @@ from litestream._health import Health
 from litestream._lock import Lock
 from litestream._position import committed_end, newest_local, shadow_position, wal_path
 from litestream._runtime import remove
+from litestream.errors import ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,7 +108,12 @@ class Supervisor:
     def _stand_by(self) -> float:
         taken: list[Lock] = []
         for lock in self._locks:
-            if not lock.acquire():
+            try:
+                free = lock.acquire()
+            except ConfigurationError as error:
+                self._fail(str(error), misconfigured=True)
+                return 0.0
+            if not free:
                 for other in taken:
                     other.release()
                 if self.state != "standby":
@@ -322,10 +328,10 @@ class Supervisor:
         self._tell("backing off")
         self._next = self._back_off
 
-    def _fail(self, error: str) -> None:
+    def _fail(self, error: str, **more: object) -> None:
         self._error = error
         self._close()
-        self._tell("failed")
+        self._tell("failed", **more)
 
     def _finish(self) -> None:
         if self._signalled and not self._killed:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 State = Literal["starting", "replicating", "stalled", "standby", "backing off", "stopped", "failed"]
 _START_TIMEOUT = 30.0
+_LAST_WORDS = 5  # lines of a keeper that died
 _GRACE = 5.0  # for the keeper to end after its daemon has
 
 
@@ -92,6 +93,7 @@ class Replication:
         self._age = 0.0
         self._restarts = 0
         self._last_error: str | None = None
+        self._misconfigured = False
         self._synced: bool | None = None
         self._positions: dict[tuple[str, str], Position03] = {}
 
@@ -139,7 +141,8 @@ class Replication:
         """Start the daemon, or stand by, and return when it runs or this process stands by.
 
         Raises:
-            ConfigurationError: The config cannot be read, or replicates nothing on this series.
+            ConfigurationError: The config cannot be read, or replicates nothing on this series; or
+                a database's folder is missing or read-only.
             BackupExistsError: The replica already holds backups of another database.
             ReplicationError: The daemon ended at once; its own words say why.
 
@@ -266,6 +269,8 @@ class Replication:
             self._changed.wait_for(
                 lambda: self._state not in ("stopped", "starting"), _START_TIMEOUT
             )
+        if self._misconfigured:
+            raise ConfigurationError(self._last_error or "")
         if self._state in ("stopped", "starting", "failed"):
             raise ReplicationError(f"The daemon did not start: {self._last_error or 'no answer'}")
 
@@ -289,6 +294,7 @@ class Replication:
                     self._pid = None
                 self._restarts = event["restarts"]
                 self._age = event.get("age", 0.0)
+                self._misconfigured = event.get("misconfigured", False)
                 if event["error"]:
                     self._last_error = self._log.reason(event["error"])
                 self._changed.notify_all()
@@ -296,6 +302,12 @@ class Replication:
     def _keeper_ended(self) -> None:
         """Start another keeper in place of one that was killed, or crashed."""
         if self._stopping or self._state == "failed" or self._prepared is None:
+            return
+        if self._state == "stopped":  # it never said anything: another one would not either
+            words = ["its keeper ended at once", *list(self._log.lines)[-_LAST_WORDS:]]
+            with self._changed:
+                self._state, self._last_error = "failed", "\n".join(words)
+                self._changed.notify_all()
             return
         self._log.error("the process that keeps the daemon was killed; starting another")
         self._kill(signal.SIGTERM)
