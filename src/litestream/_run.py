@@ -193,8 +193,8 @@ def refuse_stray(path: str, line: str) -> None:
     found = [letter for letter in ("?" if line == "0.3" else "#%?") if letter in path]
     if found:
         raise ConfigurationError(
-            f"Litestream {line} cannot replicate {path!r}: it takes {' and '.join(found)} for part of "
-            "a URI and would open a stray file. Rename the database or its directory"
+            f"Litestream {line} cannot replicate {path!r}: it takes {' and '.join(found)} for part "
+            "of a URI and would open a stray file. Rename the database or its directory"
         )
 
 

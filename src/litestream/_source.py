@@ -41,8 +41,8 @@ def find(database: StrPath, config: StrPath | None, replica: str | None) -> Sour
     """
     if _run.is_url(database):
         raise ConfigurationError(
-            f"{configuration.masked(os.fspath(database))!r} is a replica URL. To verify its backup, "
-            "name the database"
+            f"{configuration.masked(os.fspath(database))!r} is a replica URL. To verify its "
+            "backup, name the database"
         )
     series = _run.series()
     if replica is not None:
