@@ -19,21 +19,21 @@ def find(tmp_path: Path, entry: Mapping[str, object], replica: str | None = None
 
 
 @pytest.mark.parametrize(
-    ("replicas", "directory"),
+    ("replicas", "folders"),
     [
-        ({"replicas": [{"type": "file", "path": "/backups/app"}]}, "/backups/app"),
-        ({"replicas": [{"path": "/backups/app"}]}, "/backups/app"),
-        ({"replicas": [{"url": "file:///backups/app"}]}, "/backups/app"),
+        ({"replicas": [{"type": "file", "path": "/backups/app"}]}, ["/backups/app"]),
+        ({"replicas": [{"path": "/backups/app"}]}, ["/backups/app"]),
+        ({"replicas": [{"url": "file:///backups/app"}]}, ["/backups/app"]),
         ({"replicas": [{"url": "s3://bucket/app"}]}, None),
         ({"replicas": [{"type": "s3", "bucket": "b", "path": "app"}]}, None),
     ],
 )
 @pytest.mark.usefixtures("installed")
-def test_the_directory_of_a_file_replica(tmp_path, series, replicas, directory):
+def test_the_folder_of_a_file_replica(tmp_path, series, replicas, folders):
     source = find(tmp_path, {"path": str(tmp_path / "app.db"), **replicas})
-    assert directory == source.directory
+    assert folders == source.folders
     assert str(tmp_path / ".app.db-litestream") == source.meta
-    assert (None, None, series) == (source.metrics, source.no_expand_env, source.series)
+    assert ("", {}, series) == (source.metrics, source.flags, source.series)
 
 
 @pytest.mark.only_series("0.3")
@@ -41,9 +41,9 @@ def test_the_directory_of_a_file_replica(tmp_path, series, replicas, directory):
 def test_one_of_several_replicas(tmp_path):
     replicas = [{"path": "/one"}, {"name": "second", "path": "/two"}]
     entry = {"path": str(tmp_path / "app.db"), "replicas": replicas}
-    assert "/two" == find(tmp_path, entry, "second").directory
-    assert "/one" == find(tmp_path, entry, "file").directory
-    assert find(tmp_path, entry).directory is None
+    assert ["/two"] == find(tmp_path, entry, "second").folders
+    assert ["/one"] == find(tmp_path, entry, "file").folders
+    assert ["/one", "/two"] == find(tmp_path, entry).folders
 
 
 @pytest.mark.usefixtures("installed", "series")
@@ -76,7 +76,7 @@ def test_a_path_with_a_dollar_is_found_as_it_is(tmp_path):
     entry = {"path": str(tmp_path / "$HOME.db"), "replicas": [{"path": "/backups"}]}
     config = tmp_path / "litestream.yml"
     config.write_text(json.dumps({"dbs": [entry]}))
-    assert _source.find(tmp_path / "$HOME.db", config, None).no_expand_env is True
+    assert _source.find(tmp_path / "$HOME.db", config).flags == {"no_expand_env": True}
 
 
 @pytest.mark.usefixtures("installed", "series")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 import litestream
-from litestream import _sync, commands
+from litestream import _arrival, _position, _source, _sync, commands
 from tests.support import free_port
 
 
@@ -50,20 +52,31 @@ def test_without_a_daemon_the_time_limit_ends_it(site):
         litestream.sync(site.database, timeout=0.3, config=site.config)
 
 
+def test_a_wal_that_was_restarted_is_looked_at_once(site, monkeypatch):
+    """Its end moves with the writers: asked for again and again, it might never be reached."""
+    site.write(1)
+    (end,) = filter(None, [_position.committed_end(_position.wal_path(site.database))])
+    looks = iter([end])
+    monkeypatch.setattr(_position, "committed_end", lambda _wal: next(looks))
+    watch = _arrival.Watch(_source.find(site.database, site.config), time.monotonic() + 1)
+    with pytest.raises(_arrival.NotArrivedError):
+        watch.arrival(_position.WALEnd((1, 2), 4152))
+
+
 @pytest.mark.only_series("0.3")
 def test_a_commit_that_is_kept_back_is_pushed_on(site, monkeypatch):
     """0.3.13 now and then tells its replica of a commit with the next one only."""
     site.write(1)
     site.start()
     site.wait_for_backup()
-    reached = _sync.Barrier._replicas_reach
+    are_at = _arrival.Watch._are_at
     bumped: list[str] = []
     monkeypatch.setattr(_sync, "bump", bumped.append)
-    monkeypatch.setattr(_sync.Barrier, "_replicas_reach", lambda *a: bool(bumped) and reached(*a))
+    monkeypatch.setattr(_arrival.Watch, "_are_at", lambda *a: bool(bumped) and are_at(*a))
     litestream.sync(site.database, timeout=4, config=site.config)
     assert [str(site.database)] == bumped
 
 
 def test_a_database_that_the_config_does_not_name(site):
-    with pytest.raises(litestream.ConfigurationError, match="does not name"):
+    with pytest.raises(litestream.ConfigurationError, match="is not in the config"):
         litestream.sync("other.db", config=site.config)

@@ -21,6 +21,7 @@ from litestream import (
     _arrival,
     _exact,
     _integrity,
+    _position,
     _proof,
     _sentinel,
     commands,
@@ -111,12 +112,10 @@ def test_an_idle_database_is_proved(running, series, temporary, exact):
 @pytest.mark.only_series("0.3")
 def test_a_commit_that_the_daemon_overlooked_comes_with_the_next(running, temporary, monkeypatch):
     """0.3.13 does not tell its replica of one in a thousand; here, of the first one."""
-    replicated = _arrival.Watch._replicated
-
-    def overlooked(watch, generation):
-        return None if watch._touch else replicated(watch, generation)
-
-    monkeypatch.setattr(_arrival.Watch, "_replicated", overlooked)
+    touched: list[sqlite3.Connection] = []
+    are_at = _arrival.Watch._are_at
+    monkeypatch.setattr(_sentinel, "touch", touched.append)
+    monkeypatch.setattr(_arrival.Watch, "_are_at", lambda *a: bool(touched) and are_at(*a))
     assert verify(running, temporary, timeout=4).waited >= 2
 
 
@@ -188,7 +187,7 @@ def test_a_daemon_of_replication_is_asked_over_its_own_socket(
     with litestream.Replication(site.config) as replication:
         replication.wait_until_replicating(60)
         if series == "0.5":
-            monkeypatch.setattr(_arrival.Watch, "_files", lambda *_: pytest.fail("not asked"))
+            monkeypatch.setattr(_position, "local_txid", lambda *_: pytest.fail("not asked"))
         with writing(site):
             assert verify(site, temporary, exact=exact)
 

@@ -7,14 +7,16 @@ daemon's memory. It says when a restore is worth while; the restored copy decide
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litestream import _control, _listings, _position
+from litestream._lock import Lock
 from litestream.errors import ControlSocketError, LitestreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Mapping
 
     from litestream._source import Source
 
@@ -38,9 +40,11 @@ class NotArrivedError(LitestreamError):
 
 
 class Watch:
-    """Watches one database's way into its replica, from before the commit that matters.
+    """Watches one database's way into its replicas, from before the commit that matters.
 
-    ``pulse`` is called at every look, and ends the wait by raising. ``touch`` makes another commit.
+    ``positions`` are those that a daemon of ours has logged, by database and replica (0.3).
+    ``pulse`` is called at every look, and ends the wait by raising. ``touch`` makes another commit
+    (0.3).
     """
 
     def __init__(
@@ -48,163 +52,163 @@ class Watch:
         source: Source,
         deadline: float,
         *,
-        only_new: bool,
+        positions: Mapping[tuple[str, str], _position.Position03] | None = None,
+        only_new: bool = False,
         pulse: Callable[[], object] = lambda: None,
-        touch: Callable[[], object] | None = None,
+        touch: Callable[[], object] = lambda: None,
     ) -> None:
         self._source = source
         self._deadline = deadline
-        self._patience_ends = (time.monotonic() + deadline) / 2
+        self._positions = positions
         self._pulse = pulse
         self._touch = touch
-        self._listed = source.series == "0.3" and not source.directory and not source.metrics
+        self._touch_at = (time.monotonic() + deadline) / 2
+        self._woken = False
+        self._end: _position.WALEnd | None = None
+        self._local = False
+        self._txid = 0
+        self._listed = source.series == "0.3" and positions is None and not source.tells_position
         self._seen = self._newest_segment() if only_new and self._listed else None
 
     def arrival(self, end: _position.WALEnd | None) -> Arrival:
-        """Return when everything up to ``end`` is in the replica, as far as can be told.
+        """Return when everything up to ``end`` is in the replicas, as far as can be told.
 
-        Without ``end`` (there is no WAL) that is at once. Where the position cannot be told (0.3
-        with a remote replica and no metrics), whenever something new has come; with ``only_new``,
-        newer than what was there when this Watch was made.
+        Without ``end`` (there is no WAL yet), everything up to the first one that is seen. Where
+        the position cannot be told (0.3 with a remote replica and no metrics), whenever something
+        new has come; with ``only_new``, newer than what was there when this Watch was made.
 
         Raises:
             NotArrivedError: the deadline has passed.
 
         """
-        if end is None:
-            return Arrival(sure=False)
-        if self._source.series == "0.3":
-            return self._segments(end)
-        return self._over_socket() or self._files(end)
-
-    def left(self) -> float:
-        """Return the seconds until the deadline, and a moment for what must still be asked."""
-        return max(0.1, self._deadline - time.monotonic())
+        look = self._look_03 if self._source.series == "0.3" else self._look_05
+        self._end, self._local, self._txid = end, False, 0
+        pause = _FIRST
+        while True:
+            self._pulse()
+            arrival = look()
+            if arrival is not None:
+                return arrival
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise NotArrivedError(local=self._local)
+            time.sleep(min(pause, left))
+            pause = min(pause * 1.5, _LAST)
 
     def is_over(self) -> bool:
         """Say whether the deadline has passed."""
         return time.monotonic() >= self._deadline
 
-    def _looks(self, *, local: bool) -> Iterator[None]:
-        pause = _FIRST
-        while True:
-            yield
-            self._pulse()
-            left = self._deadline - time.monotonic()
-            if left <= 0:
-                raise NotArrivedError(local=local)
-            time.sleep(min(pause, left))
-            pause = min(pause * 1.5, _LAST)
+    def _left(self) -> float:
+        """Return the seconds until the deadline, and a moment for what must still be asked."""
+        return max(0.1, self._deadline - time.monotonic())
 
-    def _until(self, look: Callable[[], bool], *, local: bool) -> None:
-        for _ in self._looks(local=local):
-            if look():
-                return
+    def _follow(self) -> None:
+        """Go for where the WAL ends now if it was restarted: that covers the old end, too.
 
-    def _still(self, end: _position.WALEnd) -> _position.WALEnd:
-        """Return ``end``, or where the WAL ends now if it was restarted: that covers it, too."""
+        Once only for each restart: an end that moves with the writers would never be reached.
+        """
         wal = _position.wal_path(self._source.database)
-        if _position.wal_salts(wal) != end.salts:
-            return _position.committed_end(wal) or end
-        return end
+        if self._end is None or _position.wal_salts(wal) != self._end.salts:
+            self._end = _position.committed_end(wal) or self._end
 
     # Series 0.5
 
-    def _over_socket(self) -> Arrival | None:
-        """Ask the daemon, with the one request that is safe; None if it cannot be asked."""
-        client = _control.ControlSocket(self._source.socket, min(_REQUEST, self.left()))
-        try:
-            if not any(row["path"] == self._source.database for row in client.list()):
-                return None
-            first = client.sync(self._source.database)["txid"]
-        except ControlSocketError:
-            return None
+    def _look_05(self) -> Arrival | None:
+        """Ask the daemon; where none answers, look into its local LTX files and the replica.
 
-        def replicated() -> bool:
-            nonlocal first
-            with contextlib.suppress(ControlSocketError):  # it may be busy with its endpoint
-                answer = client.sync(self._source.database)
-                first = first or answer["txid"]
-                return 0 < first <= answer["replicated_txid"]
-            return False
+        A daemon that was started anew meanwhile counts on from its local state, so the
+        transaction's number stays good.
+        """
+        answer = self._answer()
+        if answer is not None:
+            self._txid = self._txid or answer["txid"]
+            replicated = answer["replicated_txid"]
+        else:
+            self._txid = self._txid or self._local_txid()
+            replicated = self._listed_txid() if self._txid else 0
+        self._local = bool(self._txid)
+        return Arrival(sure=True, txid=self._txid) if 0 < self._txid <= replicated else None
 
-        self._until(replicated, local=bool(first))
-        return Arrival(sure=True, txid=first)
+    def _answer(self) -> _control.SyncResult | None:
+        """Make a daemon sync, with the one request that is safe; None if there is none to ask."""
+        noted = Lock(self._source.database).noted().get("socket")
+        for path in (noted, self._source.socket):
+            if path and os.path.exists(path):
+                with contextlib.suppress(ControlSocketError):
+                    client = _control.ControlSocket(path, min(_REQUEST, self._left()))
+                    return client.sync(self._source.database)
+        return None
 
-    def _files(self, end: _position.WALEnd) -> Arrival:
-        """Find the transaction in the daemon's local LTX files, then in the replica's listing."""
-        for _ in self._looks(local=False):
-            end = self._still(end)
-            txid = _position.local_txid(self._source.meta, end)
-            if txid is not None:
-                break
-        wanted = txid or 0
-        self._until(lambda: self._replicated_txid() >= wanted, local=True)
-        return Arrival(sure=True, txid=txid)
+    def _local_txid(self) -> int:
+        found = self._end and _position.local_txid(self._source.meta, self._end)
+        if found is None:
+            self._follow()
+        return found or 0
 
-    def _replicated_txid(self) -> int:
+    def _listed_txid(self) -> int:
         with contextlib.suppress(LitestreamError):
             rows = _listings.ltx(
                 self._source.database,
                 level="all",
                 config=self._source.config,
-                timeout=self.left(),
-                no_expand_env=self._source.no_expand_env,
+                timeout=self._left(),
+                **self._source.flags,
             )
             return max((int(row["max_txid"], 16) for row in rows), default=0)
         return 0
 
     # Series 0.3
 
-    def _segments(self, end: _position.WALEnd) -> Arrival:
-        """Find the place in the shadow WAL, then in the replica."""
-        for _ in self._looks(local=False):
-            end = self._still(end)
-            if place := _position.shadow_position(self._source.meta, end):
-                return self._replicated_at(place)
-        raise AssertionError
+    def _look_03(self) -> Arrival | None:
+        """Find the place in the shadow WAL, then in the replicas.
 
-    def _replicated_at(self, place: _position.Position03) -> Arrival:
-        for _ in self._looks(local=True):
-            if self._listed:
-                newest = self._newest_segment()
-                if newest not in (None, self._seen):
-                    self._seen = newest
-                    return Arrival(sure=False)
-            elif (known := self._replicated(place.generation)) and known.reaches(place):
-                return Arrival(sure=True)
-            if self._touch and time.monotonic() > self._patience_ends:
-                return self._after_another_commit(self._touch)
-        raise AssertionError
-
-    def _after_another_commit(self, touch: Callable[[], object]) -> Arrival:
-        """Wake a daemon that has overlooked the last commit, as its next one would.
-
-        Source: 0.3.13 looks at the WAL's size, then copies what is there. What is committed in
-        between is copied, but nobody tells the replica; about one commit in a thousand with the
-        default interval. It stays out of the replica until the next commit.
+        Half-way through the wait another commit is made, to wake a daemon that has overlooked the
+        last one. Source: 0.3.13 looks at the WAL's size, then copies what is there. What is
+        committed in between is copied, but nobody tells the replica, until the next commit; that
+        happens to about one commit in a thousand with the default interval.
         """
-        self._touch = None
-        touch()
-        end = _position.committed_end(_position.wal_path(self._source.database))
-        return self._segments(end) if end else Arrival(sure=False)
+        if time.monotonic() > self._touch_at:
+            self._touch_at = self._deadline
+            self._touch()
+        place = self._end and _position.shadow_position(self._source.meta, self._end)
+        if place is None:
+            self._follow()
+            return None
+        self._local = True
+        if not self._listed:
+            return Arrival(sure=True) if self._are_at(place) else None
+        newest = self._newest_segment()
+        if newest in (None, self._seen):
+            return None
+        self._seen = newest
+        return Arrival(sure=False)
 
-    def _replicated(self, generation: str) -> _position.Position03 | None:
-        if self._source.directory:
-            return _position.stored_position(self._source.directory, generation)
-        if self._source.metrics:
-            return _position.measured_position(
-                metrics_page(self._source.metrics), self._source.database, generation
-            )
-        return None
+    def _are_at(self, place: _position.Position03) -> bool:
+        """Tell whether every replica is known to hold everything up to a place."""
+        source = self._source
+        if self._positions is not None:
+            logged = [at for (path, _), at in self._positions.items() if path == source.database]
+            if len(logged) >= len(source.replicas) and all(at.reaches(place) for at in logged):
+                return True
+            if not logged and not self._woken:  # a daemon logs nothing until the next commit
+                self._woken = True
+                self._touch()
+        if source.metrics:
+            page = metrics_page(source.metrics)
+            found = [_position.measured_position(page, source.database, place.generation)]
+        else:
+            folders = source.folders or []
+            found = [_position.stored_position(folder, place.generation) for folder in folders]
+        return bool(found) and all(at is not None and at.reaches(place) for at in found)
 
     def _newest_segment(self) -> object:
         with contextlib.suppress(LitestreamError):
             rows = _listings.wal(
                 self._source.database,
                 config=self._source.config,
-                timeout=self.left(),
-                no_expand_env=self._source.no_expand_env,
+                timeout=self._left(),
+                **self._source.flags,
             )
             return max(
                 ((row["created"], row["index"], row["offset"]) for row in rows), default=None
@@ -234,7 +238,7 @@ def last_replicated(source: Source) -> tuple[str, str] | None:
             source.database,
             config=source.config,
             timeout=_REQUEST,
-            no_expand_env=source.no_expand_env,
+            **source.flags,
             **options,
         )
 

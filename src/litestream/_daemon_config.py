@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litestream import _entries, _executable, _run, _runtime, configuration
+from litestream._control import DEFAULT_PATH
+from litestream._source import Source
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -29,6 +31,21 @@ class Prepared(NamedTuple):
     config: str
     flags: dict[str, bool]
     """What every other command has to be given to read `config` in the same way."""
+    metrics: str
+    """The address of the daemon's metrics page, or nothing."""
+
+    def source(self, entry: Entry) -> Source:
+        """Say how to ask about one of its databases."""
+        return Source(
+            database=entry.path,
+            meta=entry.meta,
+            replicas=entry.replicas,
+            config=self.config,
+            series=self.series,
+            flags=self.flags,
+            socket=self.socket,
+            metrics=self.metrics,
+        )
 
 
 def from_databases(databases: Mapping[Any, str | Sequence[str]], interval: float) -> dict[str, Any]:
@@ -87,7 +104,7 @@ def prepare(
     directory, socket = "", ""
     own = content.get("socket")
     if series == "0.5" and isinstance(own, dict):
-        socket = str(own.get("path") or "/var/run/litestream.sock") if own.get("enabled") else ""
+        socket = str(own.get("path") or DEFAULT_PATH) if own.get("enabled") else ""
     elif series == "0.5" or not source:
         directory = _runtime.make()
         socket = os.path.join(directory, "litestream.sock") if series == "0.5" else ""
@@ -97,7 +114,8 @@ def prepare(
     argv = [executable, "replicate", "-config", source]
     if flags:
         argv.append("-no-expand-env")
-    return Prepared(series, argv, found, socket, directory, source, flags)
+    metrics = content.get("addr") or ""
+    return Prepared(series, argv, found, socket, directory, source, flags, metrics)
 
 
 @contextmanager

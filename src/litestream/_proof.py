@@ -16,7 +16,6 @@ from litestream import (
     _exact,
     _fetch,
     _integrity,
-    _listings,
     _position,
     _sentinel,
 )
@@ -126,7 +125,7 @@ class Proof:
 
     def by_content(self, connection: sqlite3.Connection, staging: Staging) -> Verification:
         """Prove that what comes back is what the database held at one commit."""
-        watch = self._watch(only_new=False, touch=None)
+        watch = self._watch(only_new=False, touch=lambda: None)
         wal = _position.wal_path(self._source.database)
         pin = _exact.Pin(connection, wal)
         failures = 0
@@ -159,22 +158,24 @@ class Proof:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)
 
-    def _watch(self, *, only_new: bool, touch: Callable[[], object] | None) -> _arrival.Watch:
+    def _watch(self, *, only_new: bool, touch: Callable[[], object]) -> _arrival.Watch:
         def pulse() -> None:
             if self._progress is not None:
                 self._progress(0, None)
 
-        deadline = self._begun + self._timeout
-        return _arrival.Watch(self._source, deadline, only_new=only_new, pulse=pulse, touch=touch)
+        source, deadline = self._source, self._begun + self._timeout
+        if len(source.replicas) > 1:  # the executable chooses one to restore from
+            source = source._replace(replicas=[])
+        return _arrival.Watch(source, deadline, only_new=only_new, pulse=pulse, touch=touch)
 
     def _wait(self, watch: _arrival.Watch, end: _position.WALEnd | None) -> _arrival.Arrival:
+        if end is None:  # no WAL: everything is in the database, and so in its backup
+            return _arrival.Arrival(sure=False)
         begun = time.monotonic()
         try:
             return watch.arrival(end)
         except _arrival.NotArrivedError as error:
-            _listings.databases(  # a config that Litestream refuses: its own words say why
-                config=self._source.config, no_expand_env=self._source.no_expand_env
-            )
+            self._source.require_valid()
             raise _stale(self._source, self._timeout, taken_up=error.local) from None
         finally:
             self._waited += time.monotonic() - begun
@@ -191,7 +192,7 @@ class Proof:
             copy = _fetch.fetch(
                 self._source.database,
                 staging,
-                {"replica": self._replica, "no_expand_env": self._source.no_expand_env},
+                {"replica": self._replica, **self._source.flags},
                 config=self._source.config,
                 timeout=None,
                 stall=self._timeout,

@@ -1,12 +1,11 @@
-"""What the config says about one database: where its state, its replica and its daemon are."""
+"""What the config says about one database: where its state, its replicas and its daemon are."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from litestream import _control, _entries, _run, configuration
-from litestream._lock import Lock
+from litestream import _control, _entries, _listings, _run, configuration
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -14,26 +13,50 @@ if TYPE_CHECKING:
 
 
 class Source(NamedTuple):
-    """A database of the config.
+    """A database of the config, and how to ask about it.
 
-    ``meta`` is Litestream's local state, ``directory`` the replica's where it is a single one on
-    a disk, ``metrics`` the address of the daemon's metrics page, ``socket`` its control socket
-    (that of ``Replication`` if such a daemon runs, else the config's).
-    ``no_expand_env`` is the flag with which the executable finds the database in the config.
+    ``meta`` is Litestream's local state, ``replicas`` what the config says of them. ``socket`` is
+    the daemon's control socket (0.5), ``metrics`` the address of its metrics page, both "" where
+    there is none. With ``flags`` the executable finds the database in ``config``.
     """
 
     database: str
+    meta: str
+    replicas: list[dict[str, Any]]
     config: str
     series: str
-    meta: str
-    directory: str | None
-    metrics: str | None
+    flags: dict[str, Any]
     socket: str
-    no_expand_env: bool | None
+    metrics: str
+
+    @property
+    def folders(self) -> list[str] | None:
+        """Return the replicas' directories, or None if one of them is on no disk."""
+        found = [_entries.directory(replica) for replica in self.replicas]
+        return [folder for folder in found if folder] if all(found) else None
+
+    @property
+    def tells_position(self) -> bool:
+        """Say whether anybody can see how far the replicas have come (0.3: not on a server)."""
+        return self.series != "0.3" or bool(self.metrics or self.folders)
+
+    def require_valid(self) -> None:
+        """Let Litestream say what it refuses in the config, if that is why nothing comes.
+
+        Raises:
+            CommandFailedError: its own words.
+
+        """
+        _listings.databases(config=self.config, **self.flags)
 
 
-def find(database: StrPath, config: StrPath | None, replica: str | None) -> Source:
-    """Return the database's entry in the config.
+def find(
+    database: StrPath, config: StrPath | None, replica: str | None = None, *, dirs: bool = False
+) -> Source:
+    """Return the database's entry in the config, with all its replicas or the one that is named.
+
+    One that only a ``dir:`` entry covers is found with ``dirs``: it is replicated, but 0.5.17
+    restores and lists from the config only what has a ``path:`` of its own.
 
     Raises:
         ConfigurationError: it is a replica URL, or the config does not name it.
@@ -41,8 +64,7 @@ def find(database: StrPath, config: StrPath | None, replica: str | None) -> Sour
     """
     if _run.is_url(database):
         raise ConfigurationError(
-            f"{configuration.masked(os.fspath(database))!r} is a replica URL. To verify its "
-            "backup, name the database"
+            f"{configuration.masked(os.fspath(database))!r} is a replica URL. Name the database"
         )
     series = _run.series()
     if replica is not None:
@@ -51,17 +73,17 @@ def find(database: StrPath, config: StrPath | None, replica: str | None) -> Sour
     for literal in (False, True):
         content = configuration.read(file, literal=literal)
         raw = dict(_entries.named(content, series)).get(path)
-        if raw is not None and not raw.get("dir"):
+        if raw is not None and (dirs or not raw.get("dir")):
             entry = _entries.entry(path, raw, content, series)
             return Source(
                 database=path,
+                meta=entry.meta,
+                replicas=[r for r in entry.replicas if replica in (None, r.get("name", "file"))],
                 config=file,
                 series=series,
-                meta=entry.meta,
-                directory=_directory(entry, replica),
-                metrics=content.get("addr") or None,
-                socket=Lock(path).noted().get("socket") or _control.socket_path(file),
-                no_expand_env=literal or None,
+                flags={"no_expand_env": True} if literal else {},
+                socket=_control.socket_path(file),
+                metrics=content.get("addr") or "",
             )
     raise _unknown(content, path, file)
 
@@ -78,11 +100,3 @@ def _unknown(content: dict[str, Any], path: str, file: str) -> ConfigurationErro
     return ConfigurationError(
         f"{path!r} is not in the config {file!r}. The databases there: {known}{advice}"
     )
-
-
-def _directory(entry: _entries.Entry, name: str | None) -> str | None:
-    """Return the directory of the only replica, or of the one that is named."""
-    replicas = entry.replicas
-    if name is not None:
-        replicas = [replica for replica in replicas if replica.get("name", "file") == name]
-    return _entries.directory(replicas[0]) if len(replicas) == 1 else None

@@ -218,14 +218,12 @@ class Replication:
             raise ConfigurationError(f"{wanted!r} is not one of the replicated databases")
         deadline = time.monotonic() + timeout
         for entry in entries:
-            barrier = _sync.Barrier(
-                entry,
-                self._prepared.config,
-                self._prepared.flags,
-                socket=self._prepared.socket,
+            _sync.wait(
+                self._prepared.source(entry),
+                deadline - time.monotonic(),
                 positions=self._positions if self._state != "standby" else None,
+                check=self._check_alive,
             )
-            barrier.wait(deadline - time.monotonic(), self._check_alive)
 
     def __enter__(self) -> Self:
         return self.start()
