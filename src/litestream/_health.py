@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import time
 
+from litestream._handover import bump
 from litestream._position import committed_end, shadow_position, wal_path
 from litestream._request import Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from litestream._job import Job
+    from collections.abc import Callable
+
+    from litestream._job import Database, Job
     from litestream._position import Position03, WALEnd
 
 _EVERY = 2.5
@@ -18,7 +21,10 @@ _EVERY = 2.5
 _PATIENCE = 7.0
 """Seconds, beside two sync intervals, without a sync until a daemon counts as stalled."""
 
-State = str
+_HARMLESS = ("release read lock: context canceled", "monitor error")
+"""What 0.3.13 says of its monitors at the end, while the final sync goes well."""
+_UNSYNCED = ("failed to close database", "shutdown sync failed after", "shutdown sync skipped")
+"""What 0.5.17 says, and exits 0, when its final sync did not succeed."""
 
 
 class Health:
@@ -28,6 +34,7 @@ class Health:
         self.job = job
         self.age = 0.0
         self.looked: set[str] = set()
+        self._bumped: set[str] = set()
         self.positions: dict[tuple[str, str], Position03] = {}
         self._inodes: dict[str, tuple[int, int] | None] = {}
         self._ends: dict[str, WALEnd | None] = {}
@@ -40,6 +47,7 @@ class Health:
         """Begin anew, with a daemon that has just been started."""
         self.age = 0.0
         self.looked.clear()
+        self._bumped.clear()
         self._state = "replicating"
         self._started = self._last_look = time.monotonic()
         self._last_error = 0.0
@@ -65,9 +73,29 @@ class Health:
                 return *key, position
         return None
 
-    def has_looked(self, path: str) -> bool:
-        """Tell whether this daemon is known to have opened a database; then it will sync it."""
-        return path in self.looked
+    def is_unsynced(self, text: str) -> bool:
+        """Tell whether a log line of a daemon that ends says that its final sync went wrong."""
+        if self.job.series == "0.5":
+            return any(word in text for word in _UNSYNCED)
+        return "level=ERROR" in text and not any(word in text for word in _HARMLESS)
+
+    def has_looked(self, has_synced: Callable[[str], bool]) -> bool:
+        """Tell whether this daemon is known to have opened every database; then it syncs them."""
+        for database in self.job.databases:
+            if database.path not in self.looked and self._is_looked_at(database, has_synced):
+                self.looked.add(database.path)
+        return all(database.path in self.looked for database in self.job.databases)
+
+    def _is_looked_at(self, database: Database, has_synced: Callable[[str], bool]) -> bool:
+        if not os.path.exists(database.path):
+            return True
+        if self.job.series == "0.5":
+            return has_synced(database.path)
+        if database.path not in self._bumped:
+            self._bumped.add(database.path)
+            bump(database.path)
+        end = committed_end(wal_path(database.path))
+        return end is not None and shadow_position(database.meta, end) is not None
 
     def replaced(self) -> str:
         """Say that a database was replaced or deleted since the daemon was started, if it was."""
@@ -81,7 +109,7 @@ class Health:
                 return f"{path} was replaced while it was being replicated"
         return ""
 
-    def look(self) -> State:
+    def look(self) -> str:
         """Return `"replicating"` or `"stalled"`; `age` is then the seconds since the last sync."""
         now = time.monotonic()
         if self._request is not None:

@@ -11,14 +11,12 @@ import math
 import os
 import signal
 import time
-from functools import partial
 
 from litestream import _foreign
 from litestream._daemon import Daemon
-from litestream._handover import Handover, bump
+from litestream._handovers import Handovers
 from litestream._health import Health
 from litestream._lock import Lock
-from litestream._position import committed_end, newest_local, shadow_position, wal_path
 from litestream._runtime import remove
 from litestream.errors import ConfigurationError
 
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from selectors import BaseSelector
     from typing import Any
 
-    from litestream._job import Database, Job
+    from litestream._job import Job
 
 _STAND_BY = 0.25
 """Seconds between two looks whether the lock is free."""
@@ -36,10 +34,6 @@ _SHORT_LIFE, _QUIET = 5.0, 60.0
 _SETTLE = 5.0
 """Seconds that a stop waits for a young daemon's first look at its databases. That comes one
 monitor interval after its start; told to end before, a daemon replicates nothing."""
-_HARMLESS = ("release read lock: context canceled", "monitor error")
-"""What 0.3.13 says of its monitors at the end, while the final sync goes well."""
-_UNSYNCED = ("failed to close database", "shutdown sync failed after", "shutdown sync skipped")
-"""What 0.5.17 says, and exits 0, when its final sync did not succeed."""
 _FIRST_MEND, _LAST_MEND = 5.0, 300.0
 """Seconds for which a daemon that missed something runs on before it is started again to mend that,
 where the first try, at once, has failed: somebody's long read transaction keeps the WAL whole."""
@@ -63,7 +57,7 @@ class Supervisor:
         self._locks = [
             Lock(path) for path in sorted({os.path.realpath(d.path) for d in job.databases})
         ]
-        self._handovers: list[Handover] = []
+        self._handovers = Handovers(job, self._locks)
         self._health = Health(job)
         self._daemon = Daemon(job, selector, self._hear)
         self._error = ""
@@ -75,8 +69,6 @@ class Supervisor:
         self._delay = 0.0
         self._due = self._mend_at = self._mend_delay = 0.0
         self._deadline = 0.0
-        self._unseen = list(job.databases)
-        self._bumped: set[str] = set()
         self._retried = self._mended = False
         self._signalled = False
         self._killed = False
@@ -127,19 +119,11 @@ class Supervisor:
                 f"{stranger[0]}); two would destroy the replica. Stop that one first"
             )
             return 0.0
-        self._prepare()
+        self._begin_handover()
         return self._start()
 
-    def _prepare(self) -> None:
-        """Keep the WALs from being restarted while no daemon does."""
-        self._let_go()
-        if self.job.series == "0.5" and self.job.hand_over:
-            self._handovers = [Handover(d.path, d.meta) for d in self.job.databases]
-
     def _start(self) -> float:
-        for handover in self._handovers:
-            trusted = self._killed_off or self._ended_well(handover)
-            handover.arm(truncate=self._truncate, trusted=trusted)
+        self._handovers.arm(truncate=self._truncate, killed=self._killed_off)
         self._truncate = self._running = self._killed_off = False
         try:
             self._daemon.start(self._locks)
@@ -150,13 +134,6 @@ class Supervisor:
         self._health.started()
         self._next = self._watch
         return 0.005
-
-    def _ended_well(self, handover: Handover) -> bool:
-        """Tell whether the newest local state is the one that a stop of ours has left."""
-        newest = newest_local(handover.meta)
-        path = os.path.realpath(handover.database)
-        noted = next(lock.noted() for lock in self._locks if lock.database == path)
-        return newest is None or noted.get("ended") == newest.txid
 
     def _watch(self) -> float:
         if self._ended():
@@ -188,10 +165,7 @@ class Supervisor:
         return 1.0
 
     def _poll_handovers(self) -> None:
-        for handover in self._handovers:
-            handover.poll(partial(self._daemon.has_synced, handover.database))
-        done = [handover for handover in self._handovers if handover.done]
-        self._handovers = [handover for handover in self._handovers if not handover.done]
+        done = self._handovers.poll(self._daemon.has_synced)
         self._health.looked.update(handover.database for handover in done)
         if any(handover.broken for handover in done):
             self._report({"fault": "the daemon missed changes while it started; it starts again"})
@@ -200,6 +174,10 @@ class Supervisor:
             self._mend_delay = min(max(self._mend_delay * 2, _FIRST_MEND), _LAST_MEND)
         elif done and not self._handovers:
             self._mend_delay = 0.0
+
+    def _begin_handover(self) -> None:
+        self._daemon.give_up_asking()
+        self._handovers.begin()
 
     def _back_off(self) -> float:
         left = self._due - time.monotonic()
@@ -211,27 +189,15 @@ class Supervisor:
             return 0.0
         if self._handovers:
             self._poll_handovers()
-        self._unseen = [d for d in self._unseen if not self._has_looked(d)]
-        if self._unseen and time.monotonic() < self._due:
+        looked = self._health.has_looked(self._daemon.has_synced)
+        if not looked and time.monotonic() < self._due:
             return 0.01
-        self._prepare()
-        for hold in self._handovers:
-            hold.hold_for_end()
+        self._daemon.give_up_asking()
+        self._handovers.hold_for_end()
         self._daemon.signal(signal.SIGTERM)
         self._signalled = True
         self._next = self._wait_for_end
         return 0.005
-
-    def _has_looked(self, database: Database) -> bool:
-        if not os.path.exists(database.path) or self._health.has_looked(database.path):
-            return True
-        if self.job.series == "0.5":
-            return self._daemon.has_synced(database.path)
-        if database.path not in self._bumped:
-            self._bumped.add(database.path)
-            bump(database.path)
-        end = committed_end(wal_path(database.path))
-        return end is not None and shadow_position(database.meta, end) is not None
 
     def _wait_for_end(self) -> float:
         if self._ended():
@@ -246,11 +212,7 @@ class Supervisor:
     def _hear(self, text: str) -> None:
         if "level=ERROR" in text or '"level":"ERROR"' in text or "Error: " in text:
             self._error = text
-        if self._signalled and (
-            any(word in text for word in _UNSYNCED)
-            if self.job.series == "0.5"
-            else "level=ERROR" in text and not any(word in text for word in _HARMLESS)
-        ):
+        if self._signalled and self._health.is_unsynced(text):
             self._stop_error = text
         position = self._health.hear(text)
         if position is not None:
@@ -266,12 +228,6 @@ class Supervisor:
                 remove(before)
             lock.note(socket=self.job.socket)
 
-    def _let_go(self) -> None:
-        for handover in self._handovers:
-            handover.close()
-        self._handovers = []
-        self._daemon.give_up_asking()
-
     def _ended(self) -> bool:
         """Tell whether the daemon has ended, and do what follows from that."""
         life = self._daemon.age
@@ -282,9 +238,7 @@ class Supervisor:
         self._killed_off = os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 2
         if self._deadline and self._must_repeat():
             self._signalled, self._stop_error = False, ""
-            self._unseen = list(self.job.databases)
-            self._bumped.clear()
-            self._prepare()
+            self._begin_handover()
             self._start()
             self._next = self._settle
         elif self._deadline:
@@ -324,7 +278,7 @@ class Supervisor:
             self._delay = min(max(self._delay * 2, first), last)
         jitter = 0.8 + 0.2 * os.urandom(1)[0] / 255  # `random` takes long to import
         self._due = time.monotonic() + self._delay * jitter
-        self._prepare()
+        self._begin_handover()
         self._tell("backing off")
         self._next = self._back_off
 
@@ -335,22 +289,14 @@ class Supervisor:
 
     def _finish(self) -> None:
         if self._signalled and not self._killed:
-            self._note_end()
+            self._handovers.note_end()
         self._close()
         self._report({"synced": not self._killed and not self._stop_error, "killed": self._killed})
         self._tell("stopped")
 
-    def _note_end(self) -> None:
-        """Note where the local state ends, for the next daemon's start to trust it."""
-        for hold in self._handovers:
-            newest = newest_local(hold.meta)
-            path = os.path.realpath(hold.database)
-            for lock in self._locks:
-                if newest is not None and lock.database == path:
-                    lock.note(ended=newest.txid)
-
     def _close(self) -> None:
-        self._let_go()
+        self._handovers.close()
+        self._daemon.give_up_asking()
         for lock in self._locks:
             lock.release()
         self.finished = True

@@ -1,0 +1,73 @@
+"""The hand-overs of all of a daemon's databases (see `_handover` for what one is)."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+
+from litestream._handover import Handover
+from litestream._position import newest_local
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from litestream._job import Job
+    from litestream._lock import Lock
+
+
+class Handovers:
+    """Those from a daemon that has ended to the next one; none on 0.3, which needs none."""
+
+    def __init__(self, job: Job, locks: Sequence[Lock]) -> None:
+        self._databases = job.databases if job.series == "0.5" and job.hand_over else []
+        self._locks = {lock.database: lock for lock in locks}
+        self._open: list[Handover] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._open)
+
+    def begin(self) -> None:
+        """Keep the WALs from being restarted while no daemon does."""
+        self.close()
+        self._open = [Handover(d.path, d.meta) for d in self._databases]
+
+    def arm(self, *, truncate: bool, killed: bool) -> None:
+        """Get ready for the next daemon's start; `killed` says that the last one did not end."""
+        for handover in self._open:
+            handover.arm(truncate=truncate, trusted=killed or self._ended_well(handover))
+
+    def poll(self, has_synced: Callable[[str], bool]) -> list[Handover]:
+        """Let go of what is no longer needed, and return those that are done."""
+        for handover in self._open:
+            handover.poll(partial(has_synced, handover.database))
+        done = [handover for handover in self._open if handover.done]
+        self._open = [handover for handover in self._open if not handover.done]
+        return done
+
+    def hold_for_end(self) -> None:
+        """Pin the WALs while a daemon that still runs does its final sync."""
+        self.begin()
+        for handover in self._open:
+            handover.hold_for_end()
+
+    def note_end(self) -> None:
+        """Note where the local state ends, for the next daemon's start to trust it."""
+        for handover in self._open:
+            newest = newest_local(handover.meta)
+            if newest is not None:
+                self._lock(handover).note(ended=newest.txid)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        for handover in self._open:
+            handover.close()
+        self._open = []
+
+    def _ended_well(self, handover: Handover) -> bool:
+        """Tell whether the newest local state is the one that a stop of ours has left."""
+        newest = newest_local(handover.meta)
+        return newest is None or self._lock(handover).noted().get("ended") == newest.txid
+
+    def _lock(self, handover: Handover) -> Lock:
+        return self._locks[os.path.realpath(handover.database)]
