@@ -272,6 +272,32 @@ def test_the_process_in_between_may_be_killed(site: Site) -> None:
     assert restored(site) == site.rows()
 
 
+def test_another_keeper_waits_for_a_config_that_can_be_read(site: Site) -> None:
+    content = site.config.read_text()
+    with Replication(site.config) as replication:
+        assert replication._keeper is not None
+        site.config.write_text("dbs: [")
+        os.kill(replication._keeper.pid, signal.SIGKILL)
+        wait_until(
+            lambda: "cannot be started again yet" in (replication.last_error or ""), "the error"
+        )
+        assert replication.state == "backing off"
+        site.config.write_text(content)
+        wait_until(lambda: replication.state == "replicating", "another keeper")
+        site.write(5)
+    assert restored(site) == site.rows()
+
+
+def test_a_stop_while_there_is_no_keeper_says_that_nobody_knows(site: Site) -> None:
+    with Replication(site.config) as replication:
+        replication._keeper_delay = 600.0
+        assert replication._keeper is not None
+        os.kill(replication._keeper.pid, signal.SIGKILL)
+        wait_until(lambda: replication.state == "backing off", "the keeper's end")
+        assert replication.stop() is False
+    wait_until(lambda: not daemons(site.directory), "the daemon's end", 20)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="macOS has no signal for a parent's death")
 def test_nothing_is_left_when_both_are_killed_at_once(site: Site) -> None:
     body = """

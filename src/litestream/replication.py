@@ -6,17 +6,20 @@ import atexit
 import contextlib
 import os
 import signal
-import threading
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from litestream import _daemon_config, _runtime, _sync, configuration, recovery
-from litestream._daemon_log import DaemonLog
+from litestream import _daemon_config, _runtime, _sync, recovery
 from litestream._keeper_process import KeeperProcess
 from litestream._lock import Lock
-from litestream._position import Position03
-from litestream.errors import ConfigurationError, ReplicationError, ReplicationTimeoutError
+from litestream._told import State, Told
+from litestream.errors import (
+    ConfigurationError,
+    LitestreamError,
+    ReplicationError,
+    ReplicationTimeoutError,
+)
 
 if TYPE_CHECKING:
     from collections import deque
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-State = Literal["starting", "replicating", "stalled", "standby", "backing off", "stopped", "failed"]
 _START_TIMEOUT = 30.0
 _LAST_WORDS = 5  # lines of a keeper that died
 _GRACE = 5.0  # for the keeper to end after its daemon has
@@ -82,20 +84,8 @@ class Replication:
         self._prepared: _daemon_config.Prepared | None = None
         self._keeper: KeeperProcess | None = None
         self._keeper_delay = 0.5
-        self._changed = threading.Condition()
-        self._log = DaemonLog()
+        self._told = Told()
         self._stopping = False
-        self._forget()
-
-    def _forget(self) -> None:
-        self._state: State = "stopped"
-        self._pid: int | None = None
-        self._age = 0.0
-        self._restarts = 0
-        self._last_error: str | None = None
-        self._misconfigured = False
-        self._synced: bool | None = None
-        self._positions: dict[tuple[str, str], Position03] = {}
 
     @property
     def state(self) -> State:
@@ -105,32 +95,32 @@ class Replication:
         replica: see ``stalled_for``), ``"standby"`` (another process replicates),
         ``"backing off"`` (it ended and will be started again), ``"stopped"``, ``"failed"``.
         """
-        return self._state
+        return self._told.state
 
     @property
     def pid(self) -> int | None:
         """Return the daemon's process id, or None while there is none."""
-        return self._pid
+        return self._told.pid
 
     @property
     def restarts(self) -> int:
         """Return how often the daemon was started again."""
-        return self._restarts
+        return self._told.restarts
 
     @property
     def last_error(self) -> str | None:
         """Return the daemon's last error in its own words, secrets masked."""
-        return self._last_error
+        return self._told.last_error
 
     @property
     def stalled_for(self) -> float:
         """Return the seconds since the last sync while stalled, else 0."""
-        return self._age if self._state == "stalled" else 0.0
+        return self._told.age if self._told.state == "stalled" else 0.0
 
     @property
     def logs(self) -> deque[str]:
         """Return the last 200 lines of the daemon's log, secrets masked."""
-        return self._log.lines.copy()
+        return self._told.log.lines.copy()
 
     @property
     def socket(self) -> str | None:
@@ -149,7 +139,7 @@ class Replication:
         """
         if self._keeper is not None:
             raise ConfigurationError("This Replication has been started already")
-        self._forget()
+        self._told.forget()
         self._stopping = False
         self._keeper_delay = 0.5
         prepared = self._prepare()
@@ -172,20 +162,23 @@ class Replication:
         the daemon is killed, and a warning logged. On standby, and when called again, there is
         nothing to do: True. In a forked child, nothing happens.
         """
-        with self._changed:
+        with self._told.changed:
             keeper, self._stopping = self._keeper, True
+            self._told.changed.notify_all()
         if keeper is None:
-            return self._synced is not False
+            return self._told.synced is not False
         if not keeper.end(self._stop_timeout + _GRACE):
             keeper.kill()
             self._kill(signal.SIGKILL)
         keeper.reap()
         _running.discard(self)
         self._keeper = None
-        self._pid = None
-        if self._synced is False:
-            self._log.warn(f"the final sync did not reach the replica: {self._last_error}")
-        return self._synced is not False
+        self._told.pid = None
+        if self._told.synced is False:
+            self._told.log.warn(
+                f"the final sync did not reach the replica: {self._told.last_error}"
+            )
+        return self._told.synced is not False
 
     def wait_until_replicating(self, timeout: float = 30.0) -> None:
         """Return when every database that exists has a backup in its replica.
@@ -221,7 +214,7 @@ class Replication:
             _sync.wait(
                 self._prepared.source(entry),
                 deadline - time.monotonic(),
-                positions=self._positions if self._state != "standby" else None,
+                positions=self._told.positions if self._told.state != "standby" else None,
                 check=self._check_alive,
             )
 
@@ -242,7 +235,7 @@ class Replication:
         await asyncio.to_thread(self.stop)
 
     def __repr__(self) -> str:
-        return f"<litestream.Replication {self._state}, {self._restarts} restarts>"
+        return f"<litestream.Replication {self._told.state}, {self._told.restarts} restarts>"
 
     def _prepare(self) -> _daemon_config.Prepared:
         return _daemon_config.prepare(self._config, self._databases, self._sync_interval)
@@ -260,89 +253,64 @@ class Replication:
             "delays": self._delays,
         }
         self._prepared = prepared
-        self._keeper = KeeperProcess(job, self._receive, self._keeper_ended)
+        self._keeper = KeeperProcess(job, self._told.receive, self._keeper_ended)
 
     def _wait_for_start(self) -> None:
-        with self._changed:
-            self._changed.wait_for(
-                lambda: self._state not in ("stopped", "starting"), _START_TIMEOUT
+        self._told.wait_while(("stopped", "starting"), _START_TIMEOUT)
+        if self._told.misconfigured:
+            raise ConfigurationError(self._told.last_error or "")
+        if self._told.state in ("stopped", "starting", "failed"):
+            raise ReplicationError(
+                f"The daemon did not start: {self._told.last_error or 'no answer'}"
             )
-        if self._misconfigured:
-            raise ConfigurationError(self._last_error or "")
-        if self._state in ("stopped", "starting", "failed"):
-            raise ReplicationError(f"The daemon did not start: {self._last_error or 'no answer'}")
-
-    def _receive(self, event: dict[str, Any]) -> None:
-        if "log" in event:
-            error = self._log.line(event["log"], event.get("dropped", 0))
-            self._last_error = error or self._last_error
-        if "fault" in event:
-            self._log.error(event["fault"])
-            self._last_error = configuration.masked(event["fault"])
-        if "position" in event:
-            database, replica, position = event["position"]
-            self._positions[database, replica] = Position03(*position)
-        if "synced" in event:
-            self._synced = event["synced"]
-        if "state" in event:
-            with self._changed:
-                self._state = event["state"]
-                self._pid = event.get("pid", self._pid)
-                if self._state in ("backing off", "stopped", "failed"):
-                    self._pid = None
-                self._restarts = event["restarts"]
-                self._age = event.get("age", 0.0)
-                self._misconfigured = event.get("misconfigured", False)
-                if event["error"]:
-                    self._last_error = self._log.reason(event["error"])
-                self._changed.notify_all()
 
     def _keeper_ended(self) -> None:
         """Start another keeper in place of one that was killed, or crashed."""
-        if self._stopping or self._state == "failed" or self._prepared is None:
+        if self._stopping or self._told.state == "failed" or self._prepared is None:
             return
-        if self._state == "stopped":  # it never said anything: another one would not either
-            words = ["its keeper ended at once", *list(self._log.lines)[-_LAST_WORDS:]]
-            with self._changed:
-                self._state, self._last_error = "failed", "\n".join(words)
-                self._changed.notify_all()
+        if self._told.state == "stopped":  # it never said anything: another one would not either
+            words = ["its keeper ended at once", *list(self._told.log.lines)[-_LAST_WORDS:]]
+            self._told.last_error = "\n".join(words)
+            self._told.change("failed")
             return
-        self._log.error("the process that keeps the daemon was killed; starting another")
+        self._told.lose("the process that keeps the daemon was killed; starting another")
         self._kill(signal.SIGTERM)
-        with self._changed:
-            self._state, self._pid = "backing off", None
-            self._changed.notify_all()
-        time.sleep(self._keeper_delay)
-        self._keeper_delay = min(self._keeper_delay * 2, 30.0)
-        with self._changed:  # not while stop() begins
-            if self._stopping or self._keeper is None:
-                return
+        self._told.change("backing off")
+        with self._told.changed:
+            assert self._keeper is not None
             self._keeper.reap()
             _runtime.remove(self._prepared.directory)
-            self._launch(self._prepare())
+            while not self._told.changed.wait_for(lambda: self._stopping, self._keeper_delay):
+                self._keeper_delay = min(self._keeper_delay * 2, 30.0)
+                try:
+                    self._launch(self._prepare())
+                    return
+                except (LitestreamError, OSError) as error:  # a config that somebody is editing
+                    self._told.lose(f"the daemon cannot be started again yet: {error}")
 
     def _kill(self, number: signal.Signals) -> None:
         """Signal the daemon, if it is still there: then it holds its database's lock."""
-        if self._pid is None or self._prepared is None or not self._prepared.entries:
+        if self._told.pid is None or self._prepared is None or not self._prepared.entries:
             return
         lock = Lock(self._prepared.entries[0].path)
         if lock.acquire():
             lock.release()
             return
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self._pid, number)
+            os.kill(self._told.pid, number)
 
     def _check_alive(self) -> None:
-        if self._state in ("failed", "stopped"):
-            raise ReplicationTimeoutError(f"The replication has {self._state}: {self._last_error}")
+        if self._told.state in ("failed", "stopped"):
+            raise ReplicationTimeoutError(
+                f"The replication has {self._told.state}: {self._told.last_error}"
+            )
 
     def _after_fork(self) -> None:
         """Leave everything to the parent: the pipe, the keeper, the listener."""
         if self._keeper is not None:
             self._keeper.disown()
         self._keeper = self._prepared = None
-        self._changed = threading.Condition()
-        self._state, self._pid = "stopped", None
+        self._told = Told()
 
 
 _running: weakref.WeakSet[Replication] = weakref.WeakSet()
