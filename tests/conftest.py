@@ -86,6 +86,16 @@ def replicated(site: Site) -> Site:
     return site
 
 
+@pytest.fixture
+def running(make_site: Callable[..., Site]) -> Site:
+    """Return a Site with some rows, its daemon replicating; on 0.5 it answers on its socket."""
+    site = make_site(socket=True)
+    site.write(20)
+    site.start()
+    site.wait_for_backup()
+    return site
+
+
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """Run a real S3 server for the session."""

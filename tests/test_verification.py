@@ -40,16 +40,6 @@ def temporary(tmp_path: Path) -> Path:
     return tmp_path / "copies"
 
 
-@pytest.fixture
-def running(make_site):
-    """Return a Site with some rows, its daemon replicating."""
-    site = make_site(socket=True)
-    site.write(20)
-    site.start()
-    site.wait_for_backup()
-    return site
-
-
 def verify(site, temporary: Path | None = None, **options):
     options.setdefault("timeout", 30)
     return litestream.verify(site.database, config=site.config, directory=temporary, **options)

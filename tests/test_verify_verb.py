@@ -16,16 +16,6 @@ from tests.support import wait_until
 COMMAND = [sys.executable, "-m", "litestream", "verify"]
 
 
-@pytest.fixture
-def running(make_site):
-    """Return a Site with some rows, its daemon replicating."""
-    site = make_site(socket=True)
-    site.write(20)
-    site.start()
-    site.wait_for_backup()
-    return site
-
-
 def verify(site, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*COMMAND, "--config", site.config, "--directory", site.directory, *arguments],
