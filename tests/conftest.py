@@ -80,9 +80,7 @@ def site(make_site: Callable[..., Site]) -> Site:
 def replicated(site: Site) -> Site:
     """Return a Site whose ten rows are in its replica, its daemon stopped after a final sync."""
     site.write(10)
-    site.start()
-    site.wait_for_backup(snapshot=True)
-    site.stop()
+    site.back_up(snapshot=True)
     return site
 
 

@@ -119,6 +119,15 @@ class Site:
         ) as connection:
             return connection.execute("SELECT * FROM items ORDER BY id").fetchall()
 
+    def break_index(self) -> None:
+        """Let an index disagree with its table, which only a full integrity check sees."""
+        self.connection.execute("CREATE INDEX by_value ON items (value)")
+        self.connection.execute("PRAGMA writable_schema=ON")
+        self.connection.execute(
+            "UPDATE sqlite_schema SET sql = 'CREATE INDEX by_value ON items (id)' "
+            "WHERE name = 'by_value'"
+        )
+
     def start(self) -> None:
         """Start a daemon; it is up when this returns, but may have replicated nothing yet."""
         with self.log.open("ab") as log:
@@ -148,6 +157,12 @@ class Site:
             lambda: listing(self.database, config=self.config, no_expand_env=True),
             "the first backup",
         )
+
+    def back_up(self, *, snapshot: bool = False) -> None:
+        """Run a daemon until everything is in the replica."""
+        self.start()
+        self.wait_for_backup(snapshot=snapshot)
+        self.stop()
 
     def stop(self) -> None:
         """Stop the daemon after its final sync."""

@@ -30,10 +30,8 @@ UNREADABLE_ON_0_3 = ("newline", "tab")
 def test_a_database_path_with(kind, make_site, series):
     site = make_site(name=NAMES[kind])
     site.write(3)
-    site.start()
+    site.back_up()
     flags = {"config": site.config, "no_expand_env": True}
-    site.wait_for_backup()
-    site.stop()
     assert commands.generations(site.database, **flags)
     os.chdir(site.directory)
     assert commands.wal(NAMES[kind], **flags)

@@ -114,9 +114,7 @@ def test_log_lines_on_standard_output_never_become_rows(make_site, series):
     site = make_site()
     site.configure("50ms", logging={"level": "debug"})
     site.write(3)
-    site.start()
-    site.wait_for_backup()
-    site.stop()
+    site.back_up()
     assert [str(site.database)] == [row["path"] for row in commands.databases(config=site.config)]
     assert commands.generations(site.database, config=site.config)
     site.configure("50ms", logging={"level": "debug", "type": "json"})
@@ -214,9 +212,7 @@ class TestS3:
     def test_keys_of_configure_reach_the_executable_only(self, make_site, s3, series):
         site = make_site(replica=s3.replica())
         site.write(5)
-        site.start()
-        site.wait_for_backup(snapshot=True)
-        site.stop()
+        site.back_up(snapshot=True)
         (row,) = commands.generations(site.database, config=site.config)
         assert "s3" == row["name"]
         assert commands.snapshots(site.database, config=site.config)

@@ -387,9 +387,7 @@ def test_a_replica_that_sync_wait_has_damaged_is_seen_by_exact(make_site, tempor
 def test_another_databases_replica(running, make_site, temporary):
     other = make_site("other")
     other.write(40)
-    other.start()
-    other.wait_for_backup()
-    other.stop()
+    other.back_up()
     running.wait_for_backup(snapshot=True)
     verify(running, temporary)
     empty(running.replica_path)
@@ -426,12 +424,7 @@ def test_a_missing_destination(running, tmp_path):
 def test_what_is_restored_is_checked(make_site, temporary):
     site = make_site()
     site.write(10)
-    site.connection.execute("CREATE INDEX by_value ON items (value)")
-    site.connection.execute("PRAGMA writable_schema=ON")
-    site.connection.execute(
-        "UPDATE sqlite_schema SET sql = 'CREATE INDEX by_value ON items (id)' "
-        "WHERE name = 'by_value'"
-    )
+    site.break_index()
     site.start()
     assert verify(site, temporary)
     failure = fails(site, temporary, integrity_check="full")
