@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import secrets
 import shutil
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -249,6 +250,36 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def processes_of(site: Site) -> list[int]:
+    """Return the ids of the processes that have a site's config on their command line."""
+    import psutil
+
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if str(site.config) in (process.info["cmdline"] or [])
+    ]
+
+
+def assert_signal_ends(site: Site, number: int, argv: Sequence[str | Path]) -> None:
+    """Run a program that replicates; a signal must end it and its daemon, after a final sync."""
+    with site.log.open("wb") as log:
+        process = subprocess.Popen(argv, stdout=log, stderr=log)
+    try:
+        wait_until(lambda: "replicating to" in site.log.read_text(), "the daemon's start")
+        site.write(3)
+        process.send_signal(number)
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.wait()
+        left = processes_of(site)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+    assert left == []
+    assert "litestream shut down" in site.log.read_text()
 
 
 @contextlib.contextmanager

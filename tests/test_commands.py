@@ -13,7 +13,7 @@ import pytest
 
 import litestream
 from litestream import commands, configuration
-from tests.support import S3_KEY, free_port, wait_until
+from tests.support import S3_KEY, assert_signal_ends, free_port, processes_of, wait_until
 
 TIME = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
@@ -241,7 +241,7 @@ class TestS3:
             commands.ltx(site.database, config=site.config, timeout=2)
         assert isinstance(caught.value, TimeoutError)
         assert "ltx" == caught.value.argv[1]
-        wait_until(lambda: not running(str(site.config)), "the end of the executable")
+        wait_until(lambda: not processes_of(site), "the end of the executable")
 
     @pytest.mark.only_series("0.5")
     def test_the_cure_for_a_custom_ca_bundle_is_named(self, make_site, s3, monkeypatch):
@@ -253,37 +253,11 @@ class TestS3:
             commands.ltx(site.database, config=site.config)
 
 
-def running(argument: str) -> list[int]:
-    """Return the pids of the processes that have ``argument`` on their command line."""
-    import psutil
-
-    return [
-        process.pid
-        for process in psutil.process_iter(["cmdline"])
-        if argument in (process.info["cmdline"] or [])
-    ]
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_to_replicate_ends_the_daemon(site, tmp_path, number):
+def test_a_signal_to_replicate_ends_the_daemon(site, number):
     """The Python process lives until the daemon has synced and ended, and tells how it ended."""
     script = "import sys; from litestream import commands; commands.replicate(config=sys.argv[1])"
-    log = tmp_path / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen([sys.executable, "-c", script, site.config], stdout=output)
-    try:
-        wait_until(lambda: b"replicating to" in log.read_bytes(), "the daemon's start")
-        site.write(3)
-        process.send_signal(number)
-        assert 0 == process.wait(60)
-    finally:
-        process.kill()
-        process.wait()
-        left = running(str(site.config))
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
-    assert [] == left
-    assert b"litestream shut down" in log.read_bytes()
+    assert_signal_ends(site, number, [sys.executable, "-c", script, site.config])
 
 
 def test_replicate_with_an_executable_that_cannot_run(tmp_path, monkeypatch):
