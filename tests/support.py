@@ -189,6 +189,19 @@ class Site:
         shutil.rmtree(self._run_directory, ignore_errors=True)
 
 
+def restored(site: Site) -> list[tuple[int, str]]:
+    """Restore a site's database beside it, and return the rows that came back."""
+    from litestream import commands
+
+    output = site.directory / f"restored-{time.monotonic_ns()}.db"
+    return site.rows(commands.restore(site.database, output, config=site.config))
+
+
+def restored_values(site: Site) -> set[str]:
+    """Return the values alone that came back."""
+    return {value for _, value in restored(site)}
+
+
 class S3Server:
     """A real S3 server on loopback (``rclone serve s3``), one folder a bucket."""
 
@@ -250,6 +263,19 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def daemons(directory: Path) -> list[int]:
+    """Return the daemons whose config, or whose control socket, is a config's below a directory."""
+    return [int(p.name) for p in Path("/proc").glob("[0-9]*") if _replicates(p, directory)]
+
+
+def _replicates(process: Path, directory: Path) -> bool:
+    with contextlib.suppress(OSError):
+        argv = (process / "cmdline").read_bytes().split(b"\0")
+        if len(argv) > 3 and argv[1] == b"replicate":
+            return str(directory) in Path(os.fsdecode(argv[3])).read_text()
+    return False
 
 
 def processes_of(site: Site) -> list[int]:

@@ -15,9 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from litestream import commands
-from tests.support import PATIENCE, Site, free_port, wait_until
-from tests.test_replication import daemons
+from tests.support import PATIENCE, Site, daemons, free_port, restored_values, wait_until
 
 APPLICATION = """
 import os, sqlite3
@@ -76,11 +74,6 @@ def serving(
         wait_until(lambda: not daemons(site.directory), "the daemons' end")
 
 
-def restored(site: Site) -> set[str]:
-    output = site.directory / f"restored-{time.monotonic_ns()}.db"
-    return {v for _, v in site.rows(commands.restore(site.database, output, config=site.config))}
-
-
 def test_gunicorn(site: Site) -> None:
     pytest.importorskip("gunicorn")
     port = free_port()
@@ -117,7 +110,7 @@ def application(environ, start_response):
         server.send_signal(signal.SIGTERM)
         assert server.wait(PATIENCE) == 0
         assert daemons(site.directory) == []
-        assert set(client.saved) <= restored(site)
+        assert set(client.saved) <= restored_values(site)
     with serving(site, files, arguments, port) as server:
         wait_until(client.answers, "gunicorn")
         wait_until(lambda: daemons(site.directory), "the daemon")
@@ -161,7 +154,7 @@ async def application(scope, receive, send):
         server.send_signal(signal.SIGTERM)
         server.wait(PATIENCE)
         wait_until(lambda: not daemons(site.directory), "the daemon's end", 20)
-        assert set(client.saved) <= restored(site)
+        assert set(client.saved) <= restored_values(site)
 
 
 def test_django_runserver_and_its_reloader(site: Site) -> None:
@@ -201,7 +194,7 @@ urlpatterns = [path("<value>", lambda request, value: HttpResponse(insert(value)
         os.killpg(server.pid, signal.SIGINT)
         server.wait(PATIENCE)
         wait_until(lambda: not daemons(site.directory), "the daemon's end", 20)
-        assert set(client.saved) <= restored(site)
+        assert set(client.saved) <= restored_values(site)
 
 
 def reloading(directory: Path) -> bool:

@@ -24,7 +24,7 @@ from litestream._job import Database, Job
 from litestream._keeper import Events
 from litestream._position import meta_path
 from litestream._supervisor import Supervisor
-from tests.support import PATIENCE, Site
+from tests.support import PATIENCE, Site, restored
 
 
 class Driver:
@@ -90,11 +90,6 @@ def sited(make_site: Callable[..., Site]) -> Site:
     site = make_site(socket=True)
     site.write(20)
     return site
-
-
-def restored(site: Site) -> list[tuple[int, str]]:
-    output = site.directory / f"restored-{time.monotonic_ns()}.db"
-    return site.rows(commands.restore(site.database, output, config=site.config))
 
 
 def test_it_starts_restarts_and_syncs_at_the_end(sited: Site) -> None:
