@@ -168,19 +168,6 @@ def test_sync_of_a_daemon_that_was_started_elsewhere(site: Site) -> None:
         assert restored(site) == site.rows()
 
 
-def test_sync_of_a_bare_daemon(make_site: Callable[..., Site]) -> None:
-    for directory, socket in (("one", False), ("two", True)):
-        site = make_site(directory, socket=socket)
-        site.start()
-        site.write(5)
-        litestream.sync(site.database, config=site.config)
-        assert restored(site) == site.rows()
-        site.stop()
-        site.write(1)
-        with pytest.raises(litestream.ReplicationTimeoutError):
-            litestream.sync(site.database, timeout=0.3, config=site.config)
-
-
 def test_a_killed_daemon_is_started_again(site: Site) -> None:
     with Replication(site.config) as replication:
         for number in (1, 2):
