@@ -27,6 +27,7 @@ PATIENCE = 120.0
 """Seconds that a condition may take on a loaded machine; nothing waits that long when it works."""
 
 S3_KEY, S3_SECRET = "test-key-id", "test-secret-canary"
+TOKENS = "SELECT count(*) FROM _litestream_verification"
 
 
 def executable(series: str) -> Path:
@@ -200,6 +201,13 @@ def restored(site: Site) -> list[tuple[int, str]]:
 def restored_values(site: Site) -> set[str]:
     """Return the values alone that came back."""
     return {value for _, value in restored(site)}
+
+
+def tokens(site: Site) -> int:
+    """Return the number of rows that verifications have left in a site's database."""
+    with contextlib.suppress(sqlite3.OperationalError):  # no such table
+        return int(site.connection.execute(TOKENS).fetchone()[0])
+    return 0
 
 
 class S3Server:

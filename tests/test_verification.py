@@ -28,9 +28,7 @@ from litestream import (
     verification,
 )
 from litestream.errors import UnusableDatabaseError, VerificationFailure
-from tests.support import writing
-
-TOKENS = "SELECT count(*) FROM _litestream_verification"
+from tests.support import TOKENS, tokens, writing
 
 
 @pytest.fixture
@@ -56,12 +54,6 @@ def outcome_of(site, temporary: Path, *, exact: bool):
         [site.database], 1, config=site.config, directory=temporary, exact=exact, timeout=5
     )
     return outcome
-
-
-def tokens(site) -> int:
-    with contextlib.suppress(sqlite3.OperationalError):  # no such table
-        return int(site.connection.execute(TOKENS).fetchone()[0])
-    return 0
 
 
 # What is proved
