@@ -456,13 +456,7 @@ def children() -> list[str]:
 
 def test_an_interrupt_cleans_up(make_site, silent_endpoint, target):
     site = silent(make_site, silent_endpoint)
-    script = (
-        "import litestream\n"
-        "litestream.configure(replica_key_id='some-key', replica_access_key='some-secret')\n"
-        f"litestream.commands.restore({str(site.database)!r}, {str(target)!r},"
-        f" config={str(site.config)!r})\n"
-    )
-    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE)
+    process = subprocess.Popen(restoring(site, target), stderr=subprocess.PIPE)
     wait_until(lambda: listing(target.parent), "the restore's start")
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
@@ -470,18 +464,23 @@ def test_an_interrupt_cleans_up(make_site, silent_endpoint, target):
     assert set() == listing(target.parent)
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/cmdline"), reason="recognised by /proc")
-def test_a_child_of_a_killed_process_ends_with_the_next_restore(
-    make_site, silent_endpoint, target, replicated
-):
-    site = silent(make_site, silent_endpoint)
+def restoring(site, target) -> list[str]:
+    """Return the command line of a process that restores from a silent endpoint."""
     script = (
         "import litestream\n"
         "litestream.configure(replica_key_id='some-key', replica_access_key='some-secret')\n"
         f"litestream.commands.restore({str(site.database)!r}, {str(target)!r},"
         f" config={str(site.config)!r})\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", script])
+    return [sys.executable, "-c", script]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/cmdline"), reason="recognised by /proc")
+def test_a_child_of_a_killed_process_ends_with_the_next_restore(
+    make_site, silent_endpoint, target, replicated
+):
+    site = silent(make_site, silent_endpoint)
+    process = subprocess.Popen(restoring(site, target))
     (owner,) = wait_until(lambda: list(target.parent.glob("*/owner")), "the restore's start")
     pid = int(wait_until(owner.read_text, "the child"))
     process.kill()
