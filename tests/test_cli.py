@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import litestream
-from litestream import cli, configuration
+from litestream import _own_verbs, cli, configuration
 from tests.support import assert_signal_ends, wait_until
 
 COMMAND = Path(sys.executable).parent / "litestream"
@@ -132,6 +132,10 @@ def test_help_without_an_executable_still_helps(tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "\n    demo " in printed
     assert "LITESTREAM_INSTALL_DIR is" in printed
+
+
+def test_the_verbs_not_handed_through_are_those_that_are_ours():
+    assert cli.OWN_VERBS == tuple(_own_verbs.PURPOSES)
 
 
 @pytest.mark.parametrize("verb", cli.OWN_VERBS)
