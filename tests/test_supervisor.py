@@ -51,6 +51,9 @@ class Driver:
         self.until_state("replicating")
         self.until(lambda: not self.supervisor._handovers)
 
+    def until_restarted(self, times: int) -> None:
+        self.until(lambda: self.supervisor.restarts == times)
+
     def synced(self) -> bool | None:
         return next((e["synced"] for e in reversed(self.events) if "synced" in e), None)
 
@@ -98,7 +101,7 @@ def test_it_starts_restarts_and_syncs_at_the_end(sited: Site) -> None:
         for times in (1, 2):
             sited.write(5)
             driver.supervisor._daemon.signal(signal.SIGKILL)
-            driver.until(lambda t=times: driver.supervisor.restarts == t)  # type: ignore[misc]
+            driver.until_restarted(times)
             driver.until_let_go()
         sited.write(5)
     assert driver.synced() is True
