@@ -17,8 +17,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from tests.support import executable
-from tests.test_replication import daemons
+from tests.support import daemons, executable
 
 from litestream import commands
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.support import Site, executable
 
@@ -70,10 +70,8 @@ def replicated(series: str, interval: str, megabytes: int, *, socket: bool) -> I
             site.close()
 
 
-def verify(site: Site, **options: object) -> litestream.Verification:
-    return litestream.verify(
-        site.database, config=site.config, directory=site.directory, **options  # type: ignore[arg-type]
-    )  # fmt: skip
+def verify(site: Site, **options: Any) -> litestream.Verification:
+    return litestream.verify(site.database, config=site.config, directory=site.directory, **options)
 
 
 def raw_restore(site: Site, *, check: str | None = None) -> None:

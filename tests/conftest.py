@@ -80,9 +80,17 @@ def site(make_site: Callable[..., Site]) -> Site:
 def replicated(site: Site) -> Site:
     """Return a Site whose ten rows are in its replica, its daemon stopped after a final sync."""
     site.write(10)
+    site.back_up(snapshot=True)
+    return site
+
+
+@pytest.fixture
+def running(make_site: Callable[..., Site]) -> Site:
+    """Return a Site with some rows, its daemon replicating; on 0.5 it answers on its socket."""
+    site = make_site(socket=True)
+    site.write(20)
     site.start()
-    site.wait_for_backup(snapshot=True)
-    site.stop()
+    site.wait_for_backup()
     return site
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import secrets
 import shutil
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ PATIENCE = 120.0
 """Seconds that a condition may take on a loaded machine; nothing waits that long when it works."""
 
 S3_KEY, S3_SECRET = "test-key-id", "test-secret-canary"
+TOKENS = "SELECT count(*) FROM _litestream_verification"
 
 
 def executable(series: str) -> Path:
@@ -119,6 +121,15 @@ class Site:
         ) as connection:
             return connection.execute("SELECT * FROM items ORDER BY id").fetchall()
 
+    def break_index(self) -> None:
+        """Let an index disagree with its table, which only a full integrity check sees."""
+        self.connection.execute("CREATE INDEX by_value ON items (value)")
+        self.connection.execute("PRAGMA writable_schema=ON")
+        self.connection.execute(
+            "UPDATE sqlite_schema SET sql = 'CREATE INDEX by_value ON items (id)' "
+            "WHERE name = 'by_value'"
+        )
+
     def start(self) -> None:
         """Start a daemon; it is up when this returns, but may have replicated nothing yet."""
         with self.log.open("ab") as log:
@@ -149,6 +160,12 @@ class Site:
             "the first backup",
         )
 
+    def back_up(self, *, snapshot: bool = False) -> None:
+        """Run a daemon until everything is in the replica."""
+        self.start()
+        self.wait_for_backup(snapshot=snapshot)
+        self.stop()
+
     def stop(self) -> None:
         """Stop the daemon after its final sync."""
         if self.daemon is None:
@@ -171,6 +188,26 @@ class Site:
         self.kill()
         self.connection.close()
         shutil.rmtree(self._run_directory, ignore_errors=True)
+
+
+def restored(site: Site) -> list[tuple[int, str]]:
+    """Restore a site's database beside it, and return the rows that came back."""
+    from litestream import commands
+
+    output = site.directory / f"restored-{time.monotonic_ns()}.db"
+    return site.rows(commands.restore(site.database, output, config=site.config))
+
+
+def restored_values(site: Site) -> set[str]:
+    """Return the values alone that came back."""
+    return {value for _, value in restored(site)}
+
+
+def tokens(site: Site) -> int:
+    """Return the number of rows that verifications have left in a site's database."""
+    with contextlib.suppress(sqlite3.OperationalError):  # no such table
+        return int(site.connection.execute(TOKENS).fetchone()[0])
+    return 0
 
 
 class S3Server:
@@ -234,6 +271,49 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def daemons(directory: Path) -> list[int]:
+    """Return the daemons whose config, or whose control socket, is a config's below a directory."""
+    return [int(p.name) for p in Path("/proc").glob("[0-9]*") if _replicates(p, directory)]
+
+
+def _replicates(process: Path, directory: Path) -> bool:
+    with contextlib.suppress(OSError):
+        argv = (process / "cmdline").read_bytes().split(b"\0")
+        if len(argv) > 3 and argv[1] == b"replicate":
+            return str(directory) in Path(os.fsdecode(argv[3])).read_text()
+    return False
+
+
+def processes_of(site: Site) -> list[int]:
+    """Return the ids of the processes that have a site's config on their command line."""
+    import psutil
+
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if str(site.config) in (process.info["cmdline"] or [])
+    ]
+
+
+def assert_signal_ends(site: Site, number: int, argv: Sequence[str | Path]) -> None:
+    """Run a program that replicates; a signal must end it and its daemon, after a final sync."""
+    with site.log.open("wb") as log:
+        process = subprocess.Popen(argv, stdout=log, stderr=log)
+    try:
+        wait_until(lambda: "replicating to" in site.log.read_text(), "the daemon's start")
+        site.write(3)
+        process.send_signal(number)
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.wait()
+        left = processes_of(site)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+    assert left == []
+    assert "litestream shut down" in site.log.read_text()
 
 
 @contextlib.contextmanager

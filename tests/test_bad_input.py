@@ -30,10 +30,8 @@ UNREADABLE_ON_0_3 = ("newline", "tab")
 def test_a_database_path_with(kind, make_site, series):
     site = make_site(name=NAMES[kind])
     site.write(3)
-    site.start()
+    site.back_up()
     flags = {"config": site.config, "no_expand_env": True}
-    site.wait_for_backup()
-    site.stop()
     assert commands.generations(site.database, **flags)
     os.chdir(site.directory)
     assert commands.wal(NAMES[kind], **flags)
@@ -163,6 +161,7 @@ def test_a_url_is_no_database_to_verify_and_its_password_is_masked(installed):
 def test_an_integrity_check_that_is_none(replicated):
     for call in (commands.restore, litestream.verify):
         with pytest.raises(litestream.ConfigurationError, match="'bogus'"):
+            # on purpose, what no type checker lets pass
             call(replicated.database, config=replicated.config, integrity_check="bogus")  # type: ignore[arg-type,call-overload]
 
 
@@ -184,7 +183,7 @@ def test_a_database_whose_directory_cannot_be_made(installed, tmp_path):
 
 def test_paths_may_be_bytes(replicated):
     path = os.fsencode(replicated.database)
-    assert commands.wal(path, config=replicated.config)  # type: ignore[arg-type]
+    assert commands.wal(path, config=replicated.config)  # type: ignore[arg-type]  # typed as text
 
 
 def test_no_secret_in_a_failures_text(make_site, s3):

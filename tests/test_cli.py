@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import litestream
-from litestream import cli, configuration
-from tests.support import wait_until
+from litestream import _own_verbs, cli, configuration
+from tests.support import assert_signal_ends, wait_until
 
 COMMAND = Path(sys.executable).parent / "litestream"
 
@@ -62,20 +62,7 @@ class TestHandThrough:
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_signals_reach_it_because_it_is_the_process(self, site, number):
-        log = site.directory / "log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [COMMAND, "replicate", "-config", site.config], stdout=output, stderr=output
-            )
-        try:
-            wait_until(lambda: b"replicating to" in log.read_bytes(), "the daemon's start")
-            site.write(3)
-            process.send_signal(number)
-            assert 0 == process.wait(30)
-        finally:
-            process.kill()
-            process.wait()
-        assert b"litestream shut down" in log.read_bytes()
+        assert_signal_ends(site, number, [COMMAND, "replicate", "-config", site.config])
 
     def test_a_closed_pipe_ends_it_as_it_ends_the_executable(self, installed, tmp_path):
         """Python ignores SIGPIPE; the executable must not inherit that."""
@@ -145,6 +132,10 @@ def test_help_without_an_executable_still_helps(tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "\n    demo " in printed
     assert "LITESTREAM_INSTALL_DIR is" in printed
+
+
+def test_the_verbs_not_handed_through_are_those_that_are_ours():
+    assert cli.OWN_VERBS == tuple(_own_verbs.PURPOSES)
 
 
 @pytest.mark.parametrize("verb", cli.OWN_VERBS)

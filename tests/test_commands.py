@@ -13,7 +13,7 @@ import pytest
 
 import litestream
 from litestream import commands, configuration
-from tests.support import S3_KEY, free_port, wait_until
+from tests.support import S3_KEY, assert_signal_ends, free_port, processes_of, wait_until
 
 TIME = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
@@ -114,9 +114,7 @@ def test_log_lines_on_standard_output_never_become_rows(make_site, series):
     site = make_site()
     site.configure("50ms", logging={"level": "debug"})
     site.write(3)
-    site.start()
-    site.wait_for_backup()
-    site.stop()
+    site.back_up()
     assert [str(site.database)] == [row["path"] for row in commands.databases(config=site.config)]
     assert commands.generations(site.database, config=site.config)
     site.configure("50ms", logging={"level": "debug", "type": "json"})
@@ -214,9 +212,7 @@ class TestS3:
     def test_keys_of_configure_reach_the_executable_only(self, make_site, s3, series):
         site = make_site(replica=s3.replica())
         site.write(5)
-        site.start()
-        site.wait_for_backup(snapshot=True)
-        site.stop()
+        site.back_up(snapshot=True)
         (row,) = commands.generations(site.database, config=site.config)
         assert "s3" == row["name"]
         assert commands.snapshots(site.database, config=site.config)
@@ -245,7 +241,7 @@ class TestS3:
             commands.ltx(site.database, config=site.config, timeout=2)
         assert isinstance(caught.value, TimeoutError)
         assert "ltx" == caught.value.argv[1]
-        wait_until(lambda: not running(str(site.config)), "the end of the executable")
+        wait_until(lambda: not processes_of(site), "the end of the executable")
 
     @pytest.mark.only_series("0.5")
     def test_the_cure_for_a_custom_ca_bundle_is_named(self, make_site, s3, monkeypatch):
@@ -257,37 +253,11 @@ class TestS3:
             commands.ltx(site.database, config=site.config)
 
 
-def running(argument: str) -> list[int]:
-    """Return the pids of the processes that have ``argument`` on their command line."""
-    import psutil
-
-    return [
-        process.pid
-        for process in psutil.process_iter(["cmdline"])
-        if argument in (process.info["cmdline"] or [])
-    ]
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_to_replicate_ends_the_daemon(site, tmp_path, number):
+def test_a_signal_to_replicate_ends_the_daemon(site, number):
     """The Python process lives until the daemon has synced and ended, and tells how it ended."""
     script = "import sys; from litestream import commands; commands.replicate(config=sys.argv[1])"
-    log = tmp_path / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen([sys.executable, "-c", script, site.config], stdout=output)
-    try:
-        wait_until(lambda: b"replicating to" in log.read_bytes(), "the daemon's start")
-        site.write(3)
-        process.send_signal(number)
-        assert 0 == process.wait(60)
-    finally:
-        process.kill()
-        process.wait()
-        left = running(str(site.config))
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
-    assert [] == left
-    assert b"litestream shut down" in log.read_bytes()
+    assert_signal_ends(site, number, [sys.executable, "-c", script, site.config])
 
 
 def test_replicate_with_an_executable_that_cannot_run(tmp_path, monkeypatch):

@@ -24,50 +24,40 @@ from tests.support import writing
 pytestmark = pytest.mark.only_series("0.5")
 
 
-@pytest.fixture
-def live(make_site):
-    """A Site whose daemon runs and answers on its control socket."""
-    site = make_site(socket=True)
-    site.write(10)
-    site.start()
-    site.wait_for_backup()
-    return site
-
-
-def test_info(live):
-    answer = commands.info(config=live.config)
-    assert (live.daemon.pid, "0.5.17", 1) == (
+def test_info(running):
+    answer = commands.info(config=running.config)
+    assert (running.daemon.pid, "0.5.17", 1) == (
         answer["pid"], answer["version"], answer["database_count"],
     )  # fmt: skip
     assert answer == {
-        **commands.info(socket=live.socket),
+        **commands.info(socket=running.socket),
         "uptime_seconds": answer["uptime_seconds"],
     }
 
 
-def test_list(live):
-    (row,) = commands.list(config=live.config)
-    assert (str(live.database), "replicating") == (row["path"], row["status"])
+def test_list(running):
+    (row,) = commands.list(config=running.config)
+    assert (str(running.database), "replicating") == (row["path"], row["status"])
     assert row["last_sync_at"]
 
 
-def test_sync_brings_the_changes_into_the_local_files(live):
-    live.write(3)
-    answer = commands.sync(live.database, config=live.config)
-    assert str(live.database) == answer["path"]
+def test_sync_brings_the_changes_into_the_local_files(running):
+    running.write(3)
+    answer = commands.sync(running.database, config=running.config)
+    assert str(running.database) == answer["path"]
     assert answer["txid"] >= answer["replicated_txid"]
 
 
-def test_sync_and_wait_returns_when_everything_is_in_the_replica(live, tmp_path):
+def test_sync_and_wait_returns_when_everything_is_in_the_replica(running, tmp_path):
     for number in range(5):
-        live.write(3)
-        answer = commands.sync(live.database, wait=True, config=live.config)
+        running.write(3)
+        answer = commands.sync(running.database, wait=True, config=running.config)
         assert answer["replicated_txid"] >= 1
-        live_rows = live.rows()
-        live.daemon.send_signal(signal.SIGSTOP)  # from here on nothing more is replicated
-        restored = raw_restore(live, tmp_path / f"{number}.db")
-        live.daemon.send_signal(signal.SIGCONT)
-        assert live_rows == live.rows(restored)
+        rows = running.rows()
+        running.daemon.send_signal(signal.SIGSTOP)  # from here on nothing more is replicated
+        restored = raw_restore(running, tmp_path / f"{number}.db")
+        running.daemon.send_signal(signal.SIGCONT)
+        assert rows == running.rows(restored)
 
 
 def test_sync_and_wait_gives_up_at_its_limit(make_site, s3):
@@ -84,39 +74,39 @@ def test_sync_and_wait_gives_up_at_its_limit(make_site, s3):
         s3.resume()
 
 
-def test_a_database_that_the_daemon_does_not_manage(live):
+def test_a_database_that_the_daemon_does_not_manage(running):
     with pytest.raises(litestream.ControlSocketError, match="HTTP 404") as caught:
-        commands.sync(live.directory / "other.db", config=live.config)
+        commands.sync(running.directory / "other.db", config=running.config)
     assert 404 == caught.value.status
 
 
-def test_register_and_unregister(live, tmp_path):
+def test_register_and_unregister(running, tmp_path):
     with contextlib.closing(sqlite3.connect(tmp_path / "more.db")) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("CREATE TABLE items (id)")
     url = f"file://{tmp_path / 'more-replica'}"
-    added = commands.register(tmp_path / "more.db", url, config=live.config)
+    added = commands.register(tmp_path / "more.db", url, config=running.config)
     assert ("registered", str(tmp_path / "more.db")) == (added["status"], added["path"])
-    commands.sync(tmp_path / "more.db", wait=True, config=live.config)
+    commands.sync(tmp_path / "more.db", wait=True, config=running.config)
     assert commands.wal(url)
-    removed = commands.unregister(tmp_path / "more.db", config=live.config)
+    removed = commands.unregister(tmp_path / "more.db", config=running.config)
     assert "unregistered" == removed["status"]
-    assert 1 == commands.info(config=live.config)["database_count"]
+    assert 1 == commands.info(config=running.config)["database_count"]
 
 
 @pytest.mark.parametrize("name", ["a#b.db", "a%41.db", "a?b.db"])
-def test_a_path_for_which_0_5_would_open_a_stray_file_is_refused(live, tmp_path, name):
+def test_a_path_for_which_0_5_would_open_a_stray_file_is_refused(running, tmp_path, name):
     with pytest.raises(litestream.ConfigurationError, match="stray file"):
-        commands.register(tmp_path / name, "file:///x", config=live.config)
+        commands.register(tmp_path / name, "file:///x", config=running.config)
 
 
-def test_stop_and_start_work_and_warn(live):
+def test_stop_and_start_work_and_warn(running):
     with pytest.warns(litestream.UnsafeCommandWarning, match="loses changes") as caught:
-        stopped = commands.stop(live.database, config=live.config)
+        stopped = commands.stop(running.database, config=running.config)
     assert __file__ == caught[0].filename
     assert "stopped" == stopped["status"]
     with pytest.warns(litestream.UnsafeCommandWarning):
-        started = commands.start(live.database, config=live.config)
+        started = commands.start(running.database, config=running.config)
     assert "started" == started["status"]
 
 

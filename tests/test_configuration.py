@@ -43,9 +43,9 @@ def test_what_is_not_given_stays_and_none_forgets():
 
 def test_an_unknown_setting_is_a_type_error():
     with pytest.raises(TypeError, match="replica_buckt"):
-        litestream.configure(replica_buckt="typo")  # type: ignore[call-arg]
+        litestream.configure(replica_buckt="typo")  # type: ignore[call-arg]  # on purpose
     with pytest.raises(TypeError, match="replica_bucket must be text"):
-        litestream.configure(replica_bucket=3)  # type: ignore[arg-type]
+        litestream.configure(replica_bucket=3)  # type: ignore[arg-type]  # on purpose
 
 
 def test_the_config_refers_to_the_settings(make_site, s3, series):

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 
 import pytest
 
-from litestream import _handover, commands
+from litestream import _handover
 from litestream._handover import Handover
 from litestream._position import committed_end, local_txid, meta_path, newest_local, wal_path
 from litestream._request import Request
-from tests.support import Site, wait_until
+from tests.support import Site, restored, wait_until
 
 pytestmark = pytest.mark.only_series("0.5")
 
@@ -72,10 +71,9 @@ def polled(handover: Handover, site: Site) -> bool:
     return handover.done
 
 
-def restored(site: Site) -> list[tuple[int, str]]:
+def stopped_and_restored(site: Site) -> list[tuple[int, str]]:
     site.stop()
-    output = site.directory / f"restored-{time.monotonic_ns()}.db"
-    return site.rows(commands.restore(site.database, output, config=site.config))
+    return restored(site)
 
 
 def test_a_bare_restart_loses_what_was_committed_meanwhile(sited: Site) -> None:
@@ -83,7 +81,7 @@ def test_a_bare_restart_loses_what_was_committed_meanwhile(sited: Site) -> None:
     open_a_hole(sited)
     sited.start()
     wait_until(lambda: local_reaches(sited), "the local state")
-    missing = set(sited.rows()) - set(restored(sited))
+    missing = set(sited.rows()) - set(stopped_and_restored(sited))
     assert len(missing) >= 10
 
 
@@ -93,7 +91,7 @@ def test_the_hand_over_loses_nothing(sited: Site) -> None:
     start_with(handover, sited)
     assert handover.whole
     assert not handover.broken
-    assert restored(sited) == sited.rows()
+    assert stopped_and_restored(sited) == sited.rows()
 
 
 def test_a_start_that_missed_something_is_told(
@@ -113,7 +111,7 @@ def test_a_start_that_missed_something_is_told(
     start_with(again, sited, truncate=True)
     assert again.whole
     assert not again.broken
-    assert restored(sited) == sited.rows()
+    assert stopped_and_restored(sited) == sited.rows()
 
 
 def test_an_orderly_restart_uploads_next_to_nothing(sited: Site) -> None:
@@ -127,7 +125,7 @@ def test_an_orderly_restart_uploads_next_to_nothing(sited: Site) -> None:
     start_with(handover, sited)
     assert not handover.whole
     assert not handover.broken
-    assert restored(sited) == sited.rows()
+    assert stopped_and_restored(sited) == sited.rows()
     assert bytes_of(sited) - before < before / 10
 
 

@@ -74,6 +74,7 @@ def test_a_database_that_is_there_passes_with_every_expectation(replicated: Site
 
 def test_arguments_that_make_no_sense_are_refused(site: Site) -> None:
     with pytest.raises(ConfigurationError, match="expect"):
+        # on purpose, what no type checker lets pass
         litestream.recover(config=site.config, expect="maybe")  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="does not name"):
         litestream.recover(site.directory / "other.db", config=site.config)

@@ -12,7 +12,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -28,12 +28,7 @@ from litestream import (
 )
 from litestream._lock import Lock
 from tests import ledger
-from tests.support import PATIENCE, S3_SECRET, S3Server, Site, wait_until
-
-
-def restored(site: Site) -> list[tuple[int, str]]:
-    output = site.directory / f"restored-{time.monotonic_ns()}.db"
-    return site.rows(commands.restore(site.database, output, config=site.config))
+from tests.support import PATIENCE, S3_SECRET, S3Server, Site, daemons, restored, wait_until
 
 
 def has_restarted(replication: Replication, times: int) -> bool:
@@ -43,19 +38,6 @@ def has_restarted(replication: Replication, times: int) -> bool:
 def state_of(replication: Replication) -> str:
     """Return the state; a type checker does not know that it changes by itself."""
     return replication.state
-
-
-def daemons(directory: Path) -> list[int]:
-    """Return the daemons whose config, or whose control socket, is a config's below a directory."""
-    return [int(p.name) for p in Path("/proc").glob("[0-9]*") if replicates(p, directory)]
-
-
-def replicates(process: Path, directory: Path) -> bool:
-    with suppress(OSError):
-        argv = (process / "cmdline").read_bytes().split(b"\0")
-        if len(argv) > 3 and argv[1] == b"replicate":
-            return str(directory) in Path(os.fsdecode(argv[3])).read_text()
-    return False
 
 
 @contextmanager
@@ -184,19 +166,6 @@ def test_sync_of_a_daemon_that_was_started_elsewhere(site: Site) -> None:
         site.write(5)
         litestream.sync(site.database, config=site.config)
         assert restored(site) == site.rows()
-
-
-def test_sync_of_a_bare_daemon(make_site: Callable[..., Site]) -> None:
-    for directory, socket in (("one", False), ("two", True)):
-        site = make_site(directory, socket=socket)
-        site.start()
-        site.write(5)
-        litestream.sync(site.database, config=site.config)
-        assert restored(site) == site.rows()
-        site.stop()
-        site.write(1)
-        with pytest.raises(litestream.ReplicationTimeoutError):
-            litestream.sync(site.database, timeout=0.3, config=site.config)
 
 
 def test_a_killed_daemon_is_started_again(site: Site) -> None:

@@ -103,9 +103,7 @@ def test_restore_to_hostile_paths(replicated, tmp_path, name):
 def test_restore_from_s3(make_site, s3, target):
     site = make_site(replica=s3.replica())
     site.write(10)
-    site.start()
-    site.wait_for_backup()
-    site.stop()
+    site.back_up()
     restore(site, target)
     assert site.rows() == site.rows(target)
 
@@ -124,9 +122,7 @@ def test_progress_is_told_and_ends_with_the_size(make_site, target):
     with site.connection:
         site.connection.execute("BEGIN")
         site.write(2000, size=2000)
-    site.start()
-    site.wait_for_backup()
-    site.stop()
+    site.back_up()
     told: list[tuple[int, int | None]] = []
     restore(site, target, progress=lambda *report: told.append(report))
     assert (target.stat().st_size, target.stat().st_size) == told[-1]
@@ -240,15 +236,8 @@ def test_a_damaged_replica_leaves_nothing(replicated, target):
 def test_the_integrity_check_decides(make_site, target):
     site = make_site()
     site.write(10)
-    site.connection.execute("CREATE INDEX by_value ON items (value)")
-    site.connection.execute("PRAGMA writable_schema=ON")
-    site.connection.execute(
-        "UPDATE sqlite_schema SET sql = 'CREATE INDEX by_value ON items (id)' "
-        "WHERE name = 'by_value'"
-    )
-    site.start()
-    site.wait_for_backup()
-    site.stop()
+    site.break_index()
+    site.back_up()
     with pytest.raises(litestream.CorruptBackupError, match="missing from index") as caught:
         restore(site, target, integrity_check="full")
     assert caught.value.problems
@@ -410,9 +399,7 @@ def test_a_disk_that_is_full(make_site, target):
     """A limit on the size of files stands for the full disk: nobody but root can have one."""
     site = make_site()
     site.write(50, size=2000)
-    site.start()
-    site.wait_for_backup()
-    site.stop()
+    site.back_up()
     script = (
         "import resource, litestream\n"
         "_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)\n"
@@ -469,13 +456,7 @@ def children() -> list[str]:
 
 def test_an_interrupt_cleans_up(make_site, silent_endpoint, target):
     site = silent(make_site, silent_endpoint)
-    script = (
-        "import litestream\n"
-        "litestream.configure(replica_key_id='some-key', replica_access_key='some-secret')\n"
-        f"litestream.commands.restore({str(site.database)!r}, {str(target)!r},"
-        f" config={str(site.config)!r})\n"
-    )
-    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE)
+    process = subprocess.Popen(restoring(site, target), stderr=subprocess.PIPE)
     wait_until(lambda: listing(target.parent), "the restore's start")
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
@@ -483,18 +464,23 @@ def test_an_interrupt_cleans_up(make_site, silent_endpoint, target):
     assert set() == listing(target.parent)
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/cmdline"), reason="recognised by /proc")
-def test_a_child_of_a_killed_process_ends_with_the_next_restore(
-    make_site, silent_endpoint, target, replicated
-):
-    site = silent(make_site, silent_endpoint)
+def restoring(site, target) -> list[str]:
+    """Return the command line of a process that restores from a silent endpoint."""
     script = (
         "import litestream\n"
         "litestream.configure(replica_key_id='some-key', replica_access_key='some-secret')\n"
         f"litestream.commands.restore({str(site.database)!r}, {str(target)!r},"
         f" config={str(site.config)!r})\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", script])
+    return [sys.executable, "-c", script]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/cmdline"), reason="recognised by /proc")
+def test_a_child_of_a_killed_process_ends_with_the_next_restore(
+    make_site, silent_endpoint, target, replicated
+):
+    site = silent(make_site, silent_endpoint)
+    process = subprocess.Popen(restoring(site, target))
     (owner,) = wait_until(lambda: list(target.parent.glob("*/owner")), "the restore's start")
     pid = int(wait_until(owner.read_text, "the child"))
     process.kill()
@@ -511,9 +497,7 @@ def test_killed_at_any_moment_it_leaves_the_old_or_the_complete_file(make_site, 
     with site.connection:
         site.connection.execute("BEGIN")
         site.write(300, size=5000)
-    site.start()
-    site.wait_for_backup()
-    site.stop()
+    site.back_up()
     rows = site.rows()
     script = (
         "import sys, litestream\n"

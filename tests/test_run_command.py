@@ -7,16 +7,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from litestream import commands
-from tests.support import Site, wait_until
+from tests.support import Site, daemons, restored, restored_values, wait_until
 from tests.test_recovery import lose
-from tests.test_replication import daemons, sweeps
+from tests.test_replication import sweeps
 
 LITESTREAM = str(Path(sys.executable).with_name("litestream"))
 
@@ -49,21 +47,16 @@ def insert(site: Site, value: str, then: str = "") -> list[str]:
     ]
 
 
-def restored(site: Site) -> set[str]:
-    output = site.directory / f"restored-{time.monotonic_ns()}.db"
-    return {v for _, v in site.rows(commands.restore(site.database, output, config=site.config))}
-
-
 def test_the_last_row_of_a_short_command_is_replicated_and_its_status_kept(site: Site) -> None:
     done = run(site, *insert(site, "short", "sys.exit(3)"))
     assert done.returncode == 3, done.stderr
-    assert "short" in restored(site)
+    assert "short" in restored_values(site)
 
 
 def test_a_command_that_a_signal_ends_gives_128_and_its_number(site: Site) -> None:
     done = run(site, *insert(site, "killed", "os.kill(os.getpid(), signal.SIGKILL)"))
     assert done.returncode == 128 + signal.SIGKILL
-    assert "killed" in restored(site)
+    assert "killed" in restored_values(site)
 
 
 def test_signals_reach_the_command_which_says_what_happens(site: Site) -> None:
@@ -86,7 +79,7 @@ while True:
         process.communicate(timeout=60)
     assert process.returncode == 7
     assert daemons(site.directory) == []
-    assert {"first", "from the handler"} <= restored(site)
+    assert {"first", "from the handler"} <= restored_values(site)
 
 
 def test_a_missing_database_is_restored_before_the_command_starts(replicated: Site) -> None:
@@ -117,7 +110,7 @@ def test_nothing_is_replicated_over_a_foreign_backup(replicated: Site) -> None:
     assert done.returncode == 1
     assert "adopt" in done.stderr
     assert run(replicated, "--adopt", *insert(replicated, "adopted")).returncode == 0
-    assert restored(replicated) == {"adopted"}
+    assert restored_values(replicated) == {"adopted"}
 
 
 def test_without_a_command_it_replicates_until_it_is_told_to_end(site: Site) -> None:
@@ -128,7 +121,7 @@ def test_without_a_command_it_replicates_until_it_is_told_to_end(site: Site) -> 
             process.send_signal(number)
             _, stderr = process.communicate(timeout=60)
         assert process.returncode == 0, stderr
-        assert restored(site) == {value for _, value in site.rows()}
+        assert restored(site) == site.rows()
 
 
 def test_a_daemon_that_dies_is_started_again_beside_the_command(site: Site) -> None:
@@ -145,7 +138,7 @@ def test_a_daemon_that_dies_is_started_again_beside_the_command(site: Site) -> N
         site.write(3)
         process.communicate(timeout=60)
     assert process.returncode == 0
-    assert restored(site) == {value for _, value in site.rows()}
+    assert restored(site) == site.rows()
 
 
 @pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full", "a pipe that nobody reads"])
@@ -161,7 +154,7 @@ def test_a_log_that_cannot_be_written_ends_nothing(site: Site, stderr: str) -> N
     os.close(writer)
     assert done.returncode == 3
     assert daemons(site.directory) == []
-    assert "unheard" in restored(site)
+    assert "unheard" in restored_values(site)
 
 
 def ended(process: subprocess.Popen[str], command: int) -> None:
@@ -182,7 +175,7 @@ def test_the_command_does_not_outlive_a_run_that_is_killed(site: Site) -> None:
         process.kill()
         ended(process, command)
     wait_until(lambda: not daemons(site.directory), "the daemon's end", 30)
-    assert "last" in restored(site)
+    assert "last" in restored_values(site)
     sweeps(site)
 
 
@@ -212,7 +205,7 @@ def test_the_command_does_not_outlive_a_run_that_fails(site: Site, deaf: bool) -
         ended(process, command)
     assert process.returncode == 1
     wait_until(lambda: not daemons(site.directory), "the daemon's end", 30)
-    assert "last" in restored(site)
+    assert "last" in restored_values(site)
 
 
 def test_what_the_command_leaves_behind_is_reaped(site: Site) -> None:
@@ -243,5 +236,5 @@ def test_its_death_ends_the_daemon_after_a_final_sync(site: Site) -> None:
         process.kill()
         process.communicate()
     wait_until(lambda: not daemons(site.directory), "the daemon's end", 20)
-    assert restored(site) == {value for _, value in site.rows()}
+    assert restored(site) == site.rows()
     sweeps(site)

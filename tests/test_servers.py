@@ -15,13 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from litestream import commands
-from tests.support import PATIENCE, Site, free_port, wait_until
-from tests.test_replication import daemons
+from tests.support import PATIENCE, Site, daemons, free_port, restored_values, wait_until
 
-APPLICATION = """
+ROWS = """
 import os, sqlite3
-DATABASE = {database!r}
 def insert(value):
     connection = sqlite3.connect(DATABASE, isolation_level=None, timeout=30)
     connection.execute("INSERT INTO items (value) VALUES (?)", (value,))
@@ -53,22 +50,27 @@ class Client:
 
 @contextmanager
 def serving(
-    site: Site, files: dict[str, str], arguments: list[str], port: int
-) -> Iterator[subprocess.Popen[bytes]]:
-    for name, content in files.items():
+    site: Site, files: dict[str, str], arguments: str
+) -> Iterator[tuple[subprocess.Popen[bytes], Client, int]]:
+    """Run a server: its process, a client of it, and the daemon's process id, all of them up."""
+    for name, content in {"rows.py": ROWS, **files}.items():
         text = textwrap.dedent(content)
         text = text.replace("CONFIG", repr(str(site.config)))
+        text = text.replace("DATABASE", repr(str(site.database)))
         (site.directory / name).write_text(text)
+    client = Client(free_port())
     with (site.directory / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, *arguments],
+            [sys.executable, *arguments.replace("PORT", str(client.port)).split()],
             cwd=site.directory,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
     try:
-        yield process
+        wait_until(client.answers, "the server")
+        (daemon,) = wait_until(lambda: daemons(site.directory), "the daemon")
+        yield process, client, daemon
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -76,21 +78,15 @@ def serving(
         wait_until(lambda: not daemons(site.directory), "the daemons' end")
 
 
-def restored(site: Site) -> set[str]:
-    output = site.directory / f"restored-{time.monotonic_ns()}.db"
-    return {v for _, v in site.rows(commands.restore(site.database, output, config=site.config))}
-
-
 def test_gunicorn(site: Site) -> None:
     pytest.importorskip("gunicorn")
-    port = free_port()
     files = {
-        "app.py": APPLICATION.format(database=str(site.database))
-        + """
-def application(environ, start_response):
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [insert(environ["PATH_INFO"][1:])]
-""",
+        "app.py": """
+            from rows import insert
+            def application(environ, start_response):
+                start_response("200 OK", [("Content-Type", "text/plain")])
+                return [insert(environ["PATH_INFO"][1:])]
+        """,
         "gunicorn.conf.py": """
             import litestream
             replication = litestream.Replication(CONFIG)
@@ -100,11 +96,8 @@ def application(environ, start_response):
                 replication.stop()
         """,
     }
-    arguments = ["-m", "gunicorn", "-w", "2", "-b", f"127.0.0.1:{port}", "app:application"]
-    client = Client(port)
-    with serving(site, files, arguments, port) as server:
-        wait_until(client.answers, "gunicorn")
-        (first,) = wait_until(lambda: daemons(site.directory), "the daemon")
+    arguments = "-m gunicorn -w 2 -b 127.0.0.1:PORT app:application"
+    with serving(site, files, arguments) as (server, client, first):
         worker = client.save("one")
         os.kill(worker, signal.SIGKILL)
         wait_until(client.answers, "another worker")
@@ -117,40 +110,34 @@ def application(environ, start_response):
         server.send_signal(signal.SIGTERM)
         assert server.wait(PATIENCE) == 0
         assert daemons(site.directory) == []
-        assert set(client.saved) <= restored(site)
-    with serving(site, files, arguments, port) as server:
-        wait_until(client.answers, "gunicorn")
-        wait_until(lambda: daemons(site.directory), "the daemon")
+        assert set(client.saved) <= restored_values(site)
+    with serving(site, files, arguments) as (server, _, _):
         server.kill()
         wait_until(lambda: not daemons(site.directory), "the daemon's end", 20)
 
 
 def test_uvicorn(site: Site) -> None:
     pytest.importorskip("uvicorn")
-    port = free_port()
     files = {
-        "app.py": APPLICATION.format(database=str(site.database))
-        + """
-import litestream
-replication = litestream.Replication(CONFIG)
-async def application(scope, receive, send):
-    if scope["type"] == "lifespan":
-        await receive()
-        async with replication:
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-        await send({"type": "lifespan.shutdown.complete"})
-        return
-    body = insert(scope["path"][1:])
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": body})
-"""
+        "app.py": """
+            import litestream
+            from rows import insert
+            replication = litestream.Replication(CONFIG)
+            async def application(scope, receive, send):
+                if scope["type"] == "lifespan":
+                    await receive()
+                    async with replication:
+                        await send({"type": "lifespan.startup.complete"})
+                        await receive()
+                    await send({"type": "lifespan.shutdown.complete"})
+                    return
+                body = insert(scope["path"][1:])
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+                await send({"type": "http.response.body", "body": body})
+        """
     }
-    arguments = ["-m", "uvicorn", "--workers", "2", "--port", str(port), "app:application"]
-    client = Client(port)
-    with serving(site, files, arguments, port) as server:
-        wait_until(client.answers, "uvicorn")
-        (first,) = wait_until(lambda: daemons(site.directory), "the daemon")
+    arguments = "-m uvicorn --workers 2 --port PORT app:application"
+    with serving(site, files, arguments) as (server, client, first):
         # The worker whose daemon it is: the daemon's keeper is the worker's child.
         keeper = parent(first)
         os.kill(parent(keeper), signal.SIGKILL)
@@ -161,23 +148,22 @@ async def application(scope, receive, send):
         server.send_signal(signal.SIGTERM)
         server.wait(PATIENCE)
         wait_until(lambda: not daemons(site.directory), "the daemon's end", 20)
-        assert set(client.saved) <= restored(site)
+        assert set(client.saved) <= restored_values(site)
 
 
 def test_django_runserver_and_its_reloader(site: Site) -> None:
     pytest.importorskip("django")
-    port = free_port()
     files = {
         "site_settings.py": """
             SECRET_KEY, DEBUG, ROOT_URLCONF = "x", True, "site_urls"
             ALLOWED_HOSTS, USE_TZ = ["*"], True
         """,
-        "site_urls.py": APPLICATION.format(database=str(site.database))
-        + """
-from django.http import HttpResponse
-from django.urls import path
-urlpatterns = [path("<value>", lambda request, value: HttpResponse(insert(value)))]
-""",
+        "site_urls.py": """
+            from django.http import HttpResponse
+            from django.urls import path
+            from rows import insert
+            urlpatterns = [path("<value>", lambda request, value: HttpResponse(insert(value)))]
+        """,
         "manage.py": """
             import os, sys
             os.environ["DJANGO_SETTINGS_MODULE"] = "site_settings"
@@ -188,11 +174,7 @@ urlpatterns = [path("<value>", lambda request, value: HttpResponse(insert(value)
             execute_from_command_line(sys.argv)
         """,
     }
-    client = Client(port)
-    arguments = ["manage.py", "runserver", f"127.0.0.1:{port}"]
-    with serving(site, files, arguments, port) as server:
-        wait_until(client.answers, "runserver")
-        (first,) = wait_until(lambda: daemons(site.directory), "the daemon")
+    with serving(site, files, "manage.py runserver 127.0.0.1:PORT") as (server, client, first):
         client.save("one")
         wait_until(lambda: reloading(site.directory), "the reloader")
         wait_until(lambda: daemons(site.directory) not in ([], [first]), "the reload")
@@ -201,7 +183,7 @@ urlpatterns = [path("<value>", lambda request, value: HttpResponse(insert(value)
         os.killpg(server.pid, signal.SIGINT)
         server.wait(PATIENCE)
         wait_until(lambda: not daemons(site.directory), "the daemon's end", 20)
-        assert set(client.saved) <= restored(site)
+        assert set(client.saved) <= restored_values(site)
 
 
 def reloading(directory: Path) -> bool:

@@ -24,7 +24,7 @@ from litestream._job import Database, Job
 from litestream._keeper import Events
 from litestream._position import meta_path
 from litestream._supervisor import Supervisor
-from tests.support import PATIENCE, Site
+from tests.support import PATIENCE, Site, restored
 
 
 class Driver:
@@ -50,6 +50,9 @@ class Driver:
         """Wait for the end of a hand-over: its writers would wait for this very thread."""
         self.until_state("replicating")
         self.until(lambda: not self.supervisor._handovers)
+
+    def until_restarted(self, times: int) -> None:
+        self.until(lambda: self.supervisor.restarts == times)
 
     def synced(self) -> bool | None:
         return next((e["synced"] for e in reversed(self.events) if "synced" in e), None)
@@ -92,18 +95,13 @@ def sited(make_site: Callable[..., Site]) -> Site:
     return site
 
 
-def restored(site: Site) -> list[tuple[int, str]]:
-    output = site.directory / f"restored-{time.monotonic_ns()}.db"
-    return site.rows(commands.restore(site.database, output, config=site.config))
-
-
 def test_it_starts_restarts_and_syncs_at_the_end(sited: Site) -> None:
     with supervised(sited) as driver:
         driver.until_let_go()
         for times in (1, 2):
             sited.write(5)
             driver.supervisor._daemon.signal(signal.SIGKILL)
-            driver.until(lambda t=times: driver.supervisor.restarts == t)  # type: ignore[misc]
+            driver.until_restarted(times)
             driver.until_let_go()
         sited.write(5)
     assert driver.synced() is True

@@ -7,33 +7,33 @@ import time
 import pytest
 
 import litestream
-from litestream import _arrival, _position, _source, _sync, commands
-from tests.support import free_port
+from litestream import _arrival, _position, _source, _sync
+from tests.support import free_port, restored
 
 
-def restored(site, tmp_path, number):
-    return site.rows(commands.restore(site.database, tmp_path / f"{number}.db", config=site.config))
+def assert_synced(site):
+    site.start()
+    for _ in range(3):
+        site.write(5)
+        litestream.sync(site.database, config=site.config)
+        assert site.rows() == restored(site)
 
 
 @pytest.mark.parametrize("socket", [False, True])
-def test_what_was_committed_is_in_the_replica(make_site, tmp_path, socket):
+def test_what_was_committed_is_in_the_replica(make_site, socket):
     site = make_site(socket=socket)
-    site.start()
-    for number in range(3):
-        site.write(5)
-        litestream.sync(site.database, config=site.config)
-        assert site.rows() == restored(site, tmp_path, number)
+    assert_synced(site)
+    site.stop()
+    site.write(1)
+    with pytest.raises(litestream.ReplicationTimeoutError):
+        litestream.sync(site.database, timeout=0.3, config=site.config)
 
 
 @pytest.mark.only_series("0.3")
-def test_a_remote_replica_is_followed_by_the_metrics(make_site, s3, tmp_path):
+def test_a_remote_replica_is_followed_by_the_metrics(make_site, s3):
     site = make_site(replica=s3.replica())
     site.configure("50ms", addr=f"127.0.0.1:{free_port()}")
-    site.start()
-    for number in range(2):
-        site.write(5)
-        litestream.sync(site.database, config=site.config)
-        assert site.rows() == restored(site, tmp_path, number)
+    assert_synced(site)
 
 
 @pytest.mark.only_series("0.3")

@@ -11,19 +11,9 @@ from pathlib import Path
 import pytest
 
 from litestream import cli
-from tests.support import wait_until
+from tests.support import tokens, wait_until
 
 COMMAND = [sys.executable, "-m", "litestream", "verify"]
-
-
-@pytest.fixture
-def running(make_site):
-    """Return a Site with some rows, its daemon replicating."""
-    site = make_site(socket=True)
-    site.write(20)
-    site.start()
-    site.wait_for_backup()
-    return site
 
 
 def verify(site, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -105,16 +95,4 @@ def test_a_signal_leaves_nothing(running, number, exact, tmp_path):
     process.communicate(timeout=60)
     assert 130 == process.returncode
     assert [] == list(copies.iterdir())
-    assert 0 == sentinels(running)
-
-
-def sentinels(site) -> int:
-    tables = site.connection.execute(
-        "SELECT count(*) FROM sqlite_schema WHERE name = '_litestream_verification'"
-    ).fetchone()
-    if tables[0] == 0:
-        return 0
-    count: int = site.connection.execute(
-        "SELECT count(*) FROM _litestream_verification"
-    ).fetchone()[0]
-    return count
+    assert 0 == tokens(running)

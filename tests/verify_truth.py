@@ -173,9 +173,7 @@ def another_database(trial: Trial) -> frozenset[str]:
     trial.site.wait_for_backup(snapshot=True)
     trial.second = Site(trial.site.directory / "other", trial.site.series, interval="50ms")
     trial.second.write(60)
-    trial.second.start()
-    trial.second.wait_for_backup()
-    trial.second.stop()
+    trial.second.back_up()
     for path in trial.files():
         path.unlink(missing_ok=True)
     shutil.copytree(trial.second.replica_path, trial.site.replica_path, dirs_exist_ok=True)

@@ -30,6 +30,7 @@ def connect(
             connection.execute(f"PRAGMA {pragma}").close()
         option = getattr(sqlite3, _NO_CHECKPOINT_ON_CLOSE, None)
         if option is not None:
+            # of Python 3.12, and types are checked for 3.10
             connection.setconfig(option, True)  # type: ignore[attr-defined, unused-ignore]
     except BaseException:
         connection.close()

@@ -8,12 +8,20 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from litestream import _executable, _run, _verify_verb, cli, configuration
+from litestream import _executable, _run, _verify_verb, configuration
 from litestream.errors import LitestreamError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+PURPOSES = {
+    "demo": "replicate, lose and restore a database in a temporary directory",
+    "env": "print the environment variables that the config refers to",
+    "recover": "restore the databases that are missing, before the application starts",
+    "run": "recover, replicate, and run a command beside the daemon",
+    "verify": "prove that backups restore and are up to date",
+    "which": "print the path of the executable",
+}
 _HIDDEN = "***"
 
 
@@ -30,7 +38,7 @@ def run(argv: Sequence[str]) -> int:
 
 def help_(asked: bool) -> int:
     """Print what the command can do: to standard output if asked for, else as a usage error."""
-    own = "\n".join(f"    {verb:<12} {text}" for verb, text in cli.OWN_VERBS.items())
+    own = "\n".join(f"    {verb:<12} {text}" for verb, text in PURPOSES.items())
     text = (
         "usage: litestream VERB [ARGUMENT ...]\n\n"
         "Replicate SQLite databases, prove their backups, restore them.\n\n"
@@ -59,10 +67,10 @@ def _upstream_help() -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="litestream", allow_abbrev=False)
     # `run` has a parser of its own, and belongs into the usage line all the same.
-    every = "{" + ",".join(cli.OWN_VERBS) + "}"
+    every = "{" + ",".join(PURPOSES) + "}"
     verbs = parser.add_subparsers(dest="verb", required=True, metavar=every)
 
-    demo = verbs.add_parser("demo", description=cli.OWN_VERBS["demo"].capitalize() + ".")
+    demo = verbs.add_parser("demo", description=PURPOSES["demo"].capitalize() + ".")
     demo.set_defaults(run=_demo)
 
     env = verbs.add_parser(
@@ -73,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     env.add_argument("--show-secrets", action="store_true", help="print the keys, not ***")
     env.set_defaults(run=_env)
 
-    recover = verbs.add_parser("recover", description=cli.OWN_VERBS["recover"].capitalize() + ".")
+    recover = verbs.add_parser("recover", description=PURPOSES["recover"].capitalize() + ".")
     recover.add_argument("database", nargs="?", help="its path; by default all of the config")
     recover.add_argument("--config", metavar="FILE", help="the config; by default looked for")
     recover.add_argument(

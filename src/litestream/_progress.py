@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from rich.progress import TaskID
+
     Report = Callable[[str, int, int | None], object]
 
 _EVERY = 5.0  # seconds between two plain lines
@@ -33,12 +35,12 @@ def shown() -> Iterator[Report]:
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        tasks: dict[str, object] = {}
+        tasks: dict[str, TaskID] = {}
 
         def report(name: str, written: int, expected: int | None) -> None:
             if name not in tasks:
                 tasks[name] = progress.add_task(name, total=None)
-            progress.update(tasks[name], completed=written, total=expected)  # type: ignore[arg-type]
+            progress.update(tasks[name], completed=written, total=expected)
 
         yield report
 

@@ -12,14 +12,7 @@ import sys
 from litestream import _executable, configuration
 from litestream.errors import ConfigNotFoundError, LitestreamError
 
-OWN_VERBS = {
-    "demo": "replicate, lose and restore a database in a temporary directory",
-    "env": "print the environment variables that the config refers to",
-    "recover": "restore the databases that are missing, before the application starts",
-    "run": "recover, replicate, and run a command beside the daemon",
-    "verify": "prove that backups restore and are up to date",
-    "which": "print the path of the executable",
-}
+OWN_VERBS = ("demo", "env", "recover", "run", "verify", "which")  # _own_verbs says what they do
 _WARNINGS = {
     "sync": "up to Litestream 0.5.17, 'litestream sync' can damage the replica for good, without "
     "an error, while others write to the database. Safe instead, from Python: "
