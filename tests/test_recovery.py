@@ -14,7 +14,7 @@ import pytest
 import litestream
 from litestream import BackupExistsError, BackupNotFoundError, ConfigurationError, Replication
 from litestream._lock import Lock
-from tests.support import S3Server, Site
+from tests.support import S3Server, Site, executable
 
 
 def lose(site: Site) -> None:
@@ -117,6 +117,28 @@ def test_the_guard_is_for_missing_databases_too(replicated: Site) -> None:
     lose(replicated)
     with pytest.raises(BackupExistsError, match="recover"):
         Replication(replicated.config).start()
+
+
+@pytest.mark.only_series("0.3")
+@pytest.mark.parametrize("s3_replica", [False, True])
+def test_05_sees_what_03_has_replicated(
+    make_site: Callable[..., Site],
+    s3: S3Server,
+    monkeypatch: pytest.MonkeyPatch,
+    s3_replica: bool,
+) -> None:
+    site = make_site(replica=s3.replica()) if s3_replica else make_site()
+    site.write(3)
+    site.back_up()
+    kept = site.rows()
+    lose(site)
+    monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(executable("0.5").parent))
+    with pytest.raises(BackupExistsError):
+        Replication(site.config).start()
+    with pytest.raises(BackupExistsError):
+        litestream.recover(config=site.config, expect="none")
+    litestream.recover(config=site.config)
+    assert site.rows(site.database) == kept
 
 
 def test_a_failing_restore_leaves_nothing(

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import Site, daemons, restored, restored_values, wait_until
+from litestream import Replication
+from tests.support import Site, daemons, executable, restored, restored_values, wait_until
 from tests.test_recovery import lose
 from tests.test_replication import sweeps
 
@@ -238,3 +239,26 @@ def test_its_death_ends_the_daemon_after_a_final_sync(site: Site) -> None:
     wait_until(lambda: not daemons(site.directory), "the daemon's end", 20)
     assert restored(site) == site.rows()
     sweeps(site)
+
+
+def test_a_command_does_not_go_on_without_a_daemon(
+    site: Site, series: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It took over from another process, and its own daemon cannot be started."""
+    broken = site.directory / "broken"
+    wrapper = site.directory / "bin" / "litestream"
+    wrapper.parent.mkdir()
+    wrapper.write_text(
+        f'#!/bin/sh\n[ "$1" = replicate ] && [ -e {broken} ] && echo "Error: no good" && exit 1\n'
+        f'exec {executable(series)} "$@"\n'
+    )
+    wrapper.chmod(0o700)
+    monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(wrapper.parent))
+    with Replication(site.config):
+        process = start(site, *insert(site, "one", "print('ready', flush=True); time.sleep(600)"))
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        broken.touch()
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "no good" in stderr

@@ -119,6 +119,8 @@ class _Run:
     def _loop(self, supervisor: Supervisor) -> int:
         while not supervisor.finished or (self._child and self._status is None):
             pause = 1.0 if supervisor.finished else supervisor.tick()
+            if supervisor.state == "failed":  # the command must not go on unreplicated
+                break
             for key, _ in self._selector.select(pause):
                 key.data()
             if self._wish is not None and not self._command:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
+import tempfile
 import time
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from litestream import _daemon_config, _entries, _listings, _output
+from litestream import _daemon_config, _entries, _listings, _output, _run
 from litestream._lock import Lock
 from litestream._restore import restore
 from litestream.errors import (
@@ -30,6 +31,7 @@ Expectation = Literal["any", "backup", "none"]
 _TRIES = 3
 _PAUSE = 1.0
 _LISTING = 30.0
+_LONG_AGO = "1971-01-01T00:00:00Z"
 
 
 class Recovered(NamedTuple):
@@ -198,8 +200,26 @@ def _has_backup(entry: Entry, prepared: Prepared, timeout: float) -> bool:
         **prepared.flags,
     }
     if prepared.series == "0.5":
-        return bool(_listings.ltx(entry.path, level="all", **options))
+        rows = _listings.ltx(entry.path, level="all", **options)
+        return bool(rows) or _has_03_backup(entry, options)
     if os.path.exists(entry.path):
         return bool(_listings.generations(entry.path, **options))
     # 0.3 cannot list by the config while the database is missing. Snapshots it can.
     return bool(_listings.snapshots(entry.path, **options))
+
+
+def _has_03_backup(entry: Entry, options: dict[str, Any]) -> bool:
+    """Tell whether there are backups in the format of 0.3, which 0.5 restores and lists nowhere.
+
+    Source: asked for a time before all of them, 0.5.17 says "no snapshots available", and "no
+    matching backup files available" where there are none.
+    """
+    timeout = options.pop("timeout")
+    with tempfile.TemporaryDirectory() as directory:
+        never = os.path.join(directory, "never")
+        argv = _run.arguments("restore", entry.path, o=never, timestamp=_LONG_AGO, **options)
+        try:
+            _run.run(argv, timeout=timeout)
+        except CommandFailedError as error:
+            return "no snapshots available" in error.reason
+    return False
