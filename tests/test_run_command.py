@@ -173,6 +173,7 @@ def test_the_command_does_not_outlive_a_run_that_is_killed(site: Site) -> None:
     with start(site, *insert(site, "last", sleep)) as process:
         assert process.stdout is not None
         command = int(process.stdout.readline())
+        site.wait_for_backup()  # 0.3 replicates nothing when told to end before its first look
         process.kill()
         ended(process, command)
     wait_until(lambda: not daemons(site.directory), "the daemon's end", 30)

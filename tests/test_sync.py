@@ -8,6 +8,7 @@ import pytest
 
 import litestream
 from litestream import _arrival, _position, _source, _sync
+from litestream._handover import bump
 from tests.support import free_port, restored
 
 
@@ -75,6 +76,25 @@ def test_a_commit_that_is_kept_back_is_pushed_on(site, monkeypatch):
     monkeypatch.setattr(_arrival.Watch, "_are_at", lambda *a: bool(bumped) and are_at(*a))
     litestream.sync(site.database, timeout=4, config=site.config)
     assert [str(site.database)] == bumped
+
+
+def test_another_commit_can_be_made_before_the_first_checkpoint(site):
+    """Only with that one Litestream puts its row into the table of its own."""
+    site.write(1)
+    site.start()
+    site.wait_for_backup()
+    assert [] == site.connection.execute("SELECT * FROM _litestream_seq").fetchall()
+    before = _position.committed_end(_position.wal_path(site.database))
+    bump(str(site.database))
+    assert before != _position.committed_end(_position.wal_path(site.database))
+    assert [(1, 1)] == site.connection.execute("SELECT * FROM _litestream_seq").fetchall()
+
+
+def test_a_database_without_litestreams_table_is_left_alone(site):
+    site.write(1)
+    before = _position.committed_end(_position.wal_path(site.database))
+    bump(str(site.database))
+    assert before == _position.committed_end(_position.wal_path(site.database))
 
 
 def test_a_database_that_the_config_does_not_name(site):

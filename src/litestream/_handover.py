@@ -231,10 +231,13 @@ class Handover:
 
 
 def bump(database: str) -> None:
-    """Commit a change to the row that is Litestream's own, as Litestream itself does.
+    """Commit a change to the row that is Litestream's own, with Litestream's own statement.
 
     It puts a frame into the WAL; and 0.3, which tells nothing of itself after a start until
     something is committed, shows what it sees. Where it cannot be changed, nothing happens.
+
+    Source: both series make the table when they open a database, and the row with the first
+    checkpoint only.
     """
     import sqlite3
     from contextlib import closing, suppress
@@ -242,7 +245,10 @@ def bump(database: str) -> None:
     with suppress(sqlite3.Error), closing(_connect(database, "ro", _LOCK_WAIT)) as pin:
         pin.execute("SELECT 1 FROM sqlite_master").fetchone()  # closed last: see _pin_wal
         with closing(_connect(database, "rw", _LOCK_WAIT)) as connection:
-            connection.execute("UPDATE _litestream_seq SET seq = seq + 1")
+            connection.execute(
+                "INSERT INTO _litestream_seq (id, seq) VALUES (1, 1) "
+                "ON CONFLICT (id) DO UPDATE SET seq = seq + 1"
+            )
 
 
 def _connect(database: str, mode: str, timeout: float) -> sqlite3.Connection:
