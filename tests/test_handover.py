@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 
@@ -57,8 +58,13 @@ def answered(site: Site) -> bool:
     return False
 
 
+def arm(handover: Handover, *, truncate: bool = False, trusted: bool = True) -> None:
+    handover.arm(truncate=truncate, trusted=trusted)
+    handover.hold(time.monotonic() + 2)
+
+
 def start_with(handover: Handover, site: Site, *, truncate: bool = False) -> None:
-    handover.arm(truncate=truncate)
+    arm(handover, truncate=truncate)
     try:
         site.start()
         wait_until(lambda: polled(handover, site), "the hand-over")
@@ -160,7 +166,7 @@ def test_writers_are_held_for_a_while_only(sited: Site, monkeypatch: pytest.Monk
     wait_until(lambda: local_reaches(sited), "the local state")
     sited.kill()
     handover = Handover(str(sited.database), meta_path(sited.database))
-    handover.arm()
+    arm(handover)
     sited.connection.execute("PRAGMA busy_timeout = 0")
     with pytest.raises(sqlite3.OperationalError, match="locked"):
         sited.write(1)
@@ -192,7 +198,7 @@ def test_holding_leaves_the_wal_where_it_is(sited: Site) -> None:
     sited.kill()
     before = newest_local(meta_path(sited.database))
     handover = Handover(str(sited.database), meta_path(sited.database))
-    handover.arm()
+    arm(handover)
     handover.close()
     after = committed_end(wal_path(sited.database))
     assert before is not None
@@ -205,7 +211,7 @@ def test_what_is_no_database_is_left_to_the_daemon(sited: Site, content: bytes) 
     other.write_bytes(content)
     (sited.directory / "other.db-wal").write_bytes(b"\x37\x7f\x06\x82" + bytes(60))
     handover = Handover(str(other), meta_path(other))
-    handover.arm()
+    arm(handover)
     handover.close()
     assert other.read_bytes() == content
 
@@ -219,7 +225,7 @@ def test_a_chain_that_is_not_trusted_is_begun_anew(sited: Site) -> None:
     sited.kill()
     meta = meta_path(sited.database)
     handover = Handover(str(sited.database), meta)
-    handover.arm(trusted=False)
+    arm(handover, trusted=False)
     handover.close()
     assert not handover.whole  # its files all come from one WAL
     folder = sited.directory / ".app.db-litestream" / "ltx" / "0"
@@ -231,7 +237,7 @@ def test_a_chain_that_is_not_trusted_is_begun_anew(sited: Site) -> None:
     later = f"{newest.txid - 1:016x}-{newest.txid - 1:016x}.ltx"
     (folder / later).write_bytes(content)
     handover = Handover(str(sited.database), meta)
-    handover.arm(trusted=False)
+    arm(handover, trusted=False)
     handover.close()
     assert handover.whole
 

@@ -12,7 +12,8 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -239,6 +240,77 @@ def test_the_process_in_between_may_be_killed(site: Site) -> None:
         site.write(5)
     assert daemons(site.directory) == []
     assert restored(site) == site.rows()
+
+
+def test_a_logging_filter_that_fails_stops_nothing(
+    site: Site, capfd: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> None:
+    def broken(_record: logging.LogRecord) -> bool:
+        raise ValueError("a fault of the application's")
+
+    logger = logging.getLogger("litestream.daemon")
+    logger.addFilter(broken)
+    request.addfinalizer(lambda: logger.removeFilter(broken))
+    logger.setLevel(logging.INFO)
+    request.addfinalizer(lambda: logger.setLevel(logging.NOTSET))
+    with Replication(site.config) as replication:
+        site.write(3)
+        replication.sync()
+    assert restored(site) == site.rows()
+    assert "a fault of the application's" in capfd.readouterr().err
+
+
+def test_restarts_are_counted_over_the_keepers(site: Site) -> None:
+    with Replication(site.config, max_restarts=2) as replication:
+        assert replication._keeper is not None
+        os.kill(replication.pid or 0, signal.SIGKILL)
+        wait_until(lambda: has_restarted(replication, 1), "the restart")
+        os.kill(replication._keeper.pid, signal.SIGKILL)
+        wait_until(lambda: state_of(replication) == "backing off", "the keeper's end")
+        wait_until(lambda: state_of(replication) == "replicating", "another keeper")
+        assert replication.restarts == 1
+        os.kill(replication.pid or 0, signal.SIGKILL)
+        wait_until(lambda: has_restarted(replication, 2), "the second restart")
+        os.kill(replication.pid or 0, signal.SIGKILL)
+        wait_until(lambda: state_of(replication) == "failed", "the end of its patience")
+
+
+@pytest.mark.only_series("0.5")
+def test_one_database_that_is_busy_does_not_hold_the_writers_of_another(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.db" for number in range(4)]
+    with ExitStack() as stack:
+        connections = []
+        for path in paths:
+            connection = sqlite3.connect(
+                path, isolation_level=None, timeout=5, check_same_thread=False
+            )
+            stack.callback(connection.close)
+            connection.execute("PRAGMA journal_mode = wal")
+            connection.execute("CREATE TABLE items (id INTEGER PRIMARY KEY)")
+            connections.append(connection)
+        replicas = {path: f"file://{path}-replica" for path in paths}
+        replication = stack.enter_context(Replication(databases=replicas))
+        replication.sync()
+        stop = threading.Event()
+
+        def write() -> int:
+            rows = 0
+            while not stop.is_set():
+                connections[0].execute("INSERT INTO items DEFAULT VALUES")
+                rows += 1
+                time.sleep(0.01)  # so that others get the lock, too
+            return rows
+
+        with ThreadPoolExecutor(1) as pool:
+            writer = pool.submit(write)
+            for connection in connections[1:]:
+                connection.execute("BEGIN IMMEDIATE")
+            os.kill(replication.pid or 0, signal.SIGKILL)
+            wait_until(lambda: has_restarted(replication, 1) or writer.done(), "the restart")
+            for connection in connections[1:]:
+                connection.execute("ROLLBACK")
+            stop.set()
+            assert writer.result() > 0  # and no "database is locked"
 
 
 def test_another_keeper_waits_for_a_config_that_can_be_read(site: Site) -> None:

@@ -6,7 +6,9 @@ import io
 import json
 import marshal
 import os
+import shutil
 import signal
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -68,9 +70,8 @@ def job(site: Site, **changes: Any) -> Job:
         "series": site.series,
         "databases": [database],
         "socket": str(site.socket or ""),
+        "directory": "",
         "stop_timeout": 20.0,
-        "max_restarts": None,
-        "hand_over": True,
         "delays": (0.1, 0.4),
         **changes,
     }
@@ -132,6 +133,110 @@ def test_a_daemon_that_ends_too_often_is_given_up(sited: Site) -> None:
             driver.until_state("backing off", "failed")
         driver.until_state("failed")
     assert driver.supervisor.finished
+
+
+@pytest.mark.parametrize("kind", ["text", "json"])
+def test_one_that_is_given_up_has_not_synced(sited: Site, kind: str) -> None:
+    sited.configure("50ms", logging={"type": kind})
+    with supervised(sited, max_restarts=0) as driver:
+        driver.until_let_go()
+        driver.supervisor._daemon.signal(signal.SIGKILL)
+        driver.until_state("failed")
+    assert driver.synced() is False
+
+
+@pytest.mark.only_series("0.3")
+@pytest.mark.parametrize("kind", ["text", "json"])
+def test_a_final_sync_that_fails_is_told_in_every_log_format(
+    make_site: Callable[..., Site], kind: str
+) -> None:
+    site = make_site()
+    site.write(1)
+    site.configure("50ms", logging={"type": kind})
+    with supervised(site) as driver:
+        driver.until(lambda: any("position" in event for event in driver.events))
+        shutil.rmtree(site.replica_path)
+        site.replica_path.touch()
+        site.write(1)
+    assert driver.synced() is False
+
+
+@pytest.mark.only_series("0.5")
+def test_a_daemon_that_never_looked_has_not_synced(make_site: Callable[..., Site]) -> None:
+    """Its endpoint takes the connection and never answers; it ends with status 0."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        site = make_site(replica=silent(server), socket=True)
+        site.write(1)
+        with supervised(site, stop_timeout=4.0) as driver:
+            driver.until_state("replicating")
+        assert driver.synced() is False
+
+
+@pytest.mark.only_series("0.5")
+def test_an_endpoint_that_never_answers_is_a_stall(
+    make_site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even from the start, while the hand-over still waits for the daemon."""
+    monkeypatch.setattr("litestream._health._PATIENCE", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        site = make_site(replica=silent(server), socket=True)
+        site.write(1)
+        with supervised(site, stop_timeout=1.0) as driver:
+            driver.until_state("stalled")
+
+
+def silent(server: socket.socket) -> dict[str, str]:
+    host, port = server.getsockname()
+    return {
+        "type": "s3",
+        "bucket": "bucket",
+        "path": "app",
+        "endpoint": f"http://{host}:{port}",
+        "access-key-id": "key",
+        "secret-access-key": "secret",
+    }
+
+
+@pytest.mark.only_series("0.3")
+def test_a_quiet_log_is_no_stall(sited: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("litestream._health.time.monotonic", lambda: now[0])
+    health = Health(job(sited))
+    health.started()
+    sited.write(1)
+    states = []
+    for line in ("level=WARN msg=hello", "level=INFO msg=hello"):
+        health.hear(line)
+        for _ in range(6):
+            now[0] += 3
+            states.append(health.look())
+    assert states[:6] == ["replicating"] * 6
+    assert states[-1] == "stalled"
+
+
+def test_what_the_run_time_directory_holds_is_kept_young(sited: Site) -> None:
+    directory = sited.directory / "litestream-1"
+    directory.mkdir()
+    config = directory / "litestream.yml"
+    config.touch()
+    for path in (directory, config):
+        os.utime(path, (0, 0))
+    with supervised(sited, directory=str(directory)) as driver:
+        driver.supervisor.tick()
+        assert min(path.stat().st_mtime for path in (directory, config)) > 0
+
+
+def test_only_a_directory_of_ours_is_removed(sited: Site) -> None:
+    """A socket of the user's may stand in a folder with such a name."""
+    theirs, ours = sited.directory / "litestream-shop", sited.directory / "litestream-killed"
+    for folder in (theirs, ours):
+        folder.mkdir()
+        (folder / "litestream.yml").touch()
+    for changes in ({"socket": f"{theirs}/litestream.sock"}, {"directory": str(ours)}, {}):
+        with supervised(sited, **changes) as driver:
+            driver.until_state("replicating")
+    assert (theirs / "litestream.yml").exists()
+    assert not ours.exists()
 
 
 def test_delays_double_and_end_after_a_quiet_minute(sited: Site) -> None:
@@ -263,9 +368,8 @@ def test_the_keeper_does_its_job_and_ends_with_its_pipe(
     """In this process: elsewhere it runs without anything that could look at it."""
     directory = Path(tempfile.mkdtemp(prefix="litestream-"))
     (directory / "litestream.yml").touch()
-    values = job(sited)._asdict()
-    values["databases"] = [tuple(database) for database in values["databases"]]
-    values["directory"] = str(directory)
+    argv, series, databases, *rest = job(sited, directory=str(directory))
+    values = [argv, series, [tuple(database) for database in databases], *rest]
     reader, writer = os.pipe()
     events, report = os.pipe()
     handlers = {

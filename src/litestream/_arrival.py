@@ -188,7 +188,9 @@ class Watch:
         """Tell whether every replica is known to hold everything up to a place."""
         source = self._source
         if self._positions is not None:
-            logged = [at for (path, _), at in self._positions.items() if path == source.database]
+            logged = [
+                at for (path, _), at in list(self._positions.items()) if path == source.database
+            ]
             if len(logged) >= len(source.replicas) and all(at.reaches(place) for at in logged):
                 return True
             if not logged and not self._woken:  # a daemon logs nothing until the next commit

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litestream import _entries, _executable, _run, _runtime, configuration
 from litestream._control import DEFAULT_PATH
+from litestream._job import Database, Job
 from litestream._source import Source
 from litestream.errors import ConfigurationError
 
@@ -33,6 +34,11 @@ class Prepared(NamedTuple):
     """What every other command has to be given to read `config` in the same way."""
     metrics: str
     """The address of the daemon's metrics page, or nothing."""
+
+    def job(self, **options: Any) -> Job:
+        """Return what a keeper is told; ``options`` are those of ``Job`` that have defaults."""
+        databases = [Database(e.path, e.meta, e.interval) for e in self.entries]
+        return Job(self.argv, self.series, databases, self.socket, self.directory, **options)
 
     def source(self, entry: Entry) -> Source:
         """Say how to ask about one of its databases."""

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 WRITERS_WAIT = 1.4
-"""Seconds that writers are held at most."""
+"""Seconds that one database's writers are held at most."""
 PIN_TIME = 60.0
 """Seconds that the WAL is kept from being restarted at most; it grows meanwhile."""
 _FILES_OF_AN_END = 6
@@ -69,11 +69,11 @@ _TRUNCATE_WAIT, _TRUNCATE_PAUSE, _TRUNCATE_TIME = 0.4, 0.1, 3.0
 class Handover:
     """The hand-over of one database to a daemon that is about to be started.
 
-    Make one as soon as no daemon runs, `arm` it just before the next is started, call `poll`
-    until it is `done`, and `close` it whatever happens. For the end of a daemon, make one and call
-    `hold_for_end`. `broken` is true when the daemon is known
-    to have missed something, or cannot be known not to have; `whole` when it copies the whole
-    database, `held` the seconds for which writers were held.
+    Make one as soon as no daemon runs; just before the next is started, `arm` it, then `hold` it;
+    call `poll` until it is `done`, and `close` it whatever happens. For the end of a daemon, make
+    one and call `hold_for_end`. `broken` is true when the daemon is known to have missed something,
+    or cannot be known not to have; `whole` when it copies the whole database, `held` the seconds
+    for which writers were held.
     """
 
     def __init__(self, database: str, meta: str) -> None:
@@ -83,7 +83,7 @@ class Handover:
         self.broken = False
         self.whole = False
         self.held = 0.0
-        self._distrusted = False
+        self._distrusted = self._kept = False
         self._before: LocalTransaction | None = None
         self._end: WALEnd | None = None
         self._pin: sqlite3.Connection | None = None
@@ -93,7 +93,7 @@ class Handover:
             self._attempt(self._pin_wal)
 
     def arm(self, *, truncate: bool = False, trusted: bool = True) -> None:
-        """Hold the WAL, or truncate it: always with `truncate`, else where it was restarted.
+        """Keep the WAL, or truncate it: always with `truncate`, else where it was restarted.
 
         `trusted` says that the last daemon cannot have jumped over anything at its end: it was
         killed, or ended while the WAL was held.
@@ -101,12 +101,28 @@ class Handover:
         self._before = newest_local(self.meta)
         truncate = truncate or not (trusted or one_wal(self.meta, _FILES_OF_AN_END))
         self._distrusted = truncate and self._before is not None
+        self._kept = False
         if wal_salts(wal_path(self.database)) is None:
             self.whole = True  # no WAL: the daemon misses its frames, and copies the database
             self.close()
-        elif truncate or not self._describes() or not self._attempt(self._hold):
+        elif not truncate and self._describes() and self._attempt(self._keep):
+            self._kept = True
+        else:
             self.close()
             self._attempt(self._truncate)
+
+    def hold(self, deadline: float) -> bool:
+        """Lock writers out, unless the WAL was truncated; say whether they are.
+
+        `deadline` is when to give up (monotonic clock): a long write transaction is under way.
+        Then the pin has to do.
+        """
+        return self._kept and self._attempt(lambda: self._lock(deadline))
+
+    @property
+    def is_pinned(self) -> bool:
+        """Tell whether the WAL is kept from being restarted."""
+        return self._pin is not None
 
     def poll(self, answered: Callable[[], bool]) -> None:
         """Let go of what is no longer needed; `answered` tells whether the daemon has synced."""
@@ -167,20 +183,23 @@ class Handover:
         self._pin.execute("SELECT 1 FROM sqlite_master").fetchone()
         return True
 
-    def _hold(self) -> bool:
-        """Lock writers out, and say whether the WAL is still the one that is wanted."""
-        import sqlite3
-
+    def _keep(self) -> bool:
+        """Pin the WAL, and say whether it is still the one that is wanted."""
         if self._pin is None:
             self._pin_wal()
-        self._writer = _connect(self.database, "rw", _LOCK_WAIT)
+        return self._describes()
+
+    def _lock(self, deadline: float) -> bool:
+        import sqlite3
+
+        self._writer = _connect(self.database, "rw", max(0.0, deadline - time.monotonic()))
         try:
             self._writer.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:  # a long write transaction: the pin has to do
+        except sqlite3.OperationalError:
             self._release_writers()
         self._since = time.monotonic()
         self._end = committed_end(wal_path(self.database))
-        return self._describes()
+        return self._writer is not None
 
     def _truncate(self) -> bool:
         connection = _connect(self.database, "rw", _TRUNCATE_WAIT)

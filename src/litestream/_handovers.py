@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from functools import partial
 
 from litestream._handover import Handover
@@ -10,10 +11,13 @@ from litestream._position import newest_local
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from litestream._job import Job
     from litestream._lock import Lock
+
+_LOCK_WAIT, _NEXT_WAIT = 2.0, 0.3
+"""Seconds to wait for the end of a write transaction: at most, and once writers are held."""
 
 
 class Handovers:
@@ -23,6 +27,7 @@ class Handovers:
         self._databases = job.databases if job.series == "0.5" and job.hand_over else []
         self._locks = {lock.database: lock for lock in locks}
         self._open: list[Handover] = []
+        self._unfinished: set[str] = set()
 
     def __bool__(self) -> bool:
         return bool(self._open)
@@ -33,9 +38,17 @@ class Handovers:
         self._open = [Handover(d.path, d.meta) for d in self._databases]
 
     def arm(self, *, truncate: bool, killed: bool) -> None:
-        """Get ready for the next daemon's start; `killed` says that the last one did not end."""
+        """Get ready for the next daemon's start; `killed` says that the last one did not end.
+
+        What takes long comes first: while the writers of one database are held, nothing waits for
+        those of another for long.
+        """
         for handover in self._open:
             handover.arm(truncate=truncate, trusted=killed or self._ended_well(handover))
+        deadline = time.monotonic() + _LOCK_WAIT
+        for handover in self._open:
+            if handover.hold(deadline):
+                deadline = min(deadline, time.monotonic() + _NEXT_WAIT)
 
     def poll(self, has_synced: Callable[[str], bool]) -> list[Handover]:
         """Let go of what is no longer needed, and return those that are done."""
@@ -47,15 +60,21 @@ class Handovers:
 
     def hold_for_end(self) -> None:
         """Pin the WALs while a daemon that still runs does its final sync."""
+        self._unfinished = {handover.database for handover in self._open}
         self.begin()
         for handover in self._open:
             handover.hold_for_end()
 
-    def note_end(self) -> None:
-        """Note where the local state ends, for the next daemon's start to trust it."""
+    def note_end(self, looked: Container[str]) -> None:
+        """Note where the local state ends, for the next daemon's start to trust it.
+
+        Not of a database whose WAL could not be held, or that this daemon is not known to have
+        taken up well: `looked` are those that it has opened.
+        """
         for handover in self._open:
             newest = newest_local(handover.meta)
-            if newest is not None:
+            known = handover.database in looked and handover.database not in self._unfinished
+            if newest is not None and known and handover.is_pinned:
                 self._lock(handover).note(ended=newest.txid)
 
     def close(self) -> None:

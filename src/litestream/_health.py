@@ -20,11 +20,15 @@ _EVERY = 2.5
 """Seconds between two looks."""
 _PATIENCE = 7.0
 """Seconds, beside two sync intervals, without a sync until a daemon counts as stalled."""
-
 _HARMLESS = ("release read lock: context canceled", "monitor error")
 """What 0.3.13 says of its monitors at the end, while the final sync goes well."""
 _UNSYNCED = ("failed to close database", "shutdown sync failed after", "shutdown sync skipped")
 """What 0.5.17 says, and exits 0, when its final sync did not succeed."""
+
+
+def is_error(text: str) -> bool:
+    """Tell whether a log line says that something fails, in whichever format it is."""
+    return "level=ERROR" in text or '"level":"ERROR"' in text
 
 
 class Health:
@@ -35,6 +39,7 @@ class Health:
         self.age = 0.0
         self.looked: set[str] = set()
         self._bumped: set[str] = set()
+        self._talks = False
         self.positions: dict[tuple[str, str], Position03] = {}
         self._inodes: dict[str, tuple[int, int] | None] = {}
         self._ends: dict[str, WALEnd | None] = {}
@@ -54,11 +59,12 @@ class Health:
         self._inodes = {d.path: _inode(d.path) for d in self.job.databases}
         self._ends = {d.path: committed_end(wal_path(d.path)) for d in self.job.databases}
         self._synced = {d.path: ("", self._started) for d in self.job.databases}
-        self._give_up()
+        self.give_up_asking()
 
     def hear(self, text: str) -> tuple[str, str, Position03] | None:
         """Take note of a log line: that something fails, or how far a replica of 0.3's has come."""
-        if "level=ERROR" in text or '"level":"ERROR"' in text:
+        self._talks = self._talks or "level=INFO" in text or '"level":"INFO"' in text
+        if is_error(text):
             self._last_error = time.monotonic()
         elif self.job.series == "0.3" and "wal segment written" in text:
             from litestream._logs import parse
@@ -77,7 +83,7 @@ class Health:
         """Tell whether a log line of a daemon that ends says that its final sync went wrong."""
         if self.job.series == "0.5":
             return any(word in text for word in _UNSYNCED)
-        return "level=ERROR" in text and not any(word in text for word in _HARMLESS)
+        return is_error(text) and not any(word in text for word in _HARMLESS)
 
     def has_looked(self, has_synced: Callable[[str], bool]) -> bool:
         """Tell whether this daemon is known to have opened every database; then it syncs them."""
@@ -159,7 +165,13 @@ class Health:
                 self._synced[path] = (when, time.monotonic())
 
     def _compare(self, now: float) -> None:
-        """Compare what is committed with how far 0.3 says that its replicas are."""
+        """Compare what is committed with how far 0.3 says that its replicas are.
+
+        It does not say so with a log level of "warn": then only its errors tell.
+        """
+        if not self._talks:
+            self._compare_errors(now)
+            return
         for database in self.job.databases:
             end = committed_end(wal_path(database.path))
             wanted = shadow_position(database.meta, end) if end else None
@@ -175,7 +187,8 @@ class Health:
             for path in self._synced:
                 self._synced[path] = ("", now)
 
-    def _give_up(self) -> None:
+    def give_up_asking(self) -> None:
+        """Forget the request that is under way."""
         if self._request is not None:
             self._request.close()
             self._request = None

@@ -22,13 +22,17 @@ if TYPE_CHECKING:
         series: str
         databases: list[Database]
         socket: str
-        stop_timeout: float
-        max_restarts: int | None
-        hand_over: bool
-        delays: tuple[float, float]
+        directory: str
+        """A run-time directory of ours, to be removed at the end; empty where there is none."""
+        stop_timeout: float = 35.0
+        max_restarts: int | None = None
+        hand_over: bool = True
+        delays: tuple[float, float] = (0.5, 30.0)
         """Seconds before a restart after a short life: the first, doubled up to the last."""
 else:  # typing takes longer to import than everything else here
     Database = namedtuple("Database", "path meta interval")  # noqa: PYI024
     Job = namedtuple(  # noqa: PYI024
-        "Job", "argv series databases socket stop_timeout max_restarts hand_over delays"
+        "Job",
+        "argv series databases socket directory stop_timeout max_restarts hand_over delays",
+        defaults=(35.0, None, True, (0.5, 30.0)),
     )

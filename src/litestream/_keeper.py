@@ -55,7 +55,7 @@ class Events:
         if "log" in event and len(self._waiting) > _BACKLOG:
             self.dropped += 1
             return
-        if self.dropped and len(self._waiting) <= _BACKLOG // 2:
+        if "log" in event and self.dropped and len(self._waiting) <= _BACKLOG // 2:
             event, self.dropped = {"dropped": self.dropped, **event}, 0
         self._waiting += json.dumps(event).encode() + b"\n"
         self.write()
@@ -89,14 +89,13 @@ def main() -> None:
         signal.signal(number, lambda *_: None)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
-        job = marshal.load(sys.stdin.buffer)  # noqa: S302 - from our own parent
+        argv, series, databases, *rest = marshal.load(sys.stdin.buffer)  # noqa: S302 - our parent's
     except (EOFError, ValueError, TypeError):
         return
-    databases = [Database(*database) for database in job.pop("databases")]
-    directory = job.pop("directory")
     selector = DefaultSelector()
     events = Events(1, selector)
-    supervisor = Supervisor(Job(databases=databases, **job), selector, events.report)
+    job = Job(argv, series, [Database(*database) for database in databases], *rest)
+    supervisor = Supervisor(job, selector, events.report)
 
     def closed() -> None:
         selector.unregister(0)
@@ -109,7 +108,7 @@ def main() -> None:
                 key.data()
         events.flush()
     finally:
-        remove(directory)
+        remove(job.directory)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,15 @@ import os
 import subprocess
 import sys
 import threading
+import traceback
 from typing import TYPE_CHECKING, Any
 
 from litestream import configuration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from litestream._job import Job
 
 _OPTIONS = ("-I", "-S")
 """Without `site` and the user's settings: it starts in half the time, and needs nothing but the
@@ -35,7 +38,7 @@ class KeeperProcess:
 
     def __init__(
         self,
-        job: dict[str, Any],
+        job: Job,
         receive: Callable[[dict[str, Any]], None],
         ended: Callable[[], None],
     ) -> None:
@@ -52,7 +55,8 @@ class KeeperProcess:
         self.pid = self._process.pid
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # the listener tells why it ended
-            self._process.stdin.write(marshal.dumps(job))
+            databases = [tuple(database) for database in job.databases]
+            self._process.stdin.write(marshal.dumps((*job[:2], databases, *job[3:])))
             self._process.stdin.flush()
         self._thread = threading.Thread(target=self._listen, name="litestream", daemon=True)
         self._thread.start()
@@ -96,7 +100,11 @@ class KeeperProcess:
                 event = json.loads(line)
             except ValueError:  # a traceback of the keeper's
                 event = {"log": line.decode("utf-8", "replace").rstrip()}
-            self._receive(event)
+            try:
+                self._receive(event)
+            except Exception:
+                # A filter or handler of the application's, for one. Nobody else drains the pipe.
+                traceback.print_exc()
         self._ended()
 
 

@@ -62,7 +62,12 @@ class Lock:
         self.file = None
 
     def noted(self) -> dict[str, Any]:
-        """Return what the lock file says, whoever holds the lock: `socket`, `restored`."""
+        """Return what the lock file says, whoever holds the lock.
+
+        `socket` is the daemon's control socket, `directory` our run-time directory, `ended` the
+        transaction with which a daemon of ours ended well, `restored` the device and inode of a
+        database that `recover` has restored.
+        """
         import json
 
         try:

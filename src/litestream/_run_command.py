@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 
 from litestream import _daemon_config, _runtime, configuration, recovery
 from litestream._child import parent_death_signal, spawn
-from litestream._job import Database, Job
 from litestream._supervisor import Supervisor
 from litestream.errors import LitestreamError
 
@@ -100,17 +99,7 @@ class _Run:
         try:
             if not adopt:
                 recovery.guard(prepared)
-            job = Job(
-                argv=prepared.argv,
-                series=prepared.series,
-                databases=[Database(e.path, e.meta, e.interval) for e in prepared.entries],
-                socket=prepared.socket,
-                stop_timeout=35.0,
-                max_restarts=None,
-                hand_over=True,
-                delays=(0.5, 30.0),
-            )
-            self._supervisor = Supervisor(job, self._selector, self._report)
+            self._supervisor = Supervisor(prepared.job(), self._selector, self._report)
             return self._loop(self._supervisor)
         finally:
             self._end_command()

@@ -24,6 +24,17 @@ def make() -> str:
     return tempfile.mkdtemp(prefix="litestream-")
 
 
+def keep(directory: str) -> None:
+    """Touch what is in a directory of ours, lest it be cleared away as old.
+
+    Source: systemd-tmpfiles removes what is ten days old from the temporary directory, macOS what
+    is three days old.
+    """
+    for name in ("", *_NAMES) if directory else ():
+        with suppress(OSError):
+            os.utime(os.path.join(directory, name))
+
+
 def remove(directory: str) -> None:
     """Remove a directory that `make` has made; nothing when it is none, or gone."""
     if not directory:  # none was made: never touch what lies in the current one

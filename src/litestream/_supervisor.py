@@ -15,9 +15,9 @@ import time
 from litestream import _foreign
 from litestream._daemon import Daemon
 from litestream._handovers import Handovers
-from litestream._health import Health
+from litestream._health import Health, is_error
 from litestream._lock import Lock
-from litestream._runtime import remove
+from litestream._runtime import keep, remove
 from litestream.errors import ConfigurationError
 
 TYPE_CHECKING = False
@@ -34,6 +34,7 @@ _SHORT_LIFE, _QUIET = 5.0, 60.0
 _SETTLE = 5.0
 """Seconds that a stop waits for a young daemon's first look at its databases. That comes one
 monitor interval after its start; told to end before, a daemon replicates nothing."""
+_KEEP_EVERY = 3600.0
 _FIRST_MEND, _LAST_MEND = 5.0, 300.0
 """Seconds for which a daemon that missed something runs on before it is started again to mend that,
 where the first try, at once, has failed: somebody's long read transaction keeps the WAL whole."""
@@ -68,7 +69,7 @@ class Supervisor:
         self._killed_off = False
         self._delay = 0.0
         self._due = self._mend_at = self._mend_delay = 0.0
-        self._deadline = 0.0
+        self._deadline = self._keep_at = 0.0
         self._retried = self._mended = False
         self._signalled = False
         self._killed = False
@@ -78,6 +79,9 @@ class Supervisor:
         """Do what is due, and return after how many seconds to call again."""
         if self.finished:
             return 0.0
+        if time.monotonic() > self._keep_at:
+            self._keep_at = time.monotonic() + _KEEP_EVERY
+            keep(self.job.directory)
         pause = self._next()
         return min(pause, 0.02) if self._daemon.is_ending else pause
 
@@ -144,8 +148,7 @@ class Supervisor:
             self._tell("replicating")
         if self._handovers:
             self._poll_handovers()
-            return 0.005 if self._daemon.age < 2 else 0.05
-        if self._truncate and time.monotonic() > self._mend_at:
+        elif self._truncate and time.monotonic() > self._mend_at:
             self._mend_at = math.inf
             self._daemon.signal(signal.SIGTERM)
             return 0.05
@@ -162,6 +165,8 @@ class Supervisor:
         state = self._health.look()
         if state != self.state:
             self._tell(state, age=self._health.age)
+        if self._handovers:
+            return 0.005 if self._daemon.age < 2 else 0.05
         return 1.0
 
     def _poll_handovers(self) -> None:
@@ -189,9 +194,11 @@ class Supervisor:
             return 0.0
         if self._handovers:
             self._poll_handovers()
-        looked = self._health.has_looked(self._daemon.has_synced)
-        if not looked and time.monotonic() < self._due:
-            return 0.01
+        if not self._health.has_looked(self._daemon.has_synced):
+            if time.monotonic() < self._due:
+                return 0.01
+            if self.job.series == "0.3" or self.job.socket:  # else nobody can tell
+                self._stop_error = self._error or "the daemon never looked at its databases"
         self._daemon.give_up_asking()
         self._handovers.hold_for_end()
         self._daemon.signal(signal.SIGTERM)
@@ -210,7 +217,7 @@ class Supervisor:
     # What they are made of.
 
     def _hear(self, text: str) -> None:
-        if "level=ERROR" in text or '"level":"ERROR"' in text or "Error: " in text:
+        if is_error(text) or "Error: " in text:
             self._error = text
         if self._signalled and self._health.is_unsynced(text):
             self._stop_error = text
@@ -222,11 +229,10 @@ class Supervisor:
     def _note_socket(self) -> None:
         """Tell others where the socket is, and remove what a killed predecessor left behind."""
         for lock in self._locks:
-            before = os.path.dirname(str(lock.noted().get("socket", "")))
-            ours = os.path.dirname(self.job.socket)
-            if before != ours and os.path.basename(before).startswith("litestream-"):
+            before = str(lock.noted().get("directory", ""))
+            if before != self.job.directory:
                 remove(before)
-            lock.note(socket=self.job.socket)
+            lock.note(socket=self.job.socket, directory=self.job.directory)
 
     def _ended(self) -> bool:
         """Tell whether the daemon has ended, and do what follows from that."""
@@ -285,11 +291,13 @@ class Supervisor:
     def _fail(self, error: str, **more: object) -> None:
         self._error = error
         self._close()
+        if self._ran_before:
+            self._report({"synced": False, "killed": False})
         self._tell("failed", **more)
 
     def _finish(self) -> None:
         if self._signalled and not self._killed:
-            self._handovers.note_end()
+            self._handovers.note_end(self._health.looked)
         self._close()
         self._report({"synced": not self._killed and not self._stop_error, "killed": self._killed})
         self._tell("stopped")
@@ -297,6 +305,7 @@ class Supervisor:
     def _close(self) -> None:
         self._handovers.close()
         self._daemon.give_up_asking()
+        self._health.give_up_asking()
         for lock in self._locks:
             lock.release()
         self.finished = True

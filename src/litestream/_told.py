@@ -28,7 +28,7 @@ class Told:
         self.state: State = "stopped"
         self.pid: int | None = None
         self.age = 0.0
-        self.restarts = 0
+        self.restarts = self._earlier = 0
         self.last_error: str | None = None
         self.misconfigured = False
         self.synced: bool | None = None
@@ -49,7 +49,7 @@ class Told:
             self.synced = event["synced"]
         if "state" in event:
             with self.changed:
-                self.restarts = event["restarts"]
+                self.restarts = self._earlier + event["restarts"]
                 self.age = event.get("age", 0.0)
                 self.misconfigured = event.get("misconfigured", False)
                 self.pid = event.get("pid", self.pid)
@@ -60,6 +60,7 @@ class Told:
     def lose(self, because: str) -> None:
         """Note that there is no keeper, and so nobody who could tell of a final sync."""
         self.synced = False
+        self._earlier = self.restarts
         self.last_error = configuration.masked(because)
         self.log.error(because)
 

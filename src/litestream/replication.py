@@ -241,17 +241,15 @@ class Replication:
         return _daemon_config.prepare(self._config, self._databases, self._sync_interval)
 
     def _launch(self, prepared: _daemon_config.Prepared) -> None:
-        job = {
-            "argv": prepared.argv,
-            "series": prepared.series,
-            "databases": [(e.path, e.meta, e.interval) for e in prepared.entries],
-            "socket": prepared.socket,
-            "directory": prepared.directory,
-            "stop_timeout": float(self._stop_timeout),
-            "max_restarts": self._max_restarts,
-            "hand_over": self._hand_over,
-            "delays": self._delays,
-        }
+        left = self._max_restarts
+        if left is not None:
+            left = max(0, left - self._told.restarts)
+        job = prepared.job(
+            stop_timeout=float(self._stop_timeout),
+            max_restarts=left,
+            hand_over=self._hand_over,
+            delays=self._delays,
+        )
         self._prepared = prepared
         self._keeper = KeeperProcess(job, self._told.receive, self._keeper_ended)
 
@@ -293,11 +291,12 @@ class Replication:
         if self._told.pid is None or self._prepared is None or not self._prepared.entries:
             return
         lock = Lock(self._prepared.entries[0].path)
-        if lock.acquire():
-            lock.release()
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._told.pid, number)
+        # Without the lock's folder nobody can tell: process ids are given again.
+        with contextlib.suppress(ProcessLookupError, ConfigurationError):
+            if lock.acquire():
+                lock.release()
+            else:
+                os.kill(self._told.pid, number)
 
     def _check_alive(self) -> None:
         if self._told.state in ("failed", "stopped"):
