@@ -54,6 +54,20 @@ def test_the_last_row_of_a_short_command_is_replicated_and_its_status_kept(site:
     assert "short" in restored_values(site)
 
 
+def test_a_database_that_a_short_command_makes_is_replicated(site: Site) -> None:
+    lose(site)
+    make = "CREATE TABLE items (id INTEGER PRIMARY KEY, value TEXT)"
+    script = (
+        f"import litestream; connection = litestream.connect({str(site.database)!r})\n"
+        f"connection.execute({make!r})\n"
+        "connection.execute(\"INSERT INTO items (value) VALUES ('short')\")\n"
+        "connection.commit(); connection.close()"
+    )
+    done = run(site, "--", sys.executable, "-c", script)
+    assert done.returncode == 0, done.stderr
+    assert "short" in restored_values(site)
+
+
 def test_a_command_that_a_signal_ends_gives_128_and_its_number(site: Site) -> None:
     done = run(site, *insert(site, "killed", "os.kill(os.getpid(), signal.SIGKILL)"))
     assert done.returncode == 128 + signal.SIGKILL

@@ -7,7 +7,7 @@ import time
 from functools import partial
 
 from litestream._handover import Handover
-from litestream._position import newest_local
+from litestream._position import is_database, newest_local
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Handovers:
     def begin(self) -> None:
         """Keep the WALs from being restarted while no daemon does."""
         self.close()
-        self._open = [Handover(d.path, d.meta) for d in self._databases]
+        self._open = [Handover(d.path, d.meta) for d in self._databases if is_database(d.path)]
 
     def arm(self, *, truncate: bool, killed: bool) -> None:
         """Get ready for the next daemon's start; `killed` says that the last one did not end.

@@ -6,7 +6,7 @@ import os
 import time
 
 from litestream._handover import bump
-from litestream._position import committed_end, shadow_position, wal_path
+from litestream._position import committed_end, is_database, shadow_position, wal_path
 from litestream._request import Request
 
 TYPE_CHECKING = False
@@ -93,7 +93,7 @@ class Health:
         return all(database.path in self.looked for database in self.job.databases)
 
     def _is_looked_at(self, database: Database, has_synced: Callable[[str], bool]) -> bool:
-        if not os.path.exists(database.path):
+        if not is_database(database.path):
             return True
         if self.job.series == "0.5":
             return has_synced(database.path)

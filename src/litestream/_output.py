@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 from typing import TYPE_CHECKING
 
+from litestream._position import is_database
 from litestream.errors import (
     NotEnoughSpaceError,
     OutputExistsError,
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
 
 SIDE_FILES = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a database, and would play into another one of the same name."""
-
-
-def is_database(path: str) -> bool:
-    """Say whether there is a file at ``path`` that holds anything; 0 bytes are no database."""
-    return os.path.isfile(path) and os.path.getsize(path) > 0
 
 
 def require_place(path: str, *, force: bool, expected: int | None) -> None:

@@ -61,6 +61,11 @@ class Position03(NamedTuple):
         return self.generation == other.generation and self[1:] >= other[1:]
 
 
+def is_database(path: str) -> bool:
+    """Say whether there is a file that holds anything; 0 bytes are no database."""
+    return os.path.isfile(path) and os.path.getsize(path) > 0
+
+
 def wal_path(database: str | os.PathLike[str]) -> str:
     """Return the path of a database's write-ahead log."""
     return os.fspath(database) + "-wal"

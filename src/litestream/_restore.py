@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
-from litestream import _fetch, _integrity, _output, _run
+from litestream import _fetch, _integrity, _output, _position, _run
 from litestream._staging import Staging
 from litestream.errors import (
     BackupNotFoundError,
@@ -133,7 +133,7 @@ def restore(
     _integrity.require_known(integrity_check)
     source = _run.target(database)
     place = _place(source, output, at_original=if_db_not_exists)
-    if if_db_not_exists and _output.is_database(place):
+    if if_db_not_exists and _position.is_database(place):
         return None
     point = _point(replica, generation, index, txid, timestamp)
     expected = None if any(point.values()) else _size(source)

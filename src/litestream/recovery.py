@@ -8,7 +8,7 @@ import tempfile
 import time
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from litestream import _daemon_config, _entries, _listings, _output, _run
+from litestream import _daemon_config, _entries, _listings, _position, _run
 from litestream._lock import Lock
 from litestream._restore import restore
 from litestream.errors import (
@@ -117,7 +117,7 @@ def _recover(
     started = time.monotonic()
     deadline = started + timeout
     lock = Lock(entry.path)
-    if _output.is_database(entry.path) and expect != "none":
+    if _position.is_database(entry.path) and expect != "none":
         return Recovered(entry.path, "present", 0.0)
     folder = os.path.dirname(entry.path)
     try:
@@ -127,7 +127,7 @@ def _recover(
             f"The database cannot be restored to {entry.path!r}: its directory cannot be made: "
             f"{error.strerror}"
         ) from error
-    while not _output.is_database(entry.path) and not lock.acquire():
+    while not _position.is_database(entry.path) and not lock.acquire():
         if time.monotonic() > deadline:
             raise ReplicationTimeoutError(
                 f"{entry.path!r} is missing, and another process has held its lock for "
@@ -154,8 +154,8 @@ def _restore(
             raise BackupExistsError(
                 f"The replica of {entry.path!r} holds a backup, and none was expected", entry.path
             )
-        return "present" if _output.is_database(entry.path) else "no backup"
-    if _output.is_database(entry.path):
+        return "present" if _position.is_database(entry.path) else "no backup"
+    if _position.is_database(entry.path):
         return "present"
     for attempt in range(1, _TRIES + 1):
         try:
