@@ -27,8 +27,11 @@ _UNSYNCED = ("failed to close database", "shutdown sync failed after", "shutdown
 
 
 def is_error(text: str) -> bool:
-    """Tell whether a log line says that something fails, in whichever format it is."""
-    return "level=ERROR" in text or '"level":"ERROR"' in text
+    """Tell whether a log line says that something fails, in whichever format it is.
+
+    Source: before it knows how to log, 0.3.13 writes "2026/11/22 18:09:25 ERROR failed to run".
+    """
+    return "level=ERROR" in text or '"level":"ERROR"' in text or text[19:26] == " ERROR "
 
 
 class Health:

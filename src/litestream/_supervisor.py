@@ -252,7 +252,8 @@ class Supervisor:
                 self._stop_error = self._error or "the daemon ended before its final sync"
             self._finish()
         elif not self._ran_before and status and not any(t in self._error for t in _TRANSIENT):
-            self._fail(self._error or f"the daemon ended with status {status}")
+            code = os.waitstatus_to_exitcode(status)
+            self._fail(self._error or f"the daemon ended with exit status {code}")
         elif self.job.max_restarts is not None and self.restarts >= self.job.max_restarts:
             self._fail(self._error or "the daemon ended too often")
         else:

@@ -69,6 +69,6 @@ def wait(
     except _arrival.NotArrivedError:
         source.require_valid()
         raise ReplicationTimeoutError(
-            f"{source.database!r} was not replicated within {timeout:g} s. Look at the daemon's "
+            f"{source.database!r} was not replicated within {timeout:.3g} s. Look at the daemon's "
             "log, and whether the replica's endpoint answers"
         ) from None
