@@ -18,9 +18,11 @@ from litestream.errors import ControlSocketError, LitestreamError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from litestream._rows import WALRow
     from litestream._source import Source
 
 _FIRST, _LAST = 0.01, 0.25  # seconds between two looks
+_TOUCH_EVERY = 1.0  # seconds between two commits of ours, where only the replica's listing tells
 _REQUEST = 5.0  # seconds that a metrics page or a daemon's answer may take
 
 
@@ -44,7 +46,7 @@ class Watch:
 
     ``positions`` are those that a daemon of ours has logged, by database and replica (0.3).
     ``pulse`` is called at every look, and ends the wait by raising. ``touch`` makes another commit
-    (0.3).
+    (0.3). With ``sure`` an arrival is never one that only the restored copy can tell.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Watch:
         *,
         positions: Mapping[tuple[str, str], _position.Position03] | None = None,
         only_new: bool = False,
+        sure: bool = False,
         pulse: Callable[[], object] = lambda: None,
         touch: Callable[[], object] = lambda: None,
     ) -> None:
@@ -61,21 +64,29 @@ class Watch:
         self._deadline = deadline
         self._positions = positions
         self._pulse = pulse
+        self._sure = sure
         self._touch = touch
         self._touch_at = (time.monotonic() + deadline) / 2
+        self._touched = 0.0
         self._woken = False
         self._end: _position.WALEnd | None = None
         self._local = False
         self._txid = 0
-        self._listed = source.series == "0.3" and positions is None and not source.tells_position
+        self._listed = (
+            source.series == "0.3"
+            and positions is None
+            and not source.metrics
+            and not source.folders
+        )
         self._seen = self._newest_segment() if only_new and self._listed else None
 
     def arrival(self, end: _position.WALEnd | None) -> Arrival:
         """Return when everything up to ``end`` is in the replicas, as far as can be told.
 
         Without ``end`` (there is no WAL yet), everything up to the first one that is seen. Where
-        the position cannot be told (0.3 with a remote replica and no metrics), whenever something
-        new has come; with ``only_new``, newer than what was there when this Watch was made.
+        only the replica's listing tells (0.3 with a remote replica and no metrics), whenever
+        something new has come; with ``only_new``, newer than what was there when this Watch was
+        made; to be ``sure``, commits are made until a segment begins behind the end.
 
         Raises:
             NotArrivedError: the deadline has passed.
@@ -178,6 +189,8 @@ class Watch:
         self._local = True
         if not self._listed:
             return Arrival(sure=True) if self._are_at(place) else None
+        if self._sure:
+            return self._listed_behind(place)
         newest = self._newest_segment()
         if newest in (None, self._seen):
             return None
@@ -204,18 +217,37 @@ class Watch:
             found = [_position.stored_position(folder, place.generation) for folder in folders]
         return bool(found) and all(at is not None and at.reaches(place) for at in found)
 
+    def _listed_behind(self, place: _position.Position03) -> Arrival | None:
+        """Look for segments that begin at a place or behind it: what is before them is there, too.
+
+        0.3 writes them one after the other. One that holds the place itself tells nothing: the
+        listing has its beginning, and not its uncompressed length.
+        """
+        reached = {
+            row["replica"]
+            for row in self._segments()
+            if _position.Position03(row["generation"], row["index"], row["offset"]).reaches(place)
+        }
+        if len(reached) >= len(self._source.replicas):
+            return Arrival(sure=True)
+        if time.monotonic() > self._touched + _TOUCH_EVERY:
+            self._touched = time.monotonic()
+            self._touch()
+        return None
+
     def _newest_segment(self) -> object:
+        rows = self._segments()
+        return max(((row["created"], row["index"], row["offset"]) for row in rows), default=None)
+
+    def _segments(self) -> list[WALRow]:
         with contextlib.suppress(LitestreamError):
-            rows = _listings.wal(
+            return _listings.wal(
                 self._source.database,
                 config=self._source.config,
                 timeout=self._left(),
                 **self._source.flags,
             )
-            return max(
-                ((row["created"], row["index"], row["offset"]) for row in rows), default=None
-            )
-        return None
+        return []
 
 
 def metrics_page(address: str) -> str:

@@ -35,11 +35,6 @@ class Source(NamedTuple):
         found = [_entries.directory(replica) for replica in self.replicas]
         return [folder for folder in found if folder] if all(found) else None
 
-    @property
-    def tells_position(self) -> bool:
-        """Say whether anybody can see how far the replicas have come (0.3: not on a server)."""
-        return self.series != "0.3" or bool(self.metrics or self.folders)
-
     def require_valid(self) -> None:
         """Let Litestream say what it refuses in the config, if that is why nothing comes.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from litestream import _arrival, _position, _source
 from litestream._handover import bump
-from litestream.errors import ReplicationTimeoutError, UnsupportedCommandError
+from litestream.errors import ReplicationTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,13 +25,13 @@ def sync(
     """Return when everything committed before the call is in the replica, whoever runs the daemon.
 
     The daemon's control socket is asked (0.5), else the position of the last commit is followed
-    through Litestream's local state into the replica. On 0.3 that takes a replica on disk or the
-    config's ``addr:``; nothing else tells how far another process's daemon has come.
+    through Litestream's local state into the replica. On 0.3 with a replica on a server, the
+    config's ``addr:`` makes that cheap; without it the replica is listed, and Litestream's own row
+    changed once a second, until something lies behind that commit.
 
     Raises:
         ReplicationTimeoutError: That was not so after ``timeout`` seconds.
         ConfigurationError: The config does not name the database.
-        UnsupportedCommandError: 0.3, and neither a replica on disk nor ``addr:``.
 
     """
     wait(_source.find(database, config), timeout)
@@ -50,17 +50,11 @@ def wait(
     """
     if not os.path.exists(source.database):
         return  # nothing is committed to a database that does not exist
-    if positions is None and not source.tells_position:
-        source.require_valid()
-        raise UnsupportedCommandError(
-            "Litestream 0.3 tells how far it has come through its metrics page alone: put "
-            "'addr: \"127.0.0.1:9090\"' into the config, or replicate with litestream."
-            "Replication in this process"
-        )
     watch = _arrival.Watch(
         source,
         time.monotonic() + timeout,
         positions=positions,
+        sure=True,
         pulse=check,
         touch=lambda: bump(source.database),
     )

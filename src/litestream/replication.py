@@ -128,7 +128,7 @@ class Replication:
         return (self._prepared.socket or None) if self._prepared else None
 
     def start(self) -> Self:
-        """Start the daemon, or stand by, and return when it runs or this process stands by.
+        """Start the daemon, and return when it runs, is to be tried again, or another process has it.
 
         Raises:
             ConfigurationError: The config cannot be read, or replicates nothing on this series; or
@@ -183,8 +183,7 @@ class Replication:
     def wait_until_replicating(self, timeout: float = 30.0) -> None:
         """Return when every database that exists has a backup in its replica.
 
-        On standby it is the other process's daemon that is waited for (0.3), or that this process
-        takes over (0.5).
+        On standby it is the other process's daemon that is waited for.
 
         Raises:
             ReplicationTimeoutError: That was not so after ``timeout`` seconds.
