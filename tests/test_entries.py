@@ -32,6 +32,14 @@ def test_references_are_expanded_as_go_does(
     assert configuration.expand(text) == expanded
 
 
+def test_two_databases_may_not_share_a_replica() -> None:
+    entries = [{"path": f"/{name}.db", "replicas": [dict(FILE)]} for name in "ab"]
+    with pytest.raises(ConfigurationError, match=r"'/a.db' and '/b.db' have the same replica"):
+        _entries.entries({"dbs": entries}, "0.5")
+    entries[1]["replicas"] = [{"url": "file:///copies/b"}]
+    assert len(_entries.entries({"dbs": entries}, "0.5")) == 2
+
+
 def test_paths_intervals_and_meta_paths() -> None:
     entry = {
         "path": "~/a.db",

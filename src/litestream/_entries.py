@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
+_PLACE = ("type", "url", "path", "bucket", "endpoint", "host", "account-name", "account-url")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -31,10 +32,21 @@ def entries(content: Mapping[str, Any], series: str) -> list[Entry]:
     """Return the databases of a config's content.
 
     Raises:
-        ConfigurationError: There is none, or one has no replica that this series would use.
+        ConfigurationError: There is none, or one has no replica that this series would use, or
+            two have the same: each would write over the other's backups.
 
     """
-    found = [entry(path, raw, content, series) for path, raw in named(content, series)]
+    found: list[Entry] = []
+    owners: dict[tuple[str, ...], str] = {}
+    for path, raw in named(content, series):
+        found.append(entry(path, raw, content, series))
+        for replica in [] if raw.get("dir") else found[-1].replicas:  # those get paths of their own
+            place = tuple(str(replica.get(key)) for key in _PLACE)
+            if owners.setdefault(place, path) != path:
+                raise ConfigurationError(
+                    f"{owners[place]!r} and {path!r} have the same replica: each would write over "
+                    "the other's backups. Give each a path of its own"
+                )
     if not found and not any(raw.get("dir") for raw in content.get("dbs") or []):
         raise ConfigurationError("The config names no database: add one to its 'dbs:' list")
     return found

@@ -128,7 +128,7 @@ class Replication:
         return (self._prepared.socket or None) if self._prepared else None
 
     def start(self) -> Self:
-        """Start the daemon, and return when it runs, is to be tried again, or another process has it.
+        """Start the daemon; return when it runs, will be tried again, or another process has it.
 
         Raises:
             ConfigurationError: The config cannot be read, or replicates nothing on this series; or
