@@ -29,7 +29,7 @@ from litestream import (
     verification,
 )
 from litestream.errors import UnusableDatabaseError, VerificationFailure
-from tests.support import TOKENS, tokens, writing
+from tests.support import TOKENS, free_port, tokens, writing
 
 
 @pytest.fixture
@@ -114,8 +114,6 @@ def test_backups_on_s3_are_proved(make_site, s3, temporary, exact):
 
 @pytest.mark.only_series("0.3")
 def test_the_position_is_read_from_the_metrics(make_site, s3, temporary):
-    from tests.support import free_port
-
     site = make_site(replica=s3.replica())
     site.configure("50ms", addr=f"127.0.0.1:{free_port()}")
     site.write(10)
@@ -285,6 +283,14 @@ def test_without_a_daemon_it_is_stale(running, temporary, exact):
     assert "no daemon is replicating" in failure.message
     assert isinstance(failure.details["age"], int)
     assert (0, []) == (tokens(running), list(temporary.iterdir()))
+
+
+def test_a_replica_that_cannot_be_asked_is_not_said_to_be_empty(make_site, s3, temporary):
+    site = make_site(replica={**s3.replica(), "endpoint": f"http://127.0.0.1:{free_port()}"})
+    site.write(1)
+    failure = fails(site, temporary, timeout=0.5)
+    assert "stale" == failure.reason
+    assert "The replica cannot be asked: litestream" in failure.message
 
 
 @pytest.mark.parametrize("exact", [False, True])

@@ -265,7 +265,12 @@ def metrics_page(address: str) -> str:
 
 
 def last_replicated(source: Source) -> tuple[str, str] | None:
-    """Return the newest position in the replica and when it was written, if that can be read."""
+    """Return the newest position in the replica and when it was written; None in an empty one.
+
+    Raises:
+        CommandFailedError, CommandTimeoutError: it cannot be read.
+
+    """
 
     def rows(listing: Callable[..., list[Any]], **options: Any) -> list[Any]:
         return listing(
@@ -276,12 +281,11 @@ def last_replicated(source: Source) -> tuple[str, str] | None:
             **options,
         )
 
-    with contextlib.suppress(LitestreamError):
-        if source.series == "0.5":
-            found = rows(_listings.ltx, level="all")
-            return max(((row["max_txid"], row["created"]) for row in found), default=None)
-        found = [*rows(_listings.snapshots), *rows(_listings.wal)]
-        newest = max(found, key=lambda row: (row["created"], row["index"]), default=None)
-        if newest is not None:
-            return f"{newest['generation']}/{newest['index']}", newest["created"]
-    return None
+    if source.series == "0.5":
+        found = rows(_listings.ltx, level="all")
+        return max(((row["max_txid"], row["created"]) for row in found), default=None)
+    found = [*rows(_listings.snapshots), *rows(_listings.wal)]
+    newest = max(found, key=lambda row: (row["created"], row["index"]), default=None)
+    if newest is None:
+        return None
+    return f"{newest['generation']}/{newest['index']}", newest["created"]

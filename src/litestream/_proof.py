@@ -23,6 +23,7 @@ from litestream.errors import (
     CommandFailedError,
     CommandTimeoutError,
     CorruptBackupError,
+    LitestreamError,
     NotEnoughSpaceError,
     VerificationFailure,
 )
@@ -279,7 +280,10 @@ def _stale(source: Source, timeout: float, *, taken_up: bool) -> VerificationFai
             f"no daemon is replicating it: none took up its last commit within {timeout:g} s. "
             "Start one; if one runs, see its log"
         )
-    last = _arrival.last_replicated(source)
+    try:
+        last = _arrival.last_replicated(source)
+    except LitestreamError as error:
+        return failure_of(source, "stale", f"{message}. The replica cannot be asked: {error}")
     if last is None:
         return failure_of(source, "stale", f"{message}. The replica shows no backup")
     position, created = last
