@@ -206,7 +206,7 @@ class _Run:
             if pid == self._child:
                 code = os.waitstatus_to_exitcode(status)
                 self._status = code if code >= 0 else 128 - code
-            else:
+            elif pid == self._supervisor.pid:
                 self._supervisor.reaped[pid] = status
 
     def _report(self, event: Mapping[str, Any]) -> None:
