@@ -28,8 +28,9 @@ def spawn(argv: list[str], prepare: Callable[[], object]) -> int:
         try:
             os.close(failed)
             prepare()
-            # Python ignores this one, and a program inherits what is ignored.
-            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+            # Python ignores these, and a program inherits what is ignored.
+            for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
+                signal.signal(ignored, signal.SIG_DFL)
             os.execvp(argv[0], argv)  # noqa: S606
         except OSError as error:
             os.write(fail, str(error.errno).encode())
