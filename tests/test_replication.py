@@ -30,6 +30,10 @@ from litestream._lock import Lock
 from tests import ledger
 from tests.support import PATIENCE, S3_SECRET, S3Server, Site, daemons, restored, wait_until
 
+needs_death_signal = pytest.mark.skipif(
+    sys.platform != "linux", reason="macOS has no signal for a parent's death"
+)
+
 
 def has_restarted(replication: Replication, times: int) -> bool:
     return replication.restarts >= times and state_of(replication) == "replicating"
@@ -267,7 +271,7 @@ def test_a_stop_while_there_is_no_keeper_says_that_nobody_knows(site: Site) -> N
     wait_until(lambda: not daemons(site.directory), "the daemon's end", 20)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="macOS has no signal for a parent's death")
+@needs_death_signal
 def test_nothing_is_left_when_both_are_killed_at_once(site: Site) -> None:
     body = """
     replication.start()
