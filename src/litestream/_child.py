@@ -51,7 +51,7 @@ def parent_death_signal() -> Callable[[], object]:
     """Return what a child calls to get SIGTERM when its parent dies; it does nothing on macOS.
 
     On Linux it is the second net, for a keeper that is killed together with the process that it
-    serves; the pipe between the two is the first.
+    serves; the pipe between the two is the first. `litestream run` has no other.
     """
     if not os.path.exists("/proc/self/status"):
         return lambda: None

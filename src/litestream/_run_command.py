@@ -7,7 +7,8 @@ It may be PID 1 of a container: one process and no thread, which reaps what is l
 signals to the command, and ends with the command's exit status once the daemon has synced.
 
 The command does not go on without it. When it fails, it ends the command first. When it is killed
-itself, Linux sends the command SIGTERM; on macOS nobody does, and the command runs on unreplicated.
+itself, Linux sends the command and the daemon SIGTERM; on macOS nobody does: the command runs on,
+and the daemon only until it logs its next line, which nobody reads (SIGPIPE).
 """
 
 from __future__ import annotations
