@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 from wheels import pins
 
 from litestream.configuration import environment
@@ -275,26 +276,24 @@ def free_port() -> int:
 
 def daemons(directory: Path) -> list[int]:
     """Return the daemons whose config, or whose control socket, is a config's below a directory."""
-    return [int(p.name) for p in Path("/proc").glob("[0-9]*") if _replicates(p, directory)]
+    return [pid for pid, argv in _processes() if _replicates(argv, directory)]
 
 
-def _replicates(process: Path, directory: Path) -> bool:
+def _replicates(argv: list[str], directory: Path) -> bool:
     with contextlib.suppress(OSError):
-        argv = (process / "cmdline").read_bytes().split(b"\0")
-        if len(argv) > 3 and argv[1] == b"replicate":
-            return str(directory) in Path(os.fsdecode(argv[3])).read_text()
+        if len(argv) > 3 and argv[1] == "replicate":
+            return str(directory) in Path(argv[3]).read_text()
     return False
 
 
 def processes_of(site: Site) -> list[int]:
     """Return the ids of the processes that have a site's config on their command line."""
-    import psutil
+    return [pid for pid, argv in _processes() if str(site.config) in argv]
 
-    return [
-        process.pid
-        for process in psutil.process_iter(["cmdline"])
-        if str(site.config) in (process.info["cmdline"] or [])
-    ]
+
+def _processes() -> Iterator[tuple[int, list[str]]]:
+    for process in psutil.process_iter(["cmdline"]):
+        yield process.pid, process.info["cmdline"] or []
 
 
 def assert_signal_ends(site: Site, number: int, argv: Sequence[str | Path]) -> None:

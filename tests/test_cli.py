@@ -73,10 +73,20 @@ class TestHandThrough:
         if done.stdout:  # Linux
             assert not int(done.stdout.split()[1], 16) & 1 << (signal.SIGPIPE - 1)
 
-    @pytest.mark.parametrize("verb", ["sync", "stop"])
-    def test_a_warning_comes_before_what_can_harm(self, verb, installed):
-        done = run(verb, "-h")
+    @pytest.mark.parametrize(
+        "argv", [["sync"], ["stop"], ["restore", "-force"], ["restore", "-o", "x", "--force=true"]]
+    )
+    def test_a_warning_comes_before_what_can_harm(self, argv, installed):
+        done = run(*argv, "-h")
         assert done.stderr.startswith(b"litestream: warning: up to Litestream 0.5.17")
+
+    @pytest.mark.only_series("0.5")
+    def test_upstreams_forced_restore_deletes_first(self, installed, tmp_path):
+        """What the warning says; when this fails, a release has mended it: lift the warning."""
+        (tmp_path / "app.db").write_text("precious")
+        done = run("restore", "-force", "-o", "app.db", f"file://{tmp_path}/nothing")
+        assert 1 == done.returncode
+        assert not (tmp_path / "app.db").exists()
 
     def test_no_executable(self, tmp_path, monkeypatch):
         monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(tmp_path / "nope"))

@@ -39,17 +39,11 @@ def test_replication_catches_up(
         replication.sync(timeout=60)
         proxy.set(mode)
         begun = time.monotonic()
-        longest = 0.0
         while time.monotonic() - begun < TROUBLE:
-            before = time.monotonic()
-            site.write(1)
-            longest = max(longest, time.monotonic() - before)
-        assert longest < 2.0
+            site.write(1)  # fails when it is held up for longer than its busy timeout
         if mode != "slow":
-            before = time.monotonic()
-            with pytest.raises(litestream.ReplicationTimeoutError):
+            with pytest.raises(litestream.ReplicationTimeoutError, match=r"within 0\.[23]"):
                 replication.sync(timeout=0.3)
-            assert time.monotonic() - before < 5
         proxy.set("pass")
         replication.sync(timeout=120)
         output = commands.restore(site.database, site.directory / "r.db", config=site.config)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import struct
-import subprocess
 import urllib.request
+from collections.abc import Callable
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -16,27 +16,23 @@ from hypothesis import strategies as st
 from litestream import _position
 from litestream._logs import parse
 from litestream._position import Position03, WALEnd
-from tests.daemons import daemon, environment, executable, make_database, wait_for, write_config
+from tests.support import Site, free_port, restored_values, wait_until
 
 
-def commit(database: Path, value: int) -> WALEnd:
-    with closing(sqlite3.connect(database)) as connection:
-        connection.execute("INSERT INTO t VALUES (?)", (value,))
-        connection.commit()
-        end = _position.committed_end(_position.wal_path(database))
+def commit(site: Site, value: str) -> WALEnd:
+    site.connection.execute("INSERT INTO items (value) VALUES (?)", (value,))
+    end = _position.committed_end(_position.wal_path(site.database))
     assert end is not None
     return end
 
 
-def restored(series: str, config: Path, database: Path, output: Path) -> set[int]:
-    subprocess.run(
-        [executable(series), "restore", "-config", str(config), "-o", str(output), str(database)],
-        check=True,
-        capture_output=True,
-        env=environment(),
-    )
-    with closing(sqlite3.connect(output)) as connection:
-        return {x for (x,) in connection.execute("SELECT x FROM t")}
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = wal")
+        connection.execute("CREATE TABLE t (x INTEGER)")
+    return path
 
 
 def test_committed_end_is_none_without_a_wal(tmp_path: Path) -> None:
@@ -46,9 +42,7 @@ def test_committed_end_is_none_without_a_wal(tmp_path: Path) -> None:
     assert _position.wal_salts(tmp_path / "empty-wal") is None
 
 
-def test_committed_end_leaves_out_what_was_never_committed(tmp_path: Path) -> None:
-    database = tmp_path / "a.db"
-    make_database(database)
+def test_committed_end_leaves_out_what_was_never_committed(database: Path) -> None:
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         connection.execute("PRAGMA cache_size = 1")
         connection.execute("INSERT INTO t VALUES (1)")
@@ -67,9 +61,7 @@ def test_committed_end_leaves_out_what_was_never_committed(tmp_path: Path) -> No
     assert after.offset == before.offset + 24 + 4096
 
 
-def test_committed_end_leaves_out_frames_from_before_a_restart(tmp_path: Path) -> None:
-    database = tmp_path / "a.db"
-    make_database(database)
+def test_committed_end_leaves_out_frames_from_before_a_restart(database: Path) -> None:
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         for value in range(20):
             connection.execute("INSERT INTO t VALUES (?)", (value,))
@@ -83,19 +75,17 @@ def test_committed_end_leaves_out_frames_from_before_a_restart(tmp_path: Path) -
     assert after.offset == 32 + 24 + 4096
 
 
-def test_an_end_becomes_a_transaction_that_a_restore_contains(tmp_path: Path) -> None:
-    database, config = tmp_path / "a.db", tmp_path / "litestream.yml"
-    make_database(database)
-    write_config(config, database, tmp_path / "replica")
-    meta = Path(_position.meta_path(database))
-    with daemon("0.5", config):
-        wait_for(lambda: _position.newest_local(meta))
-        for value in range(100, 105):
-            end = commit(database, value)
-            txid = wait_for(partial(_position.local_txid, meta, end))
-            stored = tmp_path / "replica" / "ltx" / "0" / f"{txid:016x}-{txid:016x}.ltx"
-            wait_for(stored.exists)
-            assert value in restored("0.5", config, database, tmp_path / f"{value}.db")
+@pytest.mark.only_series("0.5")
+def test_an_end_becomes_a_transaction_that_a_restore_contains(site: Site) -> None:
+    meta = Path(_position.meta_path(site.database))
+    site.start()
+    wait_until(lambda: _position.newest_local(meta), "the first file")
+    for value in "abcde":
+        end = commit(site, value)
+        txid = wait_until(partial(_position.local_txid, meta, end), "its local file")
+        stored = site.replica_path / "ltx" / "0" / f"{txid:016x}-{txid:016x}.ltx"
+        wait_until(stored.exists, "its file in the replica")
+        assert value in restored_values(site)
 
 
 def test_a_transaction_is_the_oldest_that_covers_the_end(tmp_path: Path) -> None:
@@ -122,33 +112,31 @@ def test_a_transaction_is_the_oldest_that_covers_the_end(tmp_path: Path) -> None
     assert _position.newest_local(tmp_path / "missing") is None
 
 
-def test_an_end_becomes_a_position_that_the_replica_reaches(tmp_path: Path) -> None:
-    database, config = tmp_path / "a.db", tmp_path / "litestream.yml"
-    make_database(database)
-    write_config(config, database, tmp_path / "replica", addr="127.0.0.1:0")
-    meta = Path(_position.meta_path(database))
-    with daemon("0.3", config):
-        wait_for((meta / "generation").exists)
-        for value in range(100, 105):
-            end = commit(database, value)
-            wanted = wait_for(partial(_position.shadow_position, meta, end))
+@pytest.mark.only_series("0.3")
+def test_an_end_becomes_a_position_that_the_replica_reaches(site: Site) -> None:
+    meta = Path(_position.meta_path(site.database))
+    site.start()
+    wait_until((meta / "generation").exists, "the generation")
+    for value in "abcde":
+        end = commit(site, value)
+        wanted = wait_until(partial(_position.shadow_position, meta, end), "its position")
 
-            def reached(wanted: Position03 = wanted) -> bool:
-                stored = _position.stored_position(tmp_path / "replica", wanted.generation)
-                return stored is not None and stored.reaches(wanted)
+        def reached(wanted: Position03 = wanted) -> bool:
+            stored = _position.stored_position(site.replica_path, wanted.generation)
+            return stored is not None and stored.reaches(wanted)
 
-            wait_for(reached)
-            assert value in restored("0.3", config, database, tmp_path / f"{value}.db")
-            wait_for(partial(replica_reaches, config, wanted))
-        assert _position.stored_position(tmp_path / "replica", wanted.generation) == logged(config)
+        wait_until(reached, "the replica")
+        assert value in restored_values(site)
+        wait_until(partial(is_logged, site, wanted), "the log line")
+    assert _position.stored_position(site.replica_path, wanted.generation) == logged(site)
 
 
-def replica_reaches(config: Path, wanted: Position03) -> bool:
-    return logged(config).reaches(wanted)
+def is_logged(site: Site, wanted: Position03) -> bool:
+    return logged(site).reaches(wanted)
 
 
-def logged(config: Path) -> Position03:
-    for line in reversed(config.with_suffix(".log").read_text().splitlines()):
+def logged(site: Site) -> Position03:
+    for line in reversed(site.log.read_text().splitlines()):
         log = parse(line)
         if log is not None and log.message == "wal segment written":
             position = _position.logged_position(log.fields)
@@ -171,26 +159,26 @@ def test_metrics_tell_the_position_of_the_replica_that_is_furthest_behind() -> N
     assert _position.measured_position(metrics, "/b.db", "g") is None
 
 
-def test_the_metrics_of_a_daemon_are_understood(tmp_path: Path, unused_port: int) -> None:
-    database, config = tmp_path / 'a "b".db', tmp_path / "litestream.yml"
-    make_database(database)
-    write_config(config, database, tmp_path / "replica", addr=f"127.0.0.1:{unused_port}")
-    meta = Path(_position.meta_path(database))
+@pytest.mark.only_series("0.3")
+def test_the_metrics_of_a_daemon_are_understood(make_site: Callable[..., Site]) -> None:
+    site = make_site(name='a "b".db')
+    port = free_port()
+    site.configure("50ms", addr=f"127.0.0.1:{port}")
+    meta = Path(_position.meta_path(site.database))
 
     def measured() -> Position03 | None:
-        url = f"http://127.0.0.1:{unused_port}/metrics"
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
                 text = answer.read().decode()
         except OSError:
             return None
-        return _position.measured_position(text, str(database), wanted.generation)
+        return _position.measured_position(text, str(site.database), wanted.generation)
 
-    with daemon("0.3", config):
-        wait_for((meta / "generation").exists)
-        end = commit(database, 100)
-        wanted = wait_for(lambda: _position.shadow_position(meta, end))
-        wait_for(lambda: (at := measured()) is not None and at.reaches(wanted))
+    site.start()
+    wait_until((meta / "generation").exists, "the generation")
+    end = commit(site, "new")
+    wanted = wait_until(lambda: _position.shadow_position(meta, end), "its position")
+    wait_until(lambda: (at := measured()) is not None and at.reaches(wanted), "the metrics")
 
 
 @pytest.mark.parametrize("content", [b"", b"\x04\x22\x4d\x18", b"\x04\x22\x4d\x18" + b"\xff" * 60])
@@ -208,13 +196,3 @@ def test_lz4_length_never_hangs(content: bytes) -> None:
 @pytest.mark.parametrize("fields", [{}, {"position": "x"}, {"position": "g/1:z", "sz": "4"}])
 def test_other_log_lines_tell_no_position(fields: dict[str, object]) -> None:
     assert _position.logged_position(fields) is None
-
-
-@pytest.fixture
-def unused_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

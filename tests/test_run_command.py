@@ -7,15 +7,24 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import textwrap
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from litestream import Replication
-from tests.support import Site, daemons, executable, restored, restored_values, wait_until
+from tests.support import (
+    Site,
+    daemons,
+    executable,
+    free_port,
+    restored,
+    restored_values,
+    wait_until,
+)
 from tests.test_recovery import lose
-from tests.test_replication import sweeps
+from tests.test_replication import needs_death_signal, sweeps
 
 LITESTREAM = str(Path(sys.executable).with_name("litestream"))
 
@@ -37,6 +46,18 @@ def run(site: Site, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess([], process.returncode, stdout, stderr)
 
 
+def start_patched(site: Site, patch: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start it with something in its modules replaced, or looked at."""
+    script = "import ctypes, os, signal, sys\nfrom litestream import _run_command\n"
+    script += f"{textwrap.dedent(patch)}\n"
+    return subprocess.Popen(
+        [sys.executable, "-c", script, "--config", str(site.config), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 def insert(site: Site, value: str, then: str = "") -> list[str]:
     return [
         "--",
@@ -46,6 +67,18 @@ def insert(site: Site, value: str, then: str = "") -> list[str]:
         f"connection = sqlite3.connect({str(site.database)!r}, isolation_level=None)\n"
         f"connection.execute('INSERT INTO items (value) VALUES (?)', ({value!r},))\n{then}",
     ]
+
+
+def ended(process: subprocess.Popen[str], command: int = 0) -> None:
+    """Wait until nobody holds the pipes any more: neither the command nor the daemon."""
+    try:
+        process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        if command:
+            os.kill(command, signal.SIGKILL)
+        process.kill()
+        process.communicate()
+        raise
 
 
 def test_the_last_row_of_a_short_command_is_replicated_and_its_status_kept(site: Site) -> None:
@@ -95,6 +128,73 @@ while True:
     assert process.returncode == 7
     assert daemons(site.directory) == []
     assert {"first", "from the handler"} <= restored_values(site)
+
+
+@pytest.mark.only_series("0.5")  # 0.3 does not end when the server is away
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_before_the_command_has_started_ends_it(replicated: Site, number: int) -> None:
+    replicated.replica = {
+        "type": "sftp",
+        "host": f"127.0.0.1:{free_port()}",
+        "path": "/app",
+        "user": "nobody",
+        "password": "none",
+    }
+    replicated.configure("50ms")
+    with start(replicated, *insert(replicated, "never")) as process:
+        assert process.stderr is not None
+        assert any("backing off" in line for line in process.stderr)
+        process.send_signal(number)
+        ended(process)
+    assert process.returncode == 128 + number
+    assert daemons(replicated.directory) == []
+    assert "never" not in {value for _, value in replicated.rows()}
+
+
+def test_a_signal_during_the_start_of_the_command_reaches_it(site: Site) -> None:
+    patch = """
+        spawn = _run_command.spawn
+        def interrupted(*arguments):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return spawn(*arguments)
+        _run_command.spawn = interrupted
+        sys.exit(_run_command.run(sys.argv[1:]))
+    """
+    with start_patched(site, patch, "--", "sleep", "600") as process:
+        ended(process)
+    assert process.returncode == 128 + signal.SIGTERM
+
+
+def test_what_was_ignored_at_the_start_stays_ignored(site: Site) -> None:
+    """SIGHUP by nohup, SIGINT in the background job of a script's shell."""
+    body = """
+print(signal.getsignal(signal.SIGHUP) == signal.getsignal(signal.SIGINT) == signal.SIG_IGN)
+sys.stdout.flush()
+sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [
+            *("sh", "-c", 'trap "" HUP INT; exec "$@"', "sh"),
+            *(LITESTREAM, "run", "--config", str(site.config), *insert(site, "one", body)),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "True\n"
+        for number in (signal.SIGHUP, signal.SIGINT):
+            process.send_signal(number)
+        ended(process)  # communicate() closes the command's standard input
+    assert process.returncode == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the process table of Linux")
+def test_the_command_ignores_nothing_that_only_python_ignores(site: Site) -> None:
+    done = run(site, "--", "grep", "SigIgn", "/proc/self/status")
+    ignored = int(done.stdout.split()[1], 16)
+    assert not any(ignored & 1 << (n - 1) for n in (signal.SIGPIPE, signal.SIGXFSZ))
 
 
 def test_a_missing_database_is_restored_before_the_command_starts(replicated: Site) -> None:
@@ -156,7 +256,17 @@ def test_a_daemon_that_dies_is_started_again_beside_the_command(site: Site) -> N
     assert restored(site) == site.rows()
 
 
-@pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full", "a pipe that nobody reads"])
+@pytest.mark.parametrize(
+    "stderr",
+    [
+        "2>&-",
+        pytest.param(
+            "2>/dev/full",
+            marks=pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here"),
+        ),
+        "a pipe that nobody reads",
+    ],
+)
 def test_a_log_that_cannot_be_written_ends_nothing(site: Site, stderr: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
@@ -172,16 +282,7 @@ def test_a_log_that_cannot_be_written_ends_nothing(site: Site, stderr: str) -> N
     assert "unheard" in restored_values(site)
 
 
-def ended(process: subprocess.Popen[str], command: int) -> None:
-    """Wait until nobody holds the pipes any more: neither the command nor the daemon."""
-    try:
-        process.communicate(timeout=30)
-    except subprocess.TimeoutExpired:
-        os.kill(command, signal.SIGKILL)
-        process.communicate()
-        raise
-
-
+@needs_death_signal
 def test_the_command_does_not_outlive_a_run_that_is_killed(site: Site) -> None:
     sleep = "print(os.getpid(), flush=True)\ntime.sleep(600)"
     with start(site, *insert(site, "last", sleep)) as process:
@@ -199,22 +300,14 @@ def test_the_command_does_not_outlive_a_run_that_is_killed(site: Site) -> None:
 def test_the_command_does_not_outlive_a_run_that_fails(site: Site, deaf: bool) -> None:
     body = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" if deaf else ""
     body += "print(os.getpid(), flush=True)\ntime.sleep(600)"
-    script = """if True:
-        import sys
-        from litestream import _run_command
+    patch = """
         def fail(self):
             raise RuntimeError("a fault of ours")
         _run_command._COMMAND_GRACE = 0.2
         _run_command._Run._forward = lambda run, *_: setattr(_run_command.Supervisor, "tick", fail)
         _run_command.run(sys.argv[1:])
     """
-    arguments = [sys.executable, "-c", script, "--config", str(site.config)]
-    with subprocess.Popen(
-        [*arguments, *insert(site, "last", body)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with start_patched(site, patch, *insert(site, "last", body)) as process:
         assert process.stdout is not None
         command = int(process.stdout.readline())
         process.send_signal(signal.SIGUSR1)
@@ -224,15 +317,42 @@ def test_the_command_does_not_outlive_a_run_that_fails(site: Site, deaf: bool) -
     assert "last" in restored_values(site)
 
 
-def test_what_the_command_leaves_behind_is_reaped(site: Site) -> None:
-    """As PID 1 must: here with the kernel's help, which makes it the reaper of its descendants."""
-    body = "if os.fork() == 0:\n    if os.fork() == 0:\n        time.sleep(0.1)\n    os._exit(0)\n"
-    assert run(site, *insert(site, "parent", body)).returncode == 0
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux knows sub-reapers")
+def test_what_the_command_leaves_behind_is_reaped_and_forgotten(site: Site) -> None:
+    """As PID 1 must: here the kernel makes it the reaper of its descendants."""
+    patch = """
+        class Watched(_run_command.Supervisor):
+            def __init__(self, *arguments):
+                global watched
+                watched = self
+                super().__init__(*arguments)
+        _run_command.Supervisor = Watched
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+        _run_command.run(sys.argv[1:])
+        print("kept", watched.reaped)
+        try:
+            print("left", os.waitpid(-1, os.WNOHANG))
+        except ChildProcessError:
+            print("left nobody")
+    """
+    body = """
+reading, writing = os.pipe()
+for _ in range(5):
+    if os.fork() == 0:
+        if os.fork():
+            os._exit(0)
+        time.sleep(0.1)
+        os._exit(0)
+    os.wait()
+os.close(writing)
+os.read(reading, 1)  # until the last of them has gone
+"""
+    with start_patched(site, patch, *insert(site, "parent", body)) as process:
+        stdout, stderr = process.communicate(timeout=60)
+    assert set(stdout.splitlines()) == {"kept {}", "left nobody"}, stderr
 
 
-@pytest.mark.parametrize(
-    ("command", "status"), [(["no-such-program"], 127), (["/etc/hostname"], 126)]
-)
+@pytest.mark.parametrize(("command", "status"), [(["no-such-program"], 127), (["/etc/hosts"], 126)])
 def test_a_command_that_cannot_be_run(site: Site, command: list[str], status: int) -> None:
     done = run(site, "--", *command)
     assert done.returncode == status
@@ -244,6 +364,7 @@ def test_wrong_usage_is_status_2(site: Site) -> None:
     assert run(site, "command-without-dashes").returncode == 2
 
 
+@needs_death_signal
 def test_its_death_ends_the_daemon_after_a_final_sync(site: Site) -> None:
     with start(site) as process:
         wait_until(lambda: daemons(site.directory), "the daemon")

@@ -231,6 +231,7 @@ def test_many_in_a_row_leave_nothing(running, temporary):
     assert (0, []) == (tokens(running), list(temporary.iterdir()))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the lock table of Linux")
 @pytest.mark.parametrize("exact", [False, True])
 def test_locks_of_the_same_process_survive(running, temporary, exact):
     """Closing a plain descriptor of a database drops all locks that the process has on it."""

@@ -28,8 +28,9 @@ def spawn(argv: list[str], prepare: Callable[[], object]) -> int:
         try:
             os.close(failed)
             prepare()
-            # Python ignores this one, and a program inherits what is ignored.
-            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+            # Python ignores these, and a program inherits what is ignored.
+            for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
+                signal.signal(ignored, signal.SIG_DFL)
             os.execvp(argv[0], argv)  # noqa: S606
         except OSError as error:
             os.write(fail, str(error.errno).encode())
@@ -50,7 +51,7 @@ def parent_death_signal() -> Callable[[], object]:
     """Return what a child calls to get SIGTERM when its parent dies; it does nothing on macOS.
 
     On Linux it is the second net, for a keeper that is killed together with the process that it
-    serves; the pipe between the two is the first.
+    serves; the pipe between the two is the first. `litestream run` has no other.
     """
     if not os.path.exists("/proc/self/status"):
         return lambda: None

@@ -93,7 +93,7 @@ class ControlSocket:
         ``wait`` and ``timeout`` are never sent: with either, 0.5.17 takes its long-lived read
         lock under the request's context, loses it when the request ends, and from then on may
         miss frames of the WAL for good, without an error.
-        Source: server.go and db.go of 0.5.17; ``test_commands_sync.py`` shows it.
+        Source: server.go and db.go of 0.5.17; ``test_commands_socket.py::TestTrap1`` shows it.
         """
         answer = self.request("POST", "/sync", {"path": database})
         return {

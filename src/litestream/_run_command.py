@@ -7,7 +7,8 @@ It may be PID 1 of a container: one process and no thread, which reaps what is l
 signals to the command, and ends with the command's exit status once the daemon has synced.
 
 The command does not go on without it. When it fails, it ends the command first. When it is killed
-itself, Linux sends the command SIGTERM; on macOS nobody does, and the command runs on unreplicated.
+itself, Linux sends the command and the daemon SIGTERM; on macOS nobody does: the command runs on,
+and the daemon only until it logs its next line, which nobody reads (SIGPIPE).
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ COMMAND, replicate until SIGTERM or SIGINT."""
 _NOT_FORWARDED = {
     getattr(signal, name, None)
     for name in (
-        *("SIGKILL", "SIGSTOP", "SIGCHLD", "SIGPIPE", "SIGTTIN", "SIGTTOU", "SIGTSTP"),
+        *("SIGKILL", "SIGSTOP", "SIGCHLD", "SIGTTIN", "SIGTTOU", "SIGTSTP", "SIGPIPE", "SIGXFSZ"),
         *("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS"),
     )
 }
@@ -112,7 +113,9 @@ class _Run:
                 break
             for key, _ in self._selector.select(pause):
                 key.data()
-            if self._wish is not None and not self._command:
+            if self._wish is not None and not self._child:
+                if self._command and self._status is None:  # told to end before it began
+                    self._status = 128 + self._wish
                 supervisor.stop()
             elif self._is_due(supervisor.state):
                 self._start()
@@ -128,9 +131,6 @@ class _Run:
 
     def _start(self) -> None:
         """Start the command, in the terminal's foreground if there is one: Ctrl-C is for it."""
-        if self._wish is not None:  # told to end before it began
-            self._status = 128 + self._wish
-            return
         terminal = os.isatty(0)
         die_with_parent = parent_death_signal()
 
@@ -138,15 +138,18 @@ class _Run:
             os.setpgid(0, 0)
             die_with_parent()
             if terminal:
-                signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+                before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
                 os.tcsetpgrp(0, os.getpid())
-                signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+                signal.signal(signal.SIGTTOU, before)
 
         try:
             self._child = spawn(self._command, prepare)
         except OSError as error:
             _say(f"{self._command[0]}: {error.strerror}")
             self._status = 127 if isinstance(error, FileNotFoundError) else 126
+            return
+        if self._wish is not None:  # it came while the command was being started
+            self._forward(self._wish, None)
 
     def _end_command(self) -> None:
         """End a command that still runs: an error ends this process, and with it the daemon."""
@@ -161,13 +164,19 @@ class _Run:
                 time.sleep(0.02)
 
     def _listen(self) -> None:
-        """Turn every signal into something that the loop reads."""
+        """Turn every signal into something that the loop reads.
+
+        What we were started to ignore (by nohup, or as a script's background job) stays ignored,
+        in the command too.
+        """
         reader, writer = os.pipe()
         for file in (reader, writer):
             os.set_blocking(file, False)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         self._selector.register(reader, EVENT_READ, lambda: self._signalled(reader))
         for number in signal.valid_signals() - _NOT_FORWARDED:
+            if signal.getsignal(number) is signal.SIG_IGN:
+                continue
             with contextlib.suppress(OSError, ValueError):  # the C library's own
                 signal.signal(number, self._forward)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -195,7 +204,7 @@ class _Run:
             if pid == self._child:
                 code = os.waitstatus_to_exitcode(status)
                 self._status = code if code >= 0 else 128 - code
-            else:
+            elif pid == self._supervisor.pid:
                 self._supervisor.reaped[pid] = status
 
     def _report(self, event: Mapping[str, Any]) -> None:

@@ -75,6 +75,11 @@ class Supervisor:
         self._killed = False
         self._next: Callable[[], float] = self._stand_by
 
+    @property
+    def pid(self) -> int:
+        """Return the daemon's process id, 0 when there is none."""
+        return self._daemon.pid
+
     def tick(self) -> float:
         """Do what is due, and return after how many seconds to call again."""
         if self.finished:

@@ -17,6 +17,9 @@ _WARNINGS = {
     "sync": "up to Litestream 0.5.17, 'litestream sync' can damage the replica for good, without "
     "an error, while others write to the database. Safe instead, from Python: "
     "litestream.commands.sync(path, wait=True)",
+    "restore -force": "up to Litestream 0.5.17, 'restore -force' deletes the database before it "
+    "knows that the restore works. Safe instead, from Python: "
+    "litestream.commands.restore(path, output, force=True)",
     "stop": "up to Litestream 0.5.17, 'stop' and then 'start' loses changes without an error when "
     "the WAL was checkpointed in between. Restart the daemon's process instead",
 }
@@ -49,8 +52,11 @@ def main(arguments: list[str] | None = None) -> int:
 def hand_through(argv: list[str]) -> None:
     """Become the executable, with the settings' variables and the config that was found."""
     path = _executable.find()
-    if argv[0] in _WARNINGS:
-        print(f"litestream: warning: {_WARNINGS[argv[0]]}", file=sys.stderr, flush=True)
+    verb = argv[0]
+    if verb == "restore" and any(a.startswith(("-force", "--force")) for a in argv):
+        verb = "restore -force"
+    if verb in _WARNINGS:
+        print(f"litestream: warning: {_WARNINGS[verb]}", file=sys.stderr, flush=True)
     environment = configuration.environment()
     if not environment.get("LITESTREAM_CONFIG"):
         try:

@@ -177,7 +177,7 @@ class UnusableDatabaseError(LitestreamError):
     """Say that a database is missing, no SQLite database, damaged, encrypted or not writable."""
 
 
-class VerificationFailure(LitestreamError):  # noqa: N818 - the design's and the Ruby gem's name
+class VerificationFailure(LitestreamError):  # noqa: N818 - what the Ruby gem raises
     """Say that a backup is not proved. It is false, as a ``Verification`` is true.
 
     ``reason`` says which promise broke:
