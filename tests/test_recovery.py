@@ -1,20 +1,30 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import litestream
-from litestream import BackupExistsError, BackupNotFoundError, ConfigurationError, Replication
+from litestream import (
+    BackupExistsError,
+    BackupNotFoundError,
+    ConfigurationError,
+    Replication,
+    _listings,
+    _run,
+)
 from litestream._lock import Lock
-from tests.support import S3Server, Site, executable
+from tests.support import S3Server, Site, executable, free_port, wait_until
 
 
 def lose(site: Site) -> None:
@@ -141,6 +151,113 @@ def test_05_sees_what_03_has_replicated(
     assert site.rows(site.database) == kept
 
 
+@pytest.fixture
+def rclone(tmp_path: Path) -> Iterator[Callable[[str], int]]:
+    """Give a function that serves an empty directory by a protocol, and returns the port."""
+    program = Path(sys.executable).parent / "rclone"
+    (tmp_path / "served").mkdir()
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def serve(protocol: str) -> int:
+        port = free_port()
+        processes.append(
+            subprocess.Popen(
+                [
+                    program,
+                    *("--config", "/dev/null", "serve", protocol, tmp_path / "served"),
+                    *("--addr", f"127.0.0.1:{port}", "--user", "user", "--pass", "secret"),
+                ],
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        )
+
+        def listens() -> bool:
+            with contextlib.closing(socket.socket()) as client:
+                return client.connect_ex(("127.0.0.1", port)) == 0
+
+        wait_until(listens, "rclone's start")
+        return port
+
+    yield serve
+    for process in processes:
+        process.terminate()
+        process.wait()
+
+
+@pytest.mark.only_series("0.5")
+@pytest.mark.parametrize("kind", ["s3", "sftp", "webdav"])
+def test_an_empty_replica_of_every_kind_is_no_backup(
+    make_site: Callable[..., Site], s3: S3Server, rclone: Callable[[str], int], kind: str
+) -> None:
+    """Else a first start would be refused."""
+    if kind == "s3":
+        replica = s3.replica()
+    elif kind == "sftp":
+        replica = {"host": f"127.0.0.1:{rclone('sftp')}", "user": "user", "password": "secret"}
+    else:
+        replica = {"webdav-username": "user", "webdav-password": "secret"}
+        replica["webdav-url"] = f"http://127.0.0.1:{rclone('webdav')}"
+    site = make_site(replica={"type": kind, "path": "app", **replica})
+    lose(site)
+    (done,) = litestream.recover(config=site.config, expect="none")
+    assert done.action == "no backup"
+
+
+@pytest.mark.only_series("0.3")
+def test_an_endpoint_that_fails_is_not_one_without_a_backup(
+    make_site: Callable[..., Site], s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = make_site(replica=s3.replica())
+    site.write(3)
+    site.back_up()
+    lose(site)
+    monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(executable("0.5").parent))
+    listing = _listings.ltx
+
+    def last_answer(*arguments: Any, **options: Any) -> list[Any]:
+        rows = listing(*arguments, **options)
+        litestream.configure(replica_access_key="revoked")
+        return rows
+
+    monkeypatch.setattr(_listings, "ltx", last_answer)
+    with pytest.raises(litestream.CommandFailedError, match="SignatureDoesNotMatch"):
+        litestream.recover(config=site.config, expect="none")
+
+
+@pytest.mark.only_series("0.3")
+def test_a_03_backup_older_than_any_is_one(
+    replicated: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what was copied without its times, 0.5 finds something at every time asked for."""
+    lose(replicated)
+    monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(executable("0.5").parent))
+    for path in replicated.replica_path.rglob("*.lz4"):
+        os.utime(path, (0, 0))
+    with pytest.raises(BackupExistsError):
+        litestream.recover(config=replicated.config, expect="none")
+
+
+@pytest.mark.only_series("0.5")
+def test_the_time_limit_is_for_all_questions_together(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lose(site)
+    limits: list[float] = []
+    run = _run.run
+
+    def noted(argv: list[str], *, timeout: float, **options: Any) -> _run.Output:
+        if argv[1] in ("ltx", "restore"):
+            limits.append(timeout)
+            time.sleep(0.2)
+        return run(argv, timeout=timeout, **options)
+
+    monkeypatch.setattr(_run, "run", noted)
+    litestream.recover(config=site.config, expect="none", timeout=50)
+    first, second = limits
+    assert second <= first - 0.2 < 50
+
+
 def test_a_failing_restore_leaves_nothing(
     make_site: Callable[..., Site], s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,10 +281,8 @@ def test_an_endpoint_that_does_not_answer_ends_at_the_time_limit(
     lose(site)
     s3.pause()
     try:
-        begun = time.monotonic()
         with pytest.raises(litestream.CommandTimeoutError):
             litestream.recover(config=site.config, timeout=1.0)
-        assert time.monotonic() - begun < 20
     finally:
         s3.resume()
     assert not site.database.exists()

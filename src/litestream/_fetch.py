@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -28,14 +29,15 @@ def fetch(
     flags: Mapping[str, Flag],
     *,
     config: StrPath | None,
-    timeout: float | None,
+    deadline: float | None = None,
     stall: float | None = None,
     report: tuple[_watched.Progress | None, int | None] = (None, None),
 ) -> str:
     """Restore ``source``, a path or a replica URL, into ``staging``; return the copy's path.
 
-    ``timeout`` and ``stall`` are those of ``_watched.run``; ``report`` is whom to tell how many
-    bytes are there, and how many are expected.
+    All the children together have until ``deadline`` (``time.monotonic``); ``stall`` is that of
+    ``_watched.run``. ``report`` is whom to tell how many bytes are there, and how many are
+    expected.
 
     Raises:
         BackupNotFoundError: there is no backup, or none that fits ``flags``.
@@ -50,7 +52,12 @@ def fetch(
     argv = _run.arguments("restore", source, o=copy, **flags)
     try:
         output = _watched.run(
-            argv, staging, timeout=timeout, stall=stall, progress=progress, expected=expected
+            argv,
+            staging,
+            timeout=_left(deadline),
+            stall=stall,
+            progress=progress,
+            expected=expected,
         )
     except CommandFailedError as error:
         if "no space left on device" in error.reason or "file too large" in error.reason:
@@ -59,7 +66,7 @@ def fetch(
             ) from error
         if not _ABSENT.search(error.reason):
             raise
-        if not _is_after_last_change(source, flags, config, timeout):
+        if not _is_after_last_change(source, flags, config, deadline):
             raise _not_found(error.argv, error.returncode, error.stderr, error.reason) from error
     else:
         index = flags.get("index")
@@ -68,15 +75,21 @@ def fetch(
         return copy
     # What was asked for is the last change. A change that arrives now would be one too many.
     last = {**flags, "timestamp": None}
-    fetch(source, staging, last, config=config, timeout=timeout, stall=stall, report=report)
-    if _is_after_last_change(source, flags, config, timeout):
+    fetch(source, staging, last, config=config, deadline=deadline, stall=stall, report=report)
+    if _is_after_last_change(source, flags, config, deadline):
         return copy
     os.unlink(copy)
-    return fetch(source, staging, flags, config=config, timeout=timeout, stall=stall, report=report)
+    return fetch(
+        source, staging, flags, config=config, deadline=deadline, stall=stall, report=report
+    )
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
 
 
 def _is_after_last_change(
-    source: str, flags: Mapping[str, Flag], config: StrPath | None, timeout: float | None
+    source: str, flags: Mapping[str, Flag], config: StrPath | None, deadline: float | None
 ) -> bool:
     """Say whether the time asked for lies after everything that the replica holds.
 
@@ -89,8 +102,9 @@ def _is_after_last_change(
         return False
 
     def rows(listing: Callable[..., list[Any]], **options: object) -> list[Any]:
+        limit = _watched.STALL if deadline is None else _left(deadline)
         literal = flags.get("no_expand_env")
-        return listing(source, config=config, timeout=timeout, no_expand_env=literal, **options)
+        return listing(source, config=config, timeout=limit, no_expand_env=literal, **options)
 
     if _run.series() == "0.5":
         found = rows(_listings.ltx, level="all")

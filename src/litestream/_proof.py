@@ -195,7 +195,6 @@ class Proof:
                 staging,
                 {"replica": self._replica, **self._source.flags},
                 config=self._source.config,
-                timeout=None,
                 stall=self._timeout,
                 report=(self._progress, figures(connection)[0] if self._progress else None),
             )

@@ -16,6 +16,7 @@ from litestream import _fetch, _integrity, _output, _position, _run
 from litestream._staging import Staging
 from litestream.errors import (
     BackupNotFoundError,
+    CommandTimeoutError,
     ConfigurationError,
     LitestreamError,
     NotEnoughSpaceError,
@@ -143,7 +144,12 @@ def restore(
         _output.require_place(place, force=force, expected=expected)
         with Staging(os.path.dirname(place)) as staging:
             copy = _fetch.fetch(
-                source, staging, flags, config=config, timeout=timeout, report=(progress, expected)
+                source,
+                staging,
+                flags,
+                config=config,
+                deadline=deadline,
+                report=(progress, expected),
             )
             _integrity.check(copy, integrity_check, deadline)
             _output.put_in_place(copy, place, force=force)
@@ -151,6 +157,11 @@ def restore(
         if if_replica_exists:
             return None
         raise
+    except CommandTimeoutError as error:
+        if timeout is None:
+            raise
+        # the last of several children had what was left
+        raise CommandTimeoutError(error.argv, timeout, error.reason) from None
     except OSError as error:
         raise _explained(error, place) from error
     if progress is not None:

@@ -90,6 +90,7 @@ def guard(prepared: Prepared) -> None:
 
     Raises:
         BackupExistsError: The replica of a database without local state holds backups.
+        CommandFailedError, CommandTimeoutError: The replica could not be asked.
 
     """
     for entry in prepared.entries:
@@ -164,7 +165,7 @@ def _restore(
                 output=entry.path,
                 force=os.path.exists(entry.path),
                 config=prepared.config,
-                timeout=max(1.0, deadline - time.monotonic()),
+                timeout=_left(deadline),
                 progress=functools.partial(progress, entry.path) if progress else None,
                 no_expand_env=prepared.flags.get("no_expand_env"),
             )
@@ -194,32 +195,39 @@ def _is_own(entry: Entry) -> bool:
 
 
 def _has_backup(entry: Entry, prepared: Prepared, timeout: float) -> bool:
-    options: dict[str, Any] = {
-        "config": prepared.config,
-        "timeout": max(0.1, timeout),
-        **prepared.flags,
-    }
+    deadline = time.monotonic() + timeout
+    options: dict[str, Any] = {"config": prepared.config, **prepared.flags}
     if prepared.series == "0.5":
-        rows = _listings.ltx(entry.path, level="all", **options)
-        return bool(rows) or _has_03_backup(entry, options)
-    if os.path.exists(entry.path):
-        return bool(_listings.generations(entry.path, **options))
+        rows = _listings.ltx(entry.path, level="all", timeout=_left(deadline), **options)
+        return bool(rows) or _has_03_backup(entry, options, deadline)
     # 0.3 cannot list by the config while the database is missing. Snapshots it can.
-    return bool(_listings.snapshots(entry.path, **options))
+    listing = _listings.generations if os.path.exists(entry.path) else _listings.snapshots
+    return bool(listing(entry.path, timeout=_left(deadline), **options))
 
 
-def _has_03_backup(entry: Entry, options: dict[str, Any]) -> bool:
+def _has_03_backup(entry: Entry, options: dict[str, Any], deadline: float) -> bool:
     """Tell whether there are backups in the format of 0.3, which 0.5 restores and lists nowhere.
 
     Source: asked for a time before all of them, 0.5.17 says "no snapshots available", and "no
-    matching backup files available" where there are none.
+    matching backup files available" where there are none: for every type of replica, and only
+    after it was answered. Anything else tells nothing.
+
+    Raises:
+        CommandFailedError: The replica could not be asked.
+
     """
-    timeout = options.pop("timeout")
     with tempfile.TemporaryDirectory() as directory:
         never = os.path.join(directory, "never")
         argv = _run.arguments("restore", entry.path, o=never, timestamp=_LONG_AGO, **options)
         try:
-            _run.run(argv, timeout=timeout)
+            _run.run(argv, timeout=_left(deadline))
         except CommandFailedError as error:
-            return "no snapshots available" in error.reason
-    return False
+            if "no matching backup files available" in error.reason:
+                return False
+            if "no snapshots available" not in error.reason:
+                raise
+    return True  # restored, too: the times of files that were copied may be lost
+
+
+def _left(deadline: float) -> float:
+    return max(0.1, deadline - time.monotonic())
