@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shlex
+import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
-from litestream import _executable, _run, _verify_verb, configuration
+from litestream import __version__, _executable, _run, _verify_verb, configuration
 from litestream.errors import LitestreamError
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 PURPOSES = {
     "demo": "replicate, lose and restore a database in a temporary directory",
-    "env": "print the environment variables that the config refers to",
+    "env": "print the environment variables that litestream.configure() sets for configs",
     "recover": "restore the databases that are missing, before the application starts",
     "run": "recover, replicate, and run a command beside the daemon",
     "verify": "prove that backups restore and are up to date",
@@ -26,18 +28,47 @@ _HIDDEN = "***"
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run one of our verbs and return its exit status."""
+    """Run one of our verbs, or print the help or the version, and return the exit status."""
+    try:
+        try:
+            return _run_verb(argv)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # as the executable's own verbs end when nobody reads any more
+        _discard_output()
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        if isinstance(error, LitestreamError):
+            raise
+        _discard_output()
+        print(f"litestream: {error}", file=sys.stderr)
+        return 1
+
+
+def _run_verb(argv: Sequence[str]) -> int:
+    if not argv:
+        return _help(sys.stderr)
+    if argv[0] == "--version":
+        print(f"litestream {__version__} (Litestream {_run.version(_executable.find())})")
+        return 0
     if argv[0] == "run":  # what follows -- is not ours to parse
         from litestream import _run_command
 
         return _run_command.run(argv[1:])
+    if argv[0] not in PURPOSES:
+        return _help(sys.stdout)
     options = _parser().parse_args(argv)
     status: int = options.run(options)
     return status
 
 
-def help_(asked: bool) -> int:
-    """Print what the command can do: to standard output if asked for, else as a usage error."""
+def _discard_output() -> None:
+    """Let what could not be written go nowhere, lest the interpreter try again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _help(stream: TextIO) -> int:
+    """Print what the command can do; a usage error where nobody has asked for it."""
     own = "\n".join(f"    {verb:<12} {text}" for verb, text in PURPOSES.items())
     text = (
         "usage: litestream VERB [ARGUMENT ...]\n\n"
@@ -45,8 +76,8 @@ def help_(asked: bool) -> int:
         f"This package's own verbs ('litestream VERB --help' explains one):\n\n{own}\n\n"
         f"{_upstream_help()}\n"
     )
-    print(text, end="", file=sys.stdout if asked else sys.stderr)
-    return 0 if asked else 2
+    print(text, end="", file=stream)
+    return 0 if stream is sys.stdout else 2
 
 
 def _upstream_help() -> str:

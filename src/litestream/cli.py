@@ -12,6 +12,7 @@ import sys
 from litestream import _executable, configuration
 from litestream.errors import ConfigNotFoundError, LitestreamError
 
+_ASKED = ("-h", "-help", "--help", "help", "--version")
 OWN_VERBS = ("demo", "env", "recover", "run", "verify", "which")  # _own_verbs says what they do
 _WARNINGS = {
     "sync": "up to Litestream 0.5.17, 'litestream sync' can damage the replica for good, without "
@@ -32,11 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     argv = sys.argv[1:] if arguments is None else arguments
     try:
-        if not argv or argv[0] in ("-h", "-help", "--help", "help"):
-            from litestream import _own_verbs
-
-            return _own_verbs.help_(bool(argv))
-        if argv[0] in OWN_VERBS:
+        if not argv or argv[0] in _ASKED or argv[0] in OWN_VERBS:
             from litestream import _own_verbs
 
             return _own_verbs.run(argv)

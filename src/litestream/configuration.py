@@ -115,7 +115,7 @@ def find_config(config: str | os.PathLike[str] | None = None) -> str:
 
     """
     for origin, path in (
-        ("config=", config),
+        ("the argument", config),
         ("configure(config_path=…)", _settings.get("config_path")),
         ("LITESTREAM_CONFIG", os.environ.get("LITESTREAM_CONFIG") or None),
     ):
