@@ -168,6 +168,31 @@ def test_a_wrong_option_is_a_usage_error(capsys):
     assert 2 == ended.value.code
 
 
+def test_the_version_is_that_of_the_package_and_of_litestream(installed, series, capsys):
+    assert 0 == cli.main(["--version"])
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"litestream {litestream.__version__} (Litestream {series}.")
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["which"], ["env"]])
+def test_a_reader_that_has_gone_is_no_error(argv, installed):
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run([COMMAND, *argv], stdout=writer, stderr=subprocess.PIPE)
+    finally:
+        os.close(writer)
+    assert (128 + signal.SIGPIPE, b"") == (done.returncode, done.stderr)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux's")
+def test_an_output_that_is_full_is_an_error(installed):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([COMMAND, "which"], stdout=full, stderr=subprocess.PIPE)
+    assert 1 == done.returncode
+    assert b"litestream: [Errno 28] No space left on device\n" == done.stderr
+
+
 def test_which(installed, capsys):
     assert 0 == cli.main(["which"])
     assert f"{installed}\n" == capsys.readouterr().out
@@ -244,7 +269,9 @@ class TestDemo:
     def test_a_daemon_that_fails_shows_its_log(self, tmp_path, monkeypatch, capsys):
         (tmp_path / "litestream").write_text(
             "#!/bin/sh\n[ $1 = version ] && echo 0.5.17 && exit\n"
-            "[ $1 = ltx ] && echo '[]' && exit\necho the daemon said no; exit 1\n"
+            "[ $1 = ltx ] && echo '[]' && exit\n"
+            "[ $1 = restore ] && echo no matching backup files available >&2 && exit 1\n"
+            "echo the daemon said no; exit 1\n"
         )
         (tmp_path / "litestream").chmod(0o755)
         monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(tmp_path))

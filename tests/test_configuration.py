@@ -102,10 +102,10 @@ class TestSearchOrder:
 
     @pytest.mark.parametrize(
         ("origin", "expected"),
-        [("config=", "a.yml"), ("configure", "b.yml"), ("LITESTREAM_CONFIG", "c.yml")],
+        [("the argument", "a.yml"), ("configure", "b.yml"), ("LITESTREAM_CONFIG", "c.yml")],
     )
     def test_a_named_one_that_is_missing_is_an_error_that_says_who_named_it(self, origin, expected):
-        argument = "a.yml" if origin == "config=" else None
+        argument = "a.yml" if origin == "the argument" else None
         litestream.configure(config_path="b.yml" if origin == "configure" else None)
         self.monkeypatch.setenv("LITESTREAM_CONFIG", "c.yml")
         with pytest.raises(litestream.ConfigNotFoundError) as caught:
