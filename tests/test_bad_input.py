@@ -152,6 +152,11 @@ def test_a_url_with_a_password_is_refused_before_anyone_can_see_it(installed):
     assert "hunter22" not in str(caught.value)
 
 
+def test_a_url_of_a_directory_that_would_be_another_is_refused(installed):
+    with pytest.raises(litestream.ConfigurationError, match="escape the ' '"):
+        commands.restore("file:///my disk/app")
+
+
 def test_a_url_is_no_database_to_verify_and_its_password_is_masked(installed):
     with pytest.raises(litestream.ConfigurationError, match="is a replica URL") as caught:
         litestream.verify("s3://user:topsecret@host/bucket")

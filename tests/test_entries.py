@@ -133,6 +133,8 @@ def test_a_path_that_no_config_can_name(site: Site) -> None:
     [
         ({"path": "/backups"}, "/backups"),
         ({"url": "file:///backups"}, "/backups"),
+        ({"url": "file:///my disk"}, None),
+        ({"url": "file:///my%20disk"}, None),
         ({"type": "s3", "path": "x"}, None),
         ({"url": "s3://bucket/x"}, None),
         ({"path": "s3://bucket/x"}, None),

@@ -95,9 +95,10 @@ def test_a_config_file_is_not_needed(site: Site) -> None:
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("PRAGMA journal_mode = wal")
         connection.execute("CREATE TABLE items (id INTEGER PRIMARY KEY, value TEXT)")
-    url = f"file://{site.directory}/copies"
+    url = f"file://{site.directory}/cöpies of 'it'"
     with Replication(databases={database: url}, sync_interval=0.05) as replication:
         replication.sync(database)
+    assert (site.directory / "cöpies of 'it'").is_dir()
     database.unlink()
     Path(f"{database}-wal").unlink(missing_ok=True)
     Path(f"{database}-shm").unlink(missing_ok=True)

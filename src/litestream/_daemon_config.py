@@ -63,19 +63,25 @@ def from_databases(databases: Mapping[Any, str | Sequence[str]], interval: float
     dbs = []
     every = f"{round(interval * 1000)}ms"
     for path, urls in databases.items():
-        replicas = [
-            {"url": url, "sync-interval": every}
-            for url in (urls if isinstance(urls, (list, tuple)) else [urls])
-        ]
-        if not all(isinstance(replica["url"], str) for replica in replicas):
-            raise ConfigurationError(
-                f"The replica of {os.fspath(path)!r} must be a URL, such as 'file:///backups/app'"
-            )
+        replicas = []
+        for url in urls if isinstance(urls, (list, tuple)) else [urls]:
+            if not isinstance(url, str):
+                raise ConfigurationError(
+                    f"The replica of {os.fspath(path)!r} must be a URL, such as "
+                    "'file:///backups/app'"
+                )
+            replicas.append({**_replica(url), "sync-interval": every})
         name = _run.target(path)
         if not _is_text(name):
             raise ConfigurationError(f"The path {name!r} is no UTF-8, so no config can name it")
         dbs.append({"path": name, "monitor-interval": every, "replicas": replicas})
     return {"dbs": dbs}
+
+
+def _replica(url: str) -> dict[str, str]:
+    """Return a config's words for a URL; a directory by its path, which no URL escapes."""
+    path = url.removeprefix("file://")
+    return {"url": url} if path == url else {"type": "file", "path": path}
 
 
 def prepare(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _PLACE = ("type", "url", "path", "bucket", "endpoint", "host", "account-name", "account-url")
+_PLAIN_URL = re.compile(r"[\w.~$&+,/:;=@-]+", re.ASCII)
+"""A URL in which Litestream escapes nothing: it names the directory as it stands there."""
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -127,7 +129,7 @@ def directory(replica: Mapping[str, Any]) -> str | None:
     """Return the directory of a replica that is one."""
     url = str(replica.get("url") or "")
     if url.startswith("file://"):
-        return url.removeprefix("file://")
+        return url.removeprefix("file://") if _PLAIN_URL.fullmatch(url) else None
     path = str(replica.get("path") or "")
     if path and not url and replica.get("type", "file") == "file" and not _run.is_url(path):
         return _run.target(path)

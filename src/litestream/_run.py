@@ -33,6 +33,7 @@ TIMEOUT = 60.0
 
 _VERSION_TIMEOUT = 30.0
 _STOP_TIMEOUT = 35.0  # 0.5 gives its final sync 30 s
+_ESCAPED = re.compile(r"[^\w.~$&+,/:;=@%-]", re.ASCII)
 _URL = re.compile(r"\w+://")
 _HINTS = (
     ("unable to add custom RootCAs", "unset AWS_CA_BUNDLE: Litestream 0.5 cannot use it"),
@@ -171,7 +172,11 @@ def target(database: StrPath) -> str:
     """Return a database argument as upstream looks it up: an absolute path, or a replica URL.
 
     A leading ``~/`` is the home directory, as in the config. A URL that holds a password is
-    refused, because every user of the machine can read a process's arguments.
+    refused, because every user of the machine can read a process's arguments; and one of a
+    directory that Litestream would not look into.
+
+    Source: both series escape what stands for itself in a ``file://`` URL: ``/my disk`` is
+    ``/my%20disk`` to them, and ``/my%20disk`` is that, too.
     """
     text = os.fsdecode(database)
     if not is_url(text):
@@ -181,6 +186,12 @@ def target(database: StrPath) -> str:
             f"The replica URL {masked(text)} holds a password, which every user of this machine "
             "could read in the process table. Put the replica into a config and name the "
             "database's path instead"
+        )
+    if text.startswith("file://") and (escaped := _ESCAPED.search(text)):
+        raise ConfigurationError(
+            f"Litestream would escape the {escaped[0]!r} in {text!r}, and so look into another "
+            "directory. Put the directory into a config, as the 'path:' of a replica with 'type: "
+            "file', and name the database's path instead"
         )
     return text
 
