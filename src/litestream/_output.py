@@ -73,7 +73,7 @@ def _require_absent(path: str) -> None:
     if stale:
         raise OutputExistsError(
             f"Beside the output there is {', '.join(map(repr, stale))}, left by a database that "
-            "is no longer there: SQLite would play that into the restored one. If no process uses "
+            "is no longer there: SQLite would play it into the restored one. If no process uses "
             "it, move it away; commands.restore(force=True) removes it"
         )
 
