@@ -7,6 +7,7 @@ import errno
 import itertools
 import os
 import random
+import shutil
 import signal
 import socket
 import sqlite3
@@ -339,6 +340,27 @@ def test_a_stale_side_file_is_refused_or_removed(replicated, target, suffix):
     assert b"stale" == stale.read_bytes()
     restore(replicated, target, force=True)
     assert {"app.db"} == listing(target.parent)
+
+
+@pytest.mark.only_series("0.3")
+@pytest.mark.parametrize("by_url", [False, True])
+def test_a_time_between_two_generations_is_that_of_the_earlier_one(make_site, target, by_url):
+    site = make_site()
+    site.write(3)
+    site.back_up()
+    kept = site.rows()
+    time.sleep(2.1)  # times in a replica are whole seconds
+    between = datetime.now(timezone.utc)
+    time.sleep(1.1)
+    shutil.rmtree(site.directory / ".app.db-litestream")  # the next daemon begins a generation
+    site.write(2)
+    source = f"file://{site.replica_path}" if by_url else site.database
+    options = {} if by_url else {"config": site.config}
+    site.start()
+    wait_until(lambda: len(commands.generations(source, **options)) == 2, "another generation")
+    site.stop()
+    commands.restore(source, target, timestamp=between, **options)
+    assert kept == site.rows(target)
 
 
 def test_force_does_not_play_the_old_wal_into_the_new_file(replicated, target, tmp_path):

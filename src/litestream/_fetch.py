@@ -67,7 +67,14 @@ def fetch(
         if not _ABSENT.search(error.reason):
             raise
         if not _is_after_last_change(source, flags, config, deadline):
-            raise _not_found(error.argv, error.returncode, error.stderr, error.reason) from error
+            held = _generation_at(source, flags, config, deadline)
+            if held is None:
+                reason = error.reason
+                raise _not_found(error.argv, error.returncode, error.stderr, reason) from error
+            flags = {**flags, **held}
+            return fetch(
+                source, staging, flags, config=config, deadline=deadline, stall=stall, report=report
+            )
     else:
         index = flags.get("index")
         if index is not None and _last_index(output) < int(str(index), 16):
@@ -96,27 +103,59 @@ def _is_after_last_change(
     Source: 0.3.13 finds nothing then, and neither does 0.5.17 in a replica URL; 0.5.17 with a
     config restores the last change.
     """
-    try:
-        wanted = datetime.fromisoformat(str(flags.get("timestamp")).replace("Z", "+00:00"))
-    except ValueError:
+    wanted = _moment(str(flags.get("timestamp")))
+    if wanted is None:
         return False
-
-    def rows(listing: Callable[..., list[Any]], **options: object) -> list[Any]:
-        limit = _watched.STALL if deadline is None else _left(deadline)
-        literal = flags.get("no_expand_env")
-        return listing(source, config=config, timeout=limit, no_expand_env=literal, **options)
-
     if _run.series() == "0.5":
-        found = rows(_listings.ltx, level="all")
+        found = _rows(_listings.ltx, source, flags, config, deadline, level="all")
     else:
-        found = [*rows(_listings.snapshots), *rows(_listings.wal)]
-        for column in ("replica", "generation"):
-            if flags.get(column) is not None:
-                found = [row for row in found if row[column] == flags[column]]
-    times = [row["created"] for row in found]
+        found = _rows(_listings.snapshots, source, flags, config, deadline)
+        found += _rows(_listings.wal, source, flags, config, deadline)
+    last = _moment(max((row["created"] for row in found), default=""))
     # rows give whole seconds: what they call :19 may have happened at :19.9
-    last = datetime.fromisoformat(max(times).replace("Z", "+00:00")) if times else None
     return last is not None and wanted >= last + timedelta(seconds=1)
+
+
+def _generation_at(
+    source: str, flags: Mapping[str, Flag], config: StrPath | None, deadline: float | None
+) -> dict[str, Flag] | None:
+    """Name the generation that was the newest at the time asked for, if that was not named yet.
+
+    Source: where one generation had ended and the next not begun, 0.3.13 finds nothing.
+    """
+    wanted = _moment(str(flags.get("timestamp")))
+    if wanted is None or _run.series() == "0.5" or flags.get("generation") is not None:
+        return None
+    found = _rows(_listings.snapshots, source, flags, config, deadline)
+    earlier = [row for row in found if (_moment(row["created"]) or wanted) < wanted]
+    if not earlier:
+        return None
+    newest = max(earlier, key=lambda row: str(row["created"]))
+    return {"generation": newest["generation"], "replica": newest["replica"] or None}
+
+
+def _rows(
+    listing: Callable[..., list[Any]],
+    source: str,
+    flags: Mapping[str, Flag],
+    config: StrPath | None,
+    deadline: float | None,
+    **options: object,
+) -> list[Any]:
+    limit = _watched.STALL if deadline is None else _left(deadline)
+    literal = flags.get("no_expand_env")
+    found = listing(source, config=config, timeout=limit, no_expand_env=literal, **options)
+    for column in ("replica", "generation"):
+        if flags.get(column) is not None:
+            found = [row for row in found if row[column] == flags[column]]
+    return found
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None
 
 
 def _not_found(
