@@ -545,7 +545,7 @@ def test_exact_sees_a_change_of_what_is_restored(running, temporary, monkeypatch
     """The change is made in the restored copy, before it is compared."""
     running.write(300, size=300)
 
-    def spoiled(path, _how, _deadline=None):
+    def spoiled(path, *_):
         with contextlib.closing(sqlite3.connect(path)) as connection:
             connection.executescript(f"PRAGMA journal_mode=DELETE; {change}")
 
