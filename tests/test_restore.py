@@ -6,6 +6,7 @@ import contextlib
 import errno
 import itertools
 import os
+import pickle
 import random
 import shutil
 import signal
@@ -630,17 +631,36 @@ def test_many_restores_at_once(replicated, target):
     assert ([], {f"{number}.db" for number in range(6)}) == (errors, listing(target.parent))
 
 
-def test_an_integrity_check_has_a_time_limit(tmp_path):
-    path = make_database(tmp_path / "big.db", journal_mode="DELETE")
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.execute(
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 300000) "
-            "INSERT INTO items (value) SELECT i FROM n"
-        )
-        connection.execute("CREATE INDEX by_value ON items (value)")
-        connection.commit()
-    with pytest.raises(TimeoutError):
-        _integrity.check(str(path), "full", deadline=time.monotonic())
+@pytest.fixture
+def endless(monkeypatch):
+    """Let every integrity check run for ever."""
+    statement = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    )
+    rows = _integrity.rows
+    monkeypatch.setattr(
+        _integrity, "rows", lambda connection, _, interrupt: rows(connection, statement, interrupt)
+    )
+
+
+@pytest.mark.usefixtures("endless")
+@pytest.mark.parametrize("how", ["quick", "full"])
+def test_an_integrity_check_has_a_time_limit(replicated, target, how):
+    with pytest.raises(litestream.CommandTimeoutError, match=f"{how} integrity check") as caught:
+        restore(replicated, target, integrity_check=how, timeout=2)
+    assert 2 == caught.value.timeout
+    assert "within 2 s" in str(pickle.loads(pickle.dumps(caught.value)))
+    assert set() == listing(target.parent)
+
+
+@pytest.mark.usefixtures("endless")
+def test_an_integrity_check_can_be_interrupted(tmp_path):
+    path = make_database(tmp_path / "app.db", journal_mode="DELETE")
+    timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        _integrity.check(str(path), "full")
+    timer.join()
 
 
 def test_a_file_system_without_hard_links(replicated, target, monkeypatch):

@@ -19,6 +19,7 @@ import pytest
 import litestream
 from litestream import (
     _arrival,
+    _differences,
     _exact,
     _integrity,
     _position,
@@ -29,7 +30,7 @@ from litestream import (
     verification,
 )
 from litestream.errors import UnusableDatabaseError, VerificationFailure
-from tests.support import TOKENS, free_port, tokens, writing
+from tests.support import PATIENCE, TOKENS, free_port, tokens, writing
 
 
 @pytest.fixture
@@ -532,6 +533,60 @@ def test_verify_all_hides_nothing(running, temporary):
     assert ("unusable", "missing.db") == (failure.reason, Path(failure.database).name)
 
 
+@pytest.mark.parametrize(
+    ("module", "name", "exact"),
+    [
+        (_integrity, "rows", False),
+        (_exact.Pin, "copy", True),
+        (_exact, "is_equal", True),
+        (_differences, "differences", True),
+    ],
+)
+def test_what_takes_long_can_be_interrupted(running, temporary, monkeypatch, module, name, exact):
+    """By the one thing that ``each`` can do: let ``progress`` raise."""
+    running.wait_for_backup(snapshot=True)
+    original = getattr(module, name)
+    begun = threading.Event()
+    if name == "differences":
+        monkeypatch.setattr(_exact, "is_equal", lambda *_: False)
+
+    def noted(*arguments):
+        begun.set()
+        original(*arguments)
+        pytest.fail(f"{name} was not interrupted")
+
+    def progress(_written, _expected):
+        if begun.is_set():
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(_proof, "_LOOK", 0)
+    monkeypatch.setattr(module, name, noted)
+    with pytest.raises(KeyboardInterrupt):
+        verify(running, temporary, exact=exact, progress=progress)
+    assert (0, []) == (tokens(running), list(temporary.iterdir()))
+
+
+def test_the_end_of_the_consumer_ends_a_long_check(running, temporary, monkeypatch):
+    """An endless one: this test would hang."""
+    rows = _integrity.rows
+    checking = threading.Event()
+
+    def endless(connection, _statement, interrupt):
+        checking.set()
+        numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+        return rows(connection, f"{numbers} SELECT max(i) FROM n", interrupt)
+
+    monkeypatch.setattr(_integrity, "rows", endless)
+    missing = running.directory / "missing.db"
+    outcomes = verification.each(
+        [missing, running.database], 2, config=running.config, directory=temporary
+    )
+    assert not next(outcomes)
+    assert checking.wait(PATIENCE)
+    outcomes.close()
+    assert (0, []) == (tokens(running), list(temporary.iterdir()))
+
+
 # Exact comparison, against an oracle: pages changed by hand
 
 
@@ -552,7 +607,7 @@ def test_exact_sees_a_change_of_what_is_restored(running, temporary, monkeypatch
     """The change is made in the restored copy, before it is compared."""
     running.write(300, size=300)
 
-    def spoiled(path, _how, _deadline=None):
+    def spoiled(path, *_):
         with contextlib.closing(sqlite3.connect(path)) as connection:
             connection.executescript(f"PRAGMA journal_mode=DELETE; {change}")
 

@@ -19,10 +19,10 @@ from litestream import _position
 from litestream._position import WAL_FRAME_HEADER_SIZE, WAL_HEADER_SIZE, WALEnd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _CHUNK = 1 << 20
-_BACKUP_PAGES = 4096  # between two chances to be interrupted
+_BACKUP_PAGES = 4096  # between two chances to interrupt
 
 # What SQLite's backup and Litestream's restore write into the first page: the journal mode, the
 # change counter, the schema cookie and the version for which the counter is valid.
@@ -34,10 +34,19 @@ class MovedError(Exception):
 
 
 class Pin:
-    """A read transaction on the source; ``end`` covers every commit from before it was made."""
+    """A read transaction on the source; ``end`` covers every commit from before it was made.
 
-    def __init__(self, connection: sqlite3.Connection, wal: str) -> None:
+    ``interrupt`` is called again and again by what takes long, and ends it by raising.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        wal: str,
+        interrupt: Callable[[], object] = lambda: None,
+    ) -> None:
         self.connection = connection
+        self.interrupt = interrupt
         self._wal = wal
         connection.execute("BEGIN")
         connection.execute("SELECT 1 FROM sqlite_schema").fetchall()
@@ -53,7 +62,7 @@ class Pin:
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as copy:
             copy.execute("PRAGMA journal_mode=OFF")  # nobody needs half a copy
             copy.execute("PRAGMA synchronous=OFF")
-            self.connection.backup(copy, pages=_BACKUP_PAGES)
+            self.connection.backup(copy, pages=_BACKUP_PAGES, progress=lambda *_: self.interrupt())
 
     def commits(self) -> list[Commit]:
         """Return the commits in the WAL, up to now, the pages of each.
@@ -64,7 +73,10 @@ class Pin:
         """
         if self.end is None:
             return []
-        found = list(_commits(self._wal, self.end))
+        found = []
+        for commit in _commits(self._wal, self.end):
+            self.interrupt()
+            found.append(commit)
         if _position.wal_salts(self._wal) != self.end.salts:
             raise MovedError
         return found
@@ -115,10 +127,12 @@ def is_equal(pin: Pin, copy: str, restored: str, wal: str) -> bool:
         log = stack.enter_context(open(wal, "rb")).fileno() if commits else -1
         page_size = _page_size(mine)
         start = pin.end.offset if pin.end else 0
-        _lay_over(mine, log, [commit for commit in commits if commit.end <= start], page_size)
+        before = [commit for commit in commits if commit.end <= start]
         after = [commit for commit in commits if commit.end > start]
-        left, best = _fewest(_Files(mine, other, log, page_size), after)
-        _lay_over(mine, log, after[:best], page_size)
+        files = _Files(mine, other, log, page_size, pin.interrupt)
+        _lay_over(files, before)
+        left, best = _fewest(files, after)
+        _lay_over(files, after[:best])
         if pin.end is not None and _position.wal_salts(wal) != pin.end.salts:
             raise MovedError
         return left == 0
@@ -129,6 +143,7 @@ class _Files(NamedTuple):
     other: int
     log: int
     page_size: int
+    interrupt: Callable[[], object]
 
     def same(self, page: int, commit: Commit) -> bool:
         """Say whether a page that a commit has written is the same in the restored file."""
@@ -149,6 +164,7 @@ def _fewest(files: _Files, after: list[Commit]) -> tuple[int, int]:
     for number, commit in enumerate(after, 1):
         if not fewest:
             break
+        files.interrupt()
         for page in {*commit.pages, *range(size + 1, commit.size + 1)}:
             if files.same(page, commit):
                 differing.discard(page)
@@ -161,12 +177,14 @@ def _fewest(files: _Files, after: list[Commit]) -> tuple[int, int]:
     return fewest, best
 
 
-def _lay_over(copy: int, log: int, commits: list[Commit], page_size: int) -> None:
+def _lay_over(files: _Files, commits: list[Commit]) -> None:
+    size = files.page_size
     for commit in commits:
+        files.interrupt()
         for number, offset in commit.pages.items():
-            os.pwrite(copy, os.pread(log, page_size, offset), (number - 1) * page_size)
+            os.pwrite(files.mine, os.pread(files.log, size, offset), (number - 1) * size)
     if commits:
-        os.ftruncate(copy, commits[-1].size * page_size)
+        os.ftruncate(files.mine, commits[-1].size * size)
 
 
 def _page_size(file: int) -> int:
@@ -191,6 +209,7 @@ def _differing(files: _Files, changing: set[int]) -> set[int]:
     size = files.page_size
     offset = 0
     while True:
+        files.interrupt()
         mine, others = os.pread(files.mine, _CHUNK, offset), os.pread(files.other, _CHUNK, offset)
         if mine != others:
             for at in range(0, min(len(mine), len(others)), size):

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 BUSY = 5.0
 """Seconds that a writer may hold the database before a verify gives up."""
 
+_LOOK = 0.1  # seconds between two calls of progress
 _ATTEMPTS = 2  # a fault that is gone at the second look was none of the backup
 
 
@@ -93,6 +94,8 @@ class Proof:
         self._started = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         self._begun = time.monotonic()
         self._waited = self._restored = 0.0
+        self._size = 0
+        self._told = 0.0
 
     def by_sentinel(self, connection: sqlite3.Connection, staging: Staging) -> Verification:
         """Prove that a commit of ours comes back."""
@@ -128,7 +131,7 @@ class Proof:
         """Prove that what comes back is what the database held at one commit."""
         watch = self._watch(only_new=False, touch=lambda: None)
         wal = _position.wal_path(self._source.database)
-        pin = _exact.Pin(connection, wal)
+        pin = _exact.Pin(connection, wal, self._interrupt)
         failures = 0
         while True:
             arrival = self._wait(watch, pin.end)
@@ -138,7 +141,7 @@ class Proof:
                 pin.copy(copy)
                 found = {}
                 if not _exact.is_equal(pin, copy, restored, wal):
-                    found = _differences.differences(copy, restored)
+                    found = _differences.differences(copy, restored, self._interrupt)
                 if not found:
                     pin.release()
                     return self._proved(connection, restored, arrival.txid, exact=True)
@@ -154,7 +157,7 @@ class Proof:
                 raise failure
             if arrival.sure:  # where it is not, the next segment decides about this very state
                 pin.release()
-                pin = _exact.Pin(connection, wal)
+                pin = _exact.Pin(connection, wal, self._interrupt)
             for path in (copy, restored):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)
@@ -199,7 +202,8 @@ class Proof:
                 report=(self._progress, figures(connection)[0] if self._progress else None),
             )
             self._restored = time.monotonic() - begun
-            _integrity.check(copy, self._integrity_check)
+            self._size = os.path.getsize(copy)
+            _integrity.check(copy, self._integrity_check, self._interrupt)
         except CorruptBackupError as error:
             details: dict[str, object] = {"problems": error.problems}
             raise failure_of(self._source, "corrupt", str(error), details) from error
@@ -207,6 +211,13 @@ class Proof:
             raise failure_of(self._source, "unusable", str(error)) from error
         except (CommandFailedError, CommandTimeoutError) as error:
             raise failure_of(self._source, "unrestorable", str(error)) from error
+
+    def _interrupt(self) -> None:
+        """Let ``progress`` end a check or a comparison, some ten times a second."""
+        now = time.monotonic()
+        if self._progress is not None and now - self._told >= _LOOK:
+            self._told = now
+            self._progress(self._size, self._size)
 
     def _proved(
         self, connection: sqlite3.Connection, copy: str, txid: int | None, *, exact: bool

@@ -127,7 +127,7 @@ def restore(
         RestoreError: one of its children says why it cannot go to ``output``, or that what came
             back is damaged (CorruptBackupError).
         CommandFailedError: the executable failed; ``reason`` is its own sentence.
-        CommandTimeoutError: it took too long, and was killed.
+        CommandTimeoutError: it, or the integrity check, took too long, and was ended.
         UnsupportedCommandError: an option that only the other series has.
 
     """
@@ -140,6 +140,11 @@ def restore(
     expected = None if any(point.values()) else _size(source)
     flags = {**point, "parallelism": parallelism, **_allowed(flags)}
     deadline = None if timeout is None else time.monotonic() + timeout
+
+    def require_time() -> None:
+        if timeout is not None and deadline is not None and time.monotonic() > deadline:
+            raise _CheckTimeoutError(["litestream", "restore"], timeout, integrity_check)
+
     try:
         _output.require_place(place, force=force, expected=expected)
         with Staging(os.path.dirname(place)) as staging:
@@ -151,23 +156,36 @@ def restore(
                 deadline=deadline,
                 report=(progress, expected),
             )
-            _integrity.check(copy, integrity_check, deadline)
+            _integrity.check(copy, integrity_check, require_time)
             _output.put_in_place(copy, place, force=force)
     except BackupNotFoundError:
         if if_replica_exists:
             return None
         raise
     except CommandTimeoutError as error:
-        if timeout is None:
+        if timeout is None or error.timeout == timeout:
             raise
         # the last of several children had what was left
         raise CommandTimeoutError(error.argv, timeout, error.reason) from None
+    except LitestreamError:  # some are an OSError, too
+        raise
     except OSError as error:
         raise _explained(error, place) from error
     if progress is not None:
         size = os.path.getsize(place)
         progress(size, size)
     return Path(place)
+
+
+class _CheckTimeoutError(CommandTimeoutError):
+    """Say that the integrity check did not end in time; ``reason`` is which."""
+
+    def __str__(self) -> str:
+        return (
+            f"The {self.reason} integrity check of what was restored did not end within "
+            f"{self.timeout:g} s, the restore included; the output is as it was. Pass a longer "
+            "timeout=, or a lesser integrity_check="
+        )
 
 
 def _place(source: str, output: StrPath | None, *, at_original: bool) -> str:
@@ -244,8 +262,6 @@ def _size(source: str) -> int | None:
 
 
 def _explained(error: OSError, place: str) -> Exception:
-    if isinstance(error, LitestreamError):
-        return error
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return NotEnoughSpaceError(
             f"The database cannot be restored to {place!r}: {os.strerror(error.errno)}"

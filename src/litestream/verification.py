@@ -16,7 +16,7 @@ from litestream._staging import Staging
 from litestream.errors import LitestreamError, UnusableDatabaseError, VerificationFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from litestream._integrity import IntegrityCheck
     from litestream._run import StrPath
@@ -60,8 +60,9 @@ def verify(
         replica: The replica's name (0.3, whose databases may have several).
         directory: Where the copy is restored to; the system's temporary directory by default.
         config: The config's path; see ``configure`` for where it is looked for otherwise.
-        progress: Called some ten times a second, as by ``commands.restore``, and with 0 bytes
-            while the commit is waited for. What it raises ends the verify.
+        progress: Called some ten times a second, as by ``commands.restore``: with 0 bytes while
+            the commit is waited for, with all of them while the copy is checked and compared.
+            What it raises ends the verify.
 
     Raises:
         VerificationFailure: it is not proved; ``reason`` says which promise broke.
@@ -177,7 +178,7 @@ def each(
     *,
     progress: Callable[[StrPath, int, int | None], object] = lambda *_: None,
     **options: Any,
-) -> Iterator[Verification | VerificationFailure]:
+) -> Generator[Verification | VerificationFailure, None, None]:
     """Verify some databases side by side, and yield what came of each, in their order.
 
     An exception in the consumer, Ctrl-C for one, ends those that run and cleans up after them.
