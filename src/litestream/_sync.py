@@ -26,7 +26,8 @@ def sync(
 
     The daemon's control socket is asked (0.5), else the position of the last commit is followed
     through Litestream's local state into the replica. On 0.3 that takes a replica on disk or the
-    config's ``addr:``; nothing else tells how far another process's daemon has come.
+    config's ``addr:``; nothing else tells how far another process's daemon has come. A database
+    that only a ``dir:`` entry covers takes the control socket.
 
     Raises:
         ReplicationTimeoutError: That was not so after ``timeout`` seconds.
@@ -34,7 +35,7 @@ def sync(
         UnsupportedCommandError: 0.3, and neither a replica on disk nor ``addr:``.
 
     """
-    wait(_source.find(database, config), timeout)
+    wait(_source.find(database, config, dirs=True), timeout)
 
 
 def wait(
