@@ -9,7 +9,7 @@ import sqlite3
 import pytest
 
 import litestream
-from litestream import commands
+from litestream import commands, verification
 from tests.support import S3_SECRET
 
 NAMES = {
@@ -161,6 +161,14 @@ def test_a_url_is_no_database_to_verify_and_its_password_is_masked(installed):
     with pytest.raises(litestream.ConfigurationError, match="is a replica URL") as caught:
         litestream.verify("s3://user:topsecret@host/bucket")
     assert "topsecret" not in str(caught.value)
+    (outcome,) = verification.each(["s3://user:topsecret@host/bucket"], 1)
+    assert not outcome
+    assert "topsecret" not in f"{outcome!r} {outcome} {outcome.database}"
+
+
+def test_a_database_that_is_not_verified_is_named_in_full(site):
+    (outcome,) = verification.each(["nosuch.db"], 1, config=site.config)
+    assert os.path.abspath("nosuch.db") == outcome.database
 
 
 def test_an_integrity_check_that_is_none(replicated):

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from litestream import ConfigurationError, _daemon_config, _entries, configuration
+from litestream import (
+    ConfigurationError,
+    ReplicationError,
+    _daemon_config,
+    _entries,
+    commands,
+    configuration,
+)
 from tests.support import Site
 
 FILE = {"url": "file:///copies"}
@@ -142,3 +152,59 @@ def test_a_path_that_no_config_can_name(site: Site) -> None:
 )
 def test_the_directory_of_a_replica(replica: dict[str, str], directory: str | None) -> None:
     assert directory == _entries.directory(replica)
+
+
+@pytest.mark.only_series("0.5")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{dbs: [{path: ${DB}, replicas: [{type: file, path: /copies}]}]}",
+        "{dbs: [{path: $DB, replicas: [{type: file, path: /copies}]}],}\n",
+        "# Ours.\n{dbs: [{path: ${DB}, replicas: [{path: /copies}]}]} # the {end}\n",
+        "dbs:\n- path: $DB\n  replicas: [{path: /copies}]\n...\n",
+    ],
+)
+def test_the_socket_is_added_to_every_form_of_a_config(
+    site: Site, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("DB", str(site.database))
+    site.config.write_text(text)
+    before = configuration.read(str(site.config))
+    with _daemon_config.readable(site.config, None) as prepared:
+        assert configuration.read(prepared.config) == {
+            **before,
+            "socket": {"enabled": True, "path": prepared.socket},
+        }
+        assert "$" in Path(prepared.config).read_text()
+        (row,) = commands.databases(config=prepared.config)
+        assert row["path"] == str(site.database)
+
+
+@pytest.mark.only_series("0.5")
+def test_a_config_without_a_place_for_the_socket(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL", json.dumps(json.loads(site.config.read_text())))
+    site.config.write_text("$ALL\n")
+    with pytest.raises(ConfigurationError, match=r"litestream\.yml' leaves no place.*'socket:'"):
+        _daemon_config.prepare(site.config, None, 1.0)
+
+
+@pytest.mark.only_series("0.5")
+@pytest.mark.usefixtures("installed", "series")
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyError()])
+def test_a_config_that_cannot_be_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(_daemon_config, "_write", fail)
+    expected = ReplicationError if isinstance(error, OSError) else KeyError
+    with pytest.raises(expected) as caught:
+        _daemon_config.prepare(None, {tmp_path / "app.db": "file:///copies"}, 1.0)
+    if isinstance(error, OSError):
+        assert "No space left on device" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litestream import _entries, _executable, _run, _runtime, configuration
 from litestream._control import DEFAULT_PATH
 from litestream._job import Database, Job
 from litestream._source import Source
-from litestream.errors import ConfigurationError
+from litestream.errors import ConfigurationError, ReplicationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -97,6 +97,7 @@ def prepare(
 
     Raises:
         ConfigurationError: Both are given, or the config is not one that replicates something.
+        ReplicationError: There is no room for the config that is written.
 
     """
     executable = _executable.find()
@@ -118,11 +119,21 @@ def prepare(
     if series == "0.5" and isinstance(own, dict):
         socket = str(own.get("path") or DEFAULT_PATH) if own.get("enabled") else ""
     elif series == "0.5" or not source:
-        directory = _runtime.make()
-        socket = os.path.join(directory, "litestream.sock") if series == "0.5" else ""
-        source = os.path.join(directory, "litestream.yml")
-        text = _with_socket(text, content, socket, json_text=bool(flags)) if socket else text
-        _write(source, text)
+        try:
+            directory = _runtime.make()
+            if series == "0.5":
+                socket = os.path.join(directory, "litestream.sock")
+                text = _with_socket(text, content, socket, source)
+            source = os.path.join(directory, "litestream.yml")
+            _write(source, text)
+        except BaseException as error:
+            _runtime.remove(directory)
+            if isinstance(error, OSError):
+                raise ReplicationError(
+                    "The config for Litestream cannot be written to a temporary directory "
+                    f"{directory!r}: {error.strerror}. Make room there, or set TMPDIR"
+                ) from error
+            raise
     argv = [executable, "replicate", "-config", source]
     if flags:
         argv.append("-no-expand-env")
@@ -142,20 +153,32 @@ def readable(
         _runtime.remove(prepared.directory)
 
 
-def _with_socket(text: str, content: Mapping[str, Any], socket: str, *, json_text: bool) -> str:
-    """Add the control socket to a config's text, and nothing else."""
+def _with_socket(text: str, content: Mapping[str, Any], socket: str, origin: str) -> str:
+    """Add the control socket to a config's text, and nothing else; one of ours has no origin."""
     settings = {"enabled": True, "path": socket}
-    if json_text:
-        return _yaml({**content, "socket": settings})
-    added = f"{text}\n\nsocket: {json.dumps(settings, ensure_ascii=False)}\n"
-    try:
-        if configuration.parse(configuration.expand(added), "") == {**content, "socket": settings}:
-            return added
-    except ConfigurationError:
-        pass
-    # A mapping in braces, or an end-of-document mark: lay it out anew, references untouched.
-    content = configuration.parse(text, "")
-    return _yaml({**content, "socket": settings})
+    wanted = {**content, "socket": settings}
+    if not origin:
+        return _yaml(wanted)
+    for extended in _extended(text, json.dumps(settings, ensure_ascii=False)):
+        with suppress(ConfigurationError):
+            if configuration.parse(configuration.expand(extended), origin) == wanted:
+                return extended
+    raise ConfigurationError(
+        f"The config {origin!r} leaves no place to switch the control socket on: write 'socket:' "
+        "into it, as in socket: {enabled: true, path: /run/litestream.sock}"
+    )
+
+
+def _extended(text: str, socket: str) -> Iterator[str]:
+    """Yield what may be the text with the control socket: one of them is, in most cases."""
+    yield f"{text}\n\nsocket: {socket}\n"
+    at = len(text)
+    while (at := text.rfind("}", 0, at)) >= 0:  # a mapping in braces, a comment behind it
+        for comma in (", ", ""):
+            yield f'{text[:at]}{comma}"socket": {socket}{text[at:]}'
+    # An end-of-document mark: lay it out anew, references untouched.
+    with suppress(ConfigurationError):
+        yield _yaml({**configuration.parse(text, ""), "socket": json.loads(socket)})
 
 
 def _yaml(content: Mapping[str, Any]) -> str:

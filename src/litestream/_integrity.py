@@ -27,7 +27,12 @@ def opened(path: str) -> Iterator[sqlite3.Connection]:
     Immutable: no lock is taken and no ``-wal`` or ``-shm`` is made.
     """
     uri = f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1"
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        uri,
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,  # see rows
+    )
     try:
         connection.execute("PRAGMA trusted_schema=OFF")
         connection.execute("PRAGMA cell_size_check=ON")

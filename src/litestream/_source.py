@@ -50,8 +50,8 @@ def find(
 ) -> Source:
     """Return the database's entry in the config, with all its replicas or the one that is named.
 
-    One that only a ``dir:`` entry covers is found with ``dirs``: it is replicated, but 0.5.17
-    restores and lists from the config only what has a ``path:`` of its own.
+    One that only a ``dir:`` entry covers is found with ``dirs``, to be waited for: it is
+    replicated, but 0.5.17 restores and lists from the config only what has a ``path:`` of its own.
 
     Raises:
         ConfigurationError: it is a replica URL, or the config does not name it.
@@ -63,7 +63,7 @@ def find(
         )
     series = _run.series()
     if replica is not None:
-        _run.require_series("0.3", "verify(replica=…) (0.5 has one replica for each database)")
+        _run.require_series("0.3", "replica= (0.5 has one replica for each database)")
     path, file = _run.target(database), configuration.find_config(config)
     for literal in (False, True):
         content = configuration.read(file, literal=literal)

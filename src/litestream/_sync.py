@@ -27,14 +27,15 @@ def sync(
     The daemon's control socket is asked (0.5), else the position of the last commit is followed
     through Litestream's local state into the replica. On 0.3 with a replica on a server, the
     config's ``addr:`` makes that cheap; without it the replica is listed, and Litestream's own row
-    changed once a second, until something lies behind that commit.
+    changed once a second, until something lies behind that commit. A database that only a
+    ``dir:`` entry covers takes the control socket.
 
     Raises:
         ReplicationTimeoutError: That was not so after ``timeout`` seconds.
         ConfigurationError: The config does not name the database.
 
     """
-    wait(_source.find(database, config), timeout)
+    wait(_source.find(database, config, dirs=True), timeout)
 
 
 def wait(

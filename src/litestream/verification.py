@@ -10,7 +10,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from litestream import _integrity, _listings, _position, _proof, _source
+from litestream import _integrity, _listings, _position, _proof, _run, _source, configuration
 from litestream._proof import Pair, Proof, Verification
 from litestream._staging import Staging
 from litestream.errors import LitestreamError, UnusableDatabaseError, VerificationFailure
@@ -39,11 +39,11 @@ def verify(
 ) -> Verification:
     """Prove that a database's backup can be restored and is up to date.
 
-    A row is committed to the database (table ``_litestream_verification``, removed again), the
-    replica is waited for until it holds that commit, restored into a private temporary directory
-    and checked, and the row must be there. That does not compare the rest: damage that leaves the
-    file sound and its newest row in place goes unseen, such as changes lost in the middle, or rows
-    of another database mixed in.
+    A row is committed to the database (table ``_litestream_verification``, which stays; the row
+    is removed again), the replica is waited for until it holds that commit, restored into a private
+    temporary directory and checked, and the row must be there. That does not compare the rest:
+    damage that leaves the file sound and its newest row in place goes unseen, such as changes lost
+    in the middle, or rows of another database mixed in.
 
     With ``exact`` nothing is written to the database. What is restored must be equal to what the
     database held at one transaction, not older than this call: every page, or else every row of
@@ -213,6 +213,8 @@ def _outcome(database: StrPath, **options: Any) -> Verification | VerificationFa
     except VerificationFailure as failure:
         return failure
     except LitestreamError as error:
-        unusable = VerificationFailure(os.fspath(database), "unusable", str(error))
+        name = configuration.masked(os.fsdecode(database))
+        path = name if _run.is_url(database) else os.path.abspath(name)
+        unusable = VerificationFailure(path, "unusable", str(error))
         unusable.__cause__ = error
         return unusable
