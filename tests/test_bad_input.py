@@ -157,6 +157,13 @@ def test_a_url_of_a_directory_that_would_be_another_is_refused(installed):
         commands.restore("file:///my disk/app")
 
 
+def test_a_secret_at_a_wrong_place_in_the_config_is_not_shown(site):
+    site.config.write_text("dbs: HUNTER2secret")
+    with pytest.raises(litestream.CommandFailedError, match="unmarshal") as caught:
+        commands.databases(config=site.config)
+    assert "HUNTER" not in str(caught.value)
+
+
 def test_a_url_is_no_database_to_verify_and_its_password_is_masked(installed):
     with pytest.raises(litestream.ConfigurationError, match="is a replica URL") as caught:
         litestream.verify("s3://user:topsecret@host/bucket")

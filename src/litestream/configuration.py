@@ -92,7 +92,11 @@ def environment() -> dict[str, str]:
 
 
 def masked(text: str) -> str:
-    """Return ``text`` without the secrets that this process knows and without URL passwords."""
+    """Return ``text`` without the secrets that this process knows and without URL passwords.
+
+    A value that stands at a wrong place in a config may be a secret: Litestream's YAML parser shows
+    the beginning of it.
+    """
     import re
 
     known = {**os.environ, **variables()}
@@ -100,6 +104,7 @@ def masked(text: str) -> str:
         value = known.get(variable, "")
         if len(value) >= 4:  # a shorter one would mask ordinary words
             text = text.replace(value, _MASK)
+    text = re.sub(r"(cannot unmarshal !!\w+ `)[^`]*`", rf"\1{_MASK}`", text)
     return re.sub(r"(\w://[^\s/:@]*):[^\s/@]+@", rf"\1:{_MASK}@", text)
 
 
