@@ -144,7 +144,7 @@ def test_uvicorn(site: Site) -> None:
         os.kill(parent(keeper), signal.SIGKILL)
         wait_until(lambda: daemons(site.directory) not in ([], [first]), "the takeover")
         wait_until(client.answers, "the other worker")
-        assert len(daemons(site.directory)) == 1
+        wait_until(lambda: len(daemons(site.directory)) == 1, "one daemon")
         client.save("two")
         server.send_signal(signal.SIGTERM)
         server.wait(PATIENCE)
