@@ -278,6 +278,22 @@ def test_one_that_will_not_end_is_killed(sited: Site) -> None:
     assert driver.synced() is False
 
 
+def test_one_that_hangs_when_somebody_else_ends_it_is_killed_and_started_again(
+    sited: Site,
+) -> None:
+    program = sited.directory / "program"
+    program.write_text(
+        "#!/bin/sh\ntrap 'echo signal received, litestream shutting down' TERM\n"
+        "echo replicating to\nwhile :; do sleep 0.05; done"
+    )
+    program.chmod(0o700)
+    changes = {"argv": [str(program)], "stop_timeout": 0.5, "hand_over": False}
+    with supervised(sited, **changes) as driver:
+        driver.until_state("replicating")
+        driver.supervisor._daemon.signal(signal.SIGTERM)
+        driver.until_restarted(1)
+
+
 def test_a_noisy_one_is_drained(sited: Site) -> None:
     """No line end for long, bytes that are no text, a closed log."""
     program = sited.directory / "program"

@@ -70,6 +70,7 @@ class Supervisor:
         self._delay = 0.0
         self._due = self._mend_at = self._mend_delay = 0.0
         self._deadline = self._keep_at = 0.0
+        self._kill_at = math.inf
         self._retried = self._mended = False
         self._signalled = False
         self._killed = False
@@ -134,6 +135,7 @@ class Supervisor:
     def _start(self) -> float:
         self._handovers.arm(truncate=self._truncate, killed=self._killed_off)
         self._truncate = self._running = self._killed_off = False
+        self._kill_at = math.inf
         try:
             self._daemon.start(self._locks)
         except OSError as error:
@@ -151,6 +153,10 @@ class Supervisor:
             self._running = self._ran_before = True
             self._note_socket()
             self._tell("replicating")
+        if time.monotonic() > self._kill_at:
+            self._kill_at = math.inf
+            self._daemon.signal(signal.SIGKILL)
+            return 0.05
         if self._handovers:
             self._poll_handovers()
         elif self._truncate and time.monotonic() > self._mend_at:
@@ -224,6 +230,8 @@ class Supervisor:
     def _hear(self, text: str) -> None:
         if is_error(text) or "Error: " in text:
             self._error = text
+        if "signal received" in text:  # not always of ours; 0.3 may hang in its end
+            self._kill_at = time.monotonic() + self.job.stop_timeout
         if self._signalled and self._health.is_unsynced(text):
             self._stop_error = text
         position = self._health.hear(text)
