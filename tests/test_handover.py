@@ -58,13 +58,13 @@ def answered(site: Site) -> bool:
     return False
 
 
-def arm(handover: Handover, *, truncate: bool = False, trusted: bool = True) -> None:
-    handover.arm(truncate=truncate, trusted=trusted)
+def arm(handover: Handover, *, whole: bool = False, trusted: bool = True) -> None:
+    handover.arm(whole=whole, trusted=trusted)
     handover.hold(time.monotonic() + 2)
 
 
-def start_with(handover: Handover, site: Site, *, truncate: bool = False) -> None:
-    arm(handover, truncate=truncate)
+def start_with(handover: Handover, site: Site, *, whole: bool = False) -> None:
+    arm(handover, whole=whole)
     try:
         site.start()
         wait_until(lambda: polled(handover, site), "the hand-over")
@@ -114,7 +114,7 @@ def test_a_start_that_missed_something_is_told(
         assert handover.broken
     sited.stop()
     again = Handover(str(sited.database), meta_path(sited.database))
-    start_with(again, sited, truncate=True)
+    start_with(again, sited, whole=True)
     assert again.whole
     assert not again.broken
     assert stopped_and_restored(sited) == sited.rows()
@@ -256,6 +256,6 @@ def test_what_is_not_trusted_and_cannot_be_truncated_is_told(
         reader.execute("SELECT count(*) FROM items").fetchone()
         sited.write(1)
         handover = Handover(str(sited.database), meta_path(sited.database))
-        start_with(handover, sited, truncate=True)
+        start_with(handover, sited, whole=True)
     assert not handover.whole
     assert handover.broken

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litestream import _control, _listings, _position
+from litestream._audit import Audit, audit
 from litestream._lock import Lock
 from litestream.errors import ControlSocketError, LitestreamError
 
@@ -25,6 +27,9 @@ _FIRST, _LAST = 0.01, 0.25  # seconds between two looks
 _TOUCH_EVERY = 1.0  # seconds between two commits of ours, where only the replica's listing tells
 _REQUEST = 5.0  # seconds that a metrics page or a daemon's answer may take
 
+_audits: dict[tuple[str, str, str], Audit] = {}
+_auditing = threading.Lock()
+
 
 class Arrival(NamedTuple):
     """A place has arrived in the replica; not ``sure`` where only the restored copy can tell."""
@@ -34,11 +39,15 @@ class Arrival(NamedTuple):
 
 
 class NotArrivedError(LitestreamError):
-    """Say that a place was not in the replica in time; ``local`` if the daemon had taken it up."""
+    """A place was not in the replica in time; ``local`` if the daemon had taken it up.
 
-    def __init__(self, *, local: bool) -> None:
-        super().__init__(local)
+    ``hole`` says what is missing from the replica, if that was the reason.
+    """
+
+    def __init__(self, *, local: bool, hole: str = "") -> None:
+        super().__init__(local, hole)
         self.local = local
+        self.hole = hole
 
 
 class Watch:
@@ -98,13 +107,26 @@ class Watch:
         while True:
             self._pulse()
             arrival = look()
-            if arrival is not None:
+            hole = "" if arrival is None else self._hole()
+            if arrival is not None and not hole:
                 return arrival
             left = self._deadline - time.monotonic()
             if left <= 0:
-                raise NotArrivedError(local=self._local)
+                raise NotArrivedError(local=self._local, hole=hole)
+            if hole:
+                self._txid = 0  # what mends it comes behind
             time.sleep(min(pause, left))
             pause = min(pause * 1.5, _LAST)
+
+    def _hole(self) -> str:
+        """Say why what is in the replica is not what was committed, if that is known."""
+        noted = Lock(self._source.database).noted().get("hole")
+        key = self._source.series, self._source.database, self._source.meta
+        with _auditing:
+            found = _audits.setdefault(key, audit(*key))
+            if found.look():
+                return str(noted or "")
+            return str(noted or found.hole or "it holds what no commit covers")
 
     def is_over(self) -> bool:
         """Say whether the deadline has passed."""

@@ -13,8 +13,9 @@ from restarting the WAL. The hand-over closes it, for each database:
 
 - *The WAL is the one that the newest LTX file describes* (same salts): nothing is missing. The WAL
   is held, until the daemon was seen to have read it.
-- *It is another one, or there is no LTX file to tell*: the WAL is truncated. The last frame is gone
-  with it, so the daemon notices, and copies the whole database into the chain.
+- *It is another one*: the LTX file is disguised (see `_ltx`). The daemon does not find its last
+  frame in the WAL, so it copies the whole database into the chain.
+- *There is no LTX file to tell*: the WAL is truncated, to the same effect.
 
 Holding is a read transaction (the pin), which costs writers nothing and keeps the WAL from being
 restarted, plus the write lock, for at most `WRITERS_WAIT` seconds: SQLite lets a fully checkpointed
@@ -30,16 +31,19 @@ its newest files all come from one WAL.
 Seen to have read it: the first bare `/sync` on the control socket was answered, or an LTX file
 appeared that ends at or behind the end of the held WAL. Never: time has passed. The first LTX file
 that the daemon writes is then compared with the last one from before. Where they do not join,
-because the daemon came too late (its replica did not answer), `broken` says so: the daemon has to
-be started again with the WAL truncated.
+because the daemon came too late (its replica did not answer), `broken` says so: there is a hole in
+the chain, to be mended by a copy of the whole database (see `_mending`).
 """
 
 from __future__ import annotations
 
 import os
 import time
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from litestream._audit import is_copy_of_all
+from litestream._ltx import Pages, disguise
 from litestream._position import (
     LocalTransaction,
     WALEnd,
@@ -53,7 +57,7 @@ from litestream._position import (
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 WRITERS_WAIT = 1.4
 """Seconds that one database's writers are held at most."""
@@ -83,7 +87,7 @@ class Handover:
         self.broken = False
         self.whole = False
         self.held = 0.0
-        self._distrusted = self._kept = False
+        self._kept = False
         self._before: LocalTransaction | None = None
         self._end: WALEnd | None = None
         self._pin: sqlite3.Connection | None = None
@@ -92,24 +96,29 @@ class Handover:
         if wal_salts(wal_path(database)) is not None:
             self._attempt(self._pin_wal)
 
-    def arm(self, *, truncate: bool = False, trusted: bool = True) -> None:
-        """Keep the WAL, or truncate it: always with `truncate`, else where it was restarted.
+    def arm(self, *, whole: bool = False, trusted: bool = True) -> None:
+        """Keep the WAL, or let the daemon copy the whole database: with `whole`, or if need be.
 
         `trusted` says that the last daemon cannot have jumped over anything at its end: it was
         killed, or ended while the WAL was held.
         """
         self._before = newest_local(self.meta)
-        truncate = truncate or not (trusted or one_wal(self.meta, _FILES_OF_AN_END))
-        self._distrusted = truncate and self._before is not None
+        whole = whole or not (trusted or one_wal(self.meta, _FILES_OF_AN_END))
         self._kept = False
-        if wal_salts(wal_path(self.database)) is None:
-            self.whole = True  # no WAL: the daemon misses its frames, and copies the database
-            self.close()
-        elif not truncate and self._describes() and self._attempt(self._keep):
+        if not whole and self._describes() and self._attempt(self._keep):
             self._kept = True
-        else:
+            return
+        self.whole = True
+        if self._before is not None:
+            bump(self.database)  # what a dead writer has left must not be copied
+            with suppress(OSError):
+                disguise(self._before.path)
+            self.close()
+        elif wal_salts(wal_path(self.database)) is not None:
             self.close()
             self._attempt(self._truncate)
+        else:
+            self.close()
 
     def hold(self, deadline: float) -> bool:
         """Lock writers out, unless the WAL was truncated; say whether they are.
@@ -204,13 +213,12 @@ class Handover:
     def _truncate(self) -> bool:
         connection = _connect(self.database, "rw", _TRUNCATE_WAIT)
         try:
-            deadline = time.monotonic() + _TRUNCATE_TIME
-            while not self.whole and time.monotonic() < deadline:
+            busy, deadline = True, time.monotonic() + _TRUNCATE_TIME
+            while busy and time.monotonic() < deadline:
                 # PASSIVE first: it does the copying without holding writers.
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
                 # Busy at once while somebody else's checkpoint runs; after a wait, for readers.
                 busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                self.whole = not busy
                 if busy:
                     time.sleep(_TRUNCATE_PAUSE)
             self._since = time.monotonic()
@@ -235,39 +243,65 @@ class Handover:
 
     def _joined(self) -> bool:
         """Tell whether the daemon's first LTX file follows on the last one from before."""
-        if self.whole or self._before is None:
+        if self._before is None:
             return True  # the first file holds the whole database
-        if self._distrusted:
-            return False  # what came before may have a hole, and it could not be truncated
         for transaction in local_transactions(self.meta):
             if transaction.txid == self._before.txid + 1:
+                if self.whole:
+                    return _is_whole(transaction)
                 return (
                     transaction.end.salts == self._before.end.salts
                     and transaction.start == self._before.end.offset
                 )
-        newest = newest_local(self.meta)
-        return newest is not None and newest.txid == self._before.txid  # it found nothing new
+        newest = newest_local(self.meta)  # it found nothing new
+        return not self.whole and newest is not None and newest.txid == self._before.txid
+
+
+def _is_whole(transaction: LocalTransaction) -> bool:
+    try:
+        return is_copy_of_all(transaction, Pages(transaction.path))
+    except OSError:
+        return False
 
 
 def bump(database: str) -> None:
     """Commit a change to the row that is Litestream's own, with Litestream's own statement.
 
-    It puts a frame into the WAL; and 0.3, which tells nothing of itself after a start until
-    something is committed, shows what it sees. Where it cannot be changed, nothing happens.
+    It puts a frame into the WAL, over what a writer that died inside COMMIT may have left; and
+    0.3, which tells nothing of itself after a start until something is committed, shows what it
+    sees. Where it cannot be changed, nothing happens.
 
     Source: both series make the table when they open a database, and the row with the first
     checkpoint only.
     """
     import sqlite3
-    from contextlib import closing, suppress
 
     with suppress(sqlite3.Error), closing(_connect(database, "ro", _LOCK_WAIT)) as pin:
         pin.execute("SELECT 1 FROM sqlite_master").fetchone()  # closed last: see _pin_wal
         with closing(_connect(database, "rw", _LOCK_WAIT)) as connection:
+            # With FULL, our own death in the fsync of this COMMIT would leave such frames.
+            connection.execute("PRAGMA synchronous=NORMAL")
             connection.execute(
                 "INSERT INTO _litestream_seq (id, seq) VALUES (1, 1) "
                 "ON CONFLICT (id) DO UPDATE SET seq = seq + 1"
             )
+
+
+@contextmanager
+def is_unused(database: str) -> Iterator[bool]:
+    """Tell whether nobody writes to a database; then nobody does while the block runs."""
+    import sqlite3
+
+    with ExitStack() as stack:
+        try:
+            pin = stack.enter_context(closing(_connect(database, "ro", 0)))
+            pin.execute("SELECT 1 FROM sqlite_master").fetchone()  # closed last: see _pin_wal
+            writer = stack.enter_context(closing(_connect(database, "rw", 0)))
+            writer.execute("BEGIN IMMEDIATE")
+            unused = True
+        except sqlite3.Error:
+            unused = False
+        yield unused
 
 
 def _connect(database: str, mode: str, timeout: float) -> sqlite3.Connection:

@@ -37,14 +37,18 @@ class Handovers:
         self.close()
         self._open = [Handover(d.path, d.meta) for d in self._databases if is_database(d.path)]
 
-    def arm(self, *, truncate: bool, killed: bool) -> None:
-        """Get ready for the next daemon's start; `killed` says that the last one did not end.
+    def arm(self, *, whole: bool, killed: bool, hole: Callable[[str], str]) -> None:
+        """Get ready for the next daemon's start.
 
-        What takes long comes first: while the writers of one database are held, nothing waits for
-        those of another for long.
+        `whole`: it copies every database whole. `killed`: the last one did no final sync. `hole`
+        says what is known to be missing from the copy of a database. What takes long comes first:
+        while the writers of one database are held, nothing waits for those of another for long.
         """
         for handover in self._open:
-            handover.arm(truncate=truncate, trusted=killed or self._ended_well(handover))
+            handover.arm(
+                whole=whole or bool(hole(handover.database)),
+                trusted=killed or self._ended_well(handover),
+            )
         deadline = time.monotonic() + _LOCK_WAIT
         for handover in self._open:
             if handover.hold(deadline):

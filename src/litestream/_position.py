@@ -24,6 +24,8 @@ import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from litestream._wal_index import committed_frames
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -42,11 +44,16 @@ class WALEnd(NamedTuple):
 
 
 class LocalTransaction(NamedTuple):
-    """A level-0 LTX file of the daemon's local state (0.5): its transaction and where it ends."""
+    """A level-0 LTX file of the daemon's local state (0.5): its transaction and where it ends.
+
+    ``commit`` is the database's size after it, in pages.
+    """
 
     txid: int
     start: int
     end: WALEnd
+    commit: int = 0
+    path: str = ""
 
 
 class Position03(NamedTuple):
@@ -86,8 +93,9 @@ def wal_salts(wal: str | os.PathLike[str]) -> Salts | None:
 def committed_end(wal: str | os.PathLike[str]) -> WALEnd | None:
     """Find where the last commit in a WAL ends; None when there is no WAL or it is empty.
 
-    Frames count while they carry the salts of the header: what follows is left over from before
-    the WAL was last restarted. Read right after a COMMIT returned, the end covers that commit.
+    The wal-index says so. Without one, or while it describes a WAL that is about to begin, whole
+    frames count that carry the salts of the header: SQLite would take them for committed. Read
+    right after a COMMIT returned, the end covers that commit.
     """
     try:
         file = os.open(wal, os.O_RDONLY | os.O_CLOEXEC)
@@ -100,8 +108,12 @@ def committed_end(wal: str | os.PathLike[str]) -> WALEnd | None:
         page_size, _, salt1, salt2 = struct.unpack(">IIII", header[8:24])
         frame_size = WAL_FRAME_HEADER_SIZE + page_size
         salts = header[16:24]
+        index = committed_frames(os.fspath(wal).removesuffix("-wal"))
+        if index is not None and index[0] == salts:
+            return WALEnd((salt1, salt2), WAL_HEADER_SIZE + index[1] * frame_size)
+        size = os.fstat(file).st_size
         end = offset = WAL_HEADER_SIZE
-        while len(frame := os.pread(file, 16, offset)) == 16 and frame[8:16] == salts:
+        while offset + frame_size <= size and (frame := os.pread(file, 16, offset))[8:] == salts:
             offset += frame_size
             if frame[4:8] != b"\0\0\0\0":  # the database's size in pages: set on commit frames only
                 end = offset
@@ -119,9 +131,11 @@ def local_transactions(meta: str | os.PathLike[str]) -> Iterator[LocalTransactio
             path = os.path.join(folder, name)
             header = _head(path, LTX_HEADER_SIZE) if name.endswith(".ltx") else b""
             if header[:4] == b"LTX1":
+                (commit,) = struct.unpack(">I", header[12:16])
                 (txid,) = struct.unpack(">Q", header[24:32])
                 start, size, salt1, salt2 = struct.unpack(">QQII", header[48:72])
-                yield LocalTransaction(txid, start, WALEnd((salt1, salt2), start + size))
+                end = WALEnd((salt1, salt2), start + size)
+                yield LocalTransaction(txid, start, end, commit, path)
 
 
 def newest_local(meta: str | os.PathLike[str]) -> LocalTransaction | None:

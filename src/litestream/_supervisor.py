@@ -17,6 +17,7 @@ from litestream._daemon import Daemon
 from litestream._handovers import Handovers
 from litestream._health import Health, is_error
 from litestream._lock import Lock
+from litestream._mending import Mending
 from litestream._runtime import keep, remove
 from litestream.errors import ConfigurationError
 
@@ -35,9 +36,8 @@ _SETTLE = 5.0
 """Seconds that a stop waits for a young daemon's first look at its databases. That comes one
 monitor interval after its start; told to end before, a daemon replicates nothing."""
 _KEEP_EVERY = 3600.0
-_FIRST_MEND, _LAST_MEND = 5.0, 300.0
-"""Seconds for which a daemon that missed something runs on before it is started again to mend that,
-where the first try, at once, has failed: somebody's long read transaction keeps the WAL whole."""
+_LOOK, _LOOK_BUSY = 0.25, 0.02
+"""Seconds between two looks at what the daemon has copied; and while a hole is being mended."""
 _TRANSIENT = ("initialize replica client", "cannot open store")
 """What 0.5 says when it gives up at its start because an SFTP, WebDAV or NATS server is away."""
 
@@ -59,16 +59,17 @@ class Supervisor:
             Lock(path) for path in sorted({os.path.realpath(d.path) for d in job.databases})
         ]
         self._handovers = Handovers(job, self._locks)
+        self._mending = Mending(job, self._locks, self._report_fault)
         self._health = Health(job)
         self._daemon = Daemon(job, selector, self._hear)
         self._error = ""
         self._stop_error = ""
         self._running = False
         self._ran_before = False
-        self._truncate = False
+        self._whole = False
         self._killed_off = False
         self._delay = 0.0
-        self._due = self._mend_at = self._mend_delay = 0.0
+        self._due = 0.0
         self._deadline = self._keep_at = 0.0
         self._kill_at = math.inf
         self._retried = self._mended = False
@@ -133,8 +134,9 @@ class Supervisor:
         return self._start()
 
     def _start(self) -> float:
-        self._handovers.arm(truncate=self._truncate, killed=self._killed_off)
-        self._truncate = self._running = self._killed_off = False
+        self._mending.settle()
+        self._handovers.arm(whole=self._whole, killed=self._killed_off, hole=self._mending.hole)
+        self._whole = self._running = self._killed_off = False
         self._kill_at = math.inf
         try:
             self._daemon.start(self._locks)
@@ -159,10 +161,6 @@ class Supervisor:
             return 0.05
         if self._handovers:
             self._poll_handovers()
-        elif self._truncate and time.monotonic() > self._mend_at:
-            self._mend_at = math.inf
-            self._daemon.signal(signal.SIGTERM)
-            return 0.05
         if not self._running:
             return 0.005
         changed = self._health.replaced()
@@ -171,25 +169,24 @@ class Supervisor:
             self._error = changed
             # No final sync: it would mix the old file's pages with the new one's.
             self._daemon.signal(signal.SIGKILL)
-            self._truncate = True
+            self._whole = True
             return 0.05
-        state = self._health.look()
+        clean = self._mending.look()
+        state = "mending" if self._mending.holes else self._health.look()
         if state != self.state:
             self._tell(state, age=self._health.age)
         if self._handovers:
             return 0.005 if self._daemon.age < 2 else 0.05
-        return 1.0
+        return _LOOK if clean else _LOOK_BUSY
 
     def _poll_handovers(self) -> None:
         done = self._handovers.poll(self._daemon.has_synced)
         self._health.looked.update(handover.database for handover in done)
-        if any(handover.broken for handover in done):
-            self._report({"fault": "the daemon missed changes while it started; it starts again"})
-            self._truncate = True
-            self._mend_at = time.monotonic() + self._mend_delay
-            self._mend_delay = min(max(self._mend_delay * 2, _FIRST_MEND), _LAST_MEND)
-        elif done and not self._handovers:
-            self._mend_delay = 0.0
+        for handover in done:
+            if handover.broken:
+                self._mending.declare(
+                    handover.database, "the daemon missed changes while it started"
+                )
 
     def _begin_handover(self) -> None:
         self._daemon.give_up_asking()
@@ -210,6 +207,8 @@ class Supervisor:
                 return 0.01
             if self.job.series == "0.3" or self.job.socket:  # else nobody can tell
                 self._stop_error = self._error or "the daemon never looked at its databases"
+        if not self._mending.look() and time.monotonic() < self._deadline - _SETTLE:
+            return _LOOK_BUSY
         self._daemon.give_up_asking()
         self._handovers.hold_for_end()
         self._daemon.signal(signal.SIGTERM)
@@ -226,6 +225,10 @@ class Supervisor:
         return 0.01
 
     # What they are made of.
+
+    def _report_fault(self, event: Mapping[str, Any]) -> None:
+        self._error = event["fault"]
+        self._report(event)
 
     def _hear(self, text: str) -> None:
         if is_error(text) or "Error: " in text:
@@ -284,9 +287,11 @@ class Supervisor:
         if self.job.series == "0.3" and self._stop_error and not self._retried:
             self._retried = True
             return True
-        if self._truncate and not self._mended:
-            self._mended = True
-            return True
+        if not self._mending.settle():
+            if not self._mended:
+                self._mended = True
+                return True
+            self._stop_error = "changes that were committed are missing from the replica"
         return False
 
     def _restart(self, life: float) -> None:

@@ -61,7 +61,13 @@ def wait(
     )
     try:
         watch.arrival(_position.committed_end(_position.wal_path(source.database)))
-    except _arrival.NotArrivedError:
+    except _arrival.NotArrivedError as error:
+        if error.hole:
+            raise ReplicationTimeoutError(
+                f"The replica of {source.database!r} has a hole, and was not mended within "
+                f"{timeout:.3g} s: {error.hole}. A daemon of this library mends it by itself: look "
+                "at its log; start any other daemon again"
+            ) from None
         source.require_valid()
         raise ReplicationTimeoutError(
             f"{source.database!r} was not replicated within {timeout:.3g} s. Look at the daemon's "

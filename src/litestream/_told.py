@@ -12,7 +12,16 @@ from litestream._position import Position03
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-State = Literal["starting", "replicating", "stalled", "standby", "backing off", "stopped", "failed"]
+State = Literal[
+    "starting",
+    "replicating",
+    "mending",
+    "stalled",
+    "standby",
+    "backing off",
+    "stopped",
+    "failed",
+]
 
 
 class Told:

@@ -1,0 +1,266 @@
+"""See whether what Litestream has copied is what SQLite has committed.
+
+A writer that is killed inside COMMIT leaves frames behind the committed end of the WAL. SQLite
+never reads them, and the next writer writes over them; both series of Litestream copy them, for
+their salts and checksums are right. The replica then holds rows that never were, and lacks those
+that were committed in their place: `integrity_check` may be content, and nothing is logged.
+
+So each piece that Litestream has copied is compared. As long as its WAL lasts, it is compared with
+the WAL, as soon as the wal-index says that it is committed: those frames do not change then. Once
+the WAL has been restarted, it is compared with the database file, into which all of the WAL was
+checkpointed before; pages that were written again since are left out.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from contextlib import closing, suppress
+
+from litestream._frames import Frames
+from litestream._ltx import Pages, disguise
+from litestream._position import (
+    WAL_HEADER_SIZE,
+    committed_end,
+    local_transactions,
+    newest_local,
+    wal_path,
+    wal_salts,
+)
+from litestream._wal_index import kept_open
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from litestream._position import LocalTransaction, WALEnd
+
+_PIECES = 8
+"""Pieces that are looked at the first time."""
+_WRONG = "what was copied is not what was committed"
+
+
+class Audit:
+    """The audit of one database's local state.
+
+    `hole` says what is wrong with what was copied, until a copy of the whole database follows.
+    `unsettled` is true while something was copied that no commit covers: a writer may be about to
+    commit it, or was killed.
+    """
+
+    def __init__(self, database: str, meta: str, pieces: int = _PIECES) -> None:
+        self.database = database
+        self.meta = meta
+        self.hole = ""
+        self.unsettled = False
+        self._pieces = pieces
+        self._wal = wal_path(database)
+
+    @property
+    def clean(self) -> bool:
+        """Tell whether everything that was copied is known to be committed."""
+        return not (self.hole or self.unsettled)
+
+    def look(self) -> bool:
+        """Look at what is new, and say whether all is clean."""
+        raise NotImplementedError
+
+    def newest(self) -> str:
+        """Return the file that the daemon's next sync goes on from; empty when there is none."""
+        raise NotImplementedError
+
+    def forget(self) -> None:
+        """Let the daemon copy the whole database at its next sync."""
+        raise NotImplementedError
+
+    def _written_since(self) -> set[int]:
+        """Return the numbers of the pages that are in the WAL as it is now."""
+        end = committed_end(self._wal)
+        if end is None:
+            return set()
+        with closing(Frames(self._wal, end.salts)) as frames:
+            return frames.numbers(WAL_HEADER_SIZE, end.offset)
+
+    def _in_database(self, numbers: set[int], size: int) -> dict[int, bytes] | None:
+        """Return pages of the database file; None when they were written meanwhile."""
+        file = kept_open(self.database)
+        if file is None:
+            return {}
+        numbers = numbers - self._written_since()
+        found = {number: os.pread(file, size, (number - 1) * size) for number in numbers}
+        return found if not numbers & self._written_since() else None
+
+
+class Audit05(Audit):
+    """The audit of 0.5's level-0 LTX files."""
+
+    _last: LocalTransaction | None = None
+    _mtime = 0
+
+    def look(self) -> bool:
+        """Look at the LTX files that are new, and say whether all is clean."""
+        try:
+            mtime = os.stat(os.path.join(self.meta, "ltx", "0")).st_mtime_ns
+        except OSError:
+            return self.clean
+        if mtime == self._mtime and not self.unsettled:
+            return self.clean
+        self.unsettled = False
+        new = self._new()
+        for number, transaction in enumerate(new):
+            with suppress(OSError, struct.error):  # retention has deleted it
+                self._examine(transaction, Pages(transaction.path), new[number + 1 :])
+            if self.unsettled:
+                return False
+            self._last = transaction
+        self._mtime = mtime
+        return self.clean
+
+    def newest(self) -> str:
+        """Return the newest LTX file."""
+        newest = newest_local(self.meta)
+        return newest.path if newest else ""
+
+    def forget(self) -> None:
+        """Disguise the newest LTX file."""
+        newest = self.newest()
+        if newest:
+            disguise(newest)
+
+    def _new(self) -> list[LocalTransaction]:
+        found = []
+        for transaction in local_transactions(self.meta):
+            if self._last is not None and transaction.txid <= self._last.txid:
+                break
+            found.append(transaction)
+            if self._last is None and len(found) == self._pieces:
+                break
+        return found[::-1]
+
+    def _examine(
+        self, transaction: LocalTransaction, pages: Pages, later: Sequence[LocalTransaction]
+    ) -> None:
+        before = self._last
+        if is_copy_of_all(transaction, pages):
+            self.hole = ""
+        elif transaction.start == WAL_HEADER_SIZE:
+            pass  # the WAL was restarted: by the daemon's own checkpoint, for it holds the WAL
+        elif before is not None and before.txid == transaction.txid - 1:
+            if before.end != (transaction.end.salts, transaction.start):
+                self.hole = "a part of the WAL was left out"
+            elif pages.are_all(transaction.commit) and not self._covers(transaction, before):
+                self.hole = "the whole database was copied, but not the whole WAL"
+        committed = committed_end(self._wal)
+        if _is_ahead(transaction.end, committed):
+            self.unsettled = True
+            return
+        with closing(Frames(self._wal, transaction.end.salts)) as frames:
+            commit = frames.commit(transaction.end.offset)
+            content = frames.last(transaction.start, transaction.end.offset)
+        content = {n: page for n, page in content.items() if n <= transaction.commit}
+        if content and (commit != transaction.commit or pages.differing(content)):
+            self.hole = _WRONG
+        elif committed is None or committed.salts != transaction.end.salts:
+            self._compare_with_database(pages, set(content), later)
+
+    def _covers(self, transaction: LocalTransaction, before: LocalTransaction) -> bool:
+        """Tell whether every page of a file that has them all can come from its part of the WAL.
+
+        If not, the rest comes from the database file, where the WAL's earlier part is missing.
+        """
+        wanted = min(before.commit, transaction.commit)
+        with closing(Frames(self._wal, transaction.end.salts)) as frames:
+            numbers = frames.numbers(transaction.start, transaction.end.offset)
+        return sum(number <= wanted for number in numbers) == wanted
+
+    def _compare_with_database(
+        self, pages: Pages, numbers: set[int], later: Sequence[LocalTransaction]
+    ) -> None:
+        numbers = numbers or pages.some()
+        for transaction in later:
+            numbers = numbers - Pages(transaction.path).among(numbers)
+        content = self._in_database(numbers, pages.page_size)
+        if content is None:
+            self.unsettled = True  # look again
+        elif pages.differing(content):
+            self.hole = _WRONG
+
+
+class Audit03(Audit):
+    """The audit of 0.3's shadow WAL, a copy of each WAL."""
+
+    _generation = ""
+    _index = 0
+
+    def look(self) -> bool:
+        """Look at the newest copies, and say whether all is clean."""
+        self.unsettled = False
+        try:
+            with open(os.path.join(self.meta, "generation"), encoding="ascii") as file:
+                generation = file.read().strip()
+            folder = os.path.join(self.meta, "generations", generation, "wal")
+            names = sorted(name for name in os.listdir(folder) if name.endswith(".wal"))
+        except (OSError, ValueError):
+            return self.clean  # a new generation begins
+        if generation != self._generation:
+            self._generation, self._index, self.hole = generation, 0, ""
+        copies = [os.path.join(folder, name) for name in names]
+        for number, copy in enumerate(copies):
+            index = int(names[number].partition(".")[0], 16)
+            if index >= self._index:
+                with suppress(FileNotFoundError):
+                    self._examine(copy, copies[number + 1 :])
+                if self.unsettled:
+                    return False
+                self._index = index
+        return self.clean
+
+    def newest(self) -> str:
+        """Return the file that names the generation."""
+        path = os.path.join(self.meta, "generation")
+        return path if os.path.exists(path) else ""
+
+    def forget(self) -> None:
+        """Begin a new generation: 0.3 does when none is named."""
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.meta, "generation"))
+
+    def _examine(self, copy: str, later: Sequence[str]) -> None:
+        salts = wal_salts(copy)
+        committed = committed_end(self._wal)
+        with closing(Frames(copy, salts)) as copied, closing(Frames(self._wal, salts)) as mine:
+            end = copied.end()
+            if committed is not None and committed.salts == salts and end > committed.offset:
+                self.unsettled = True
+                end = committed.offset
+            here, there = mine.head(end - mine.size), copied.head(end - copied.size)
+            if here and here != there:  # their running checksums tell
+                self.hole = _WRONG
+            elif committed is None or committed.salts != salts:
+                self._compare_with_database(copied.last(WAL_HEADER_SIZE, end), later)
+
+    def _compare_with_database(self, content: dict[int, bytes], later: Sequence[str]) -> None:
+        numbers = set(content)
+        for copy in later:
+            with closing(Frames(copy, wal_salts(copy))) as frames:
+                numbers -= frames.numbers(WAL_HEADER_SIZE, frames.end())
+        size = len(next(iter(content.values()), b""))
+        found = self._in_database(numbers, size)
+        if found is None:
+            self.unsettled = True  # look again
+        elif any(page != content[number] for number, page in found.items()):
+            self.hole = _WRONG
+
+
+def audit(series: str, database: str, meta: str, pieces: int = _PIECES) -> Audit:
+    """Return the audit of a database's local state."""
+    return (Audit05 if series == "0.5" else Audit03)(database, meta, pieces)
+
+
+def is_copy_of_all(transaction: LocalTransaction, pages: Pages) -> bool:
+    """Tell whether an LTX file is a copy of the whole database, made from the whole WAL."""
+    return transaction.start == WAL_HEADER_SIZE and pages.are_all(transaction.commit)
+
+
+def _is_ahead(end: WALEnd, committed: WALEnd | None) -> bool:
+    return committed is not None and committed.salts == end.salts and end.offset > committed.offset

@@ -1,0 +1,61 @@
+"""Read what SQLite's wal-index says: how many frames of a WAL are committed.
+
+A frame that stands in the WAL with the right salts and checksums need not be committed. A writer
+that is killed inside COMMIT leaves such frames; no SQLite reads them, and the next writer writes
+over them. Only the wal-index (the `-shm` file) knows where the committed ones end.
+
+Source: https://www.sqlite.org/walformat.html, "The WAL-Index File Format".
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+
+_HEADER = struct.Struct("=IIIBBHII8s8s8s")
+_SIZE = 48
+
+_files: dict[str, tuple[tuple[int, int], int]] = {}
+
+
+def committed_frames(database: str) -> tuple[bytes, int] | None:
+    """Return the salts of the WAL that the wal-index describes, and its committed frames.
+
+    None when there is no wal-index, or while a writer is changing it.
+    """
+    file = kept_open(database + "-shm")
+    if file is None:
+        return None
+    for _ in range(5):
+        head = os.pread(file, 2 * _SIZE, 0)
+        first, second = head[:_SIZE], head[_SIZE:]
+        if len(second) == _SIZE and first == second:
+            fields = _HEADER.unpack(first)
+            is_initialised, frames, salts = fields[3], fields[6], fields[9]
+            return (salts, frames) if is_initialised else None
+    return None
+
+
+def kept_open(path: str) -> int | None:
+    """Return a descriptor of a database or its wal-index for reading; None when it is missing.
+
+    The file is opened once and stays open: closing it would drop the locks that SQLite holds on
+    it in this process (POSIX). One that was deleted or replaced is closed: no other process can
+    look for our locks there.
+    """
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return None
+    known = _files.get(path)
+    if known is not None and known[0] == (stat.st_dev, stat.st_ino):
+        return known[1]
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    if known is not None and not os.fstat(known[1]).st_nlink:
+        os.close(known[1])
+    stat = os.fstat(file)
+    _files[path] = (stat.st_dev, stat.st_ino), file
+    return file
