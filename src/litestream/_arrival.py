@@ -78,6 +78,7 @@ class Watch:
         self._touch_at = (time.monotonic() + deadline) / 2
         self._touched = 0.0
         self._woken = False
+        self._leftover = b""
         self._end: _position.WALEnd | None = None
         self._local = False
         self._txid = 0
@@ -124,9 +125,23 @@ class Watch:
         key = self._source.series, self._source.database, self._source.meta
         with _auditing:
             found = _audits.setdefault(key, audit(*key))
-            if found.look():
-                return str(noted or "")
-            return str(noted or found.hole or "it holds what no commit covers")
+            if not found.look():
+                return str(noted or found.hole or "it holds what no commit covers")
+            before, self._leftover = self._leftover, found.leftover() if self._sure else b""
+        if not noted and self._leftover and before in (b"", self._leftover):
+            return self._is_dead()
+        return str(noted or "")
+
+    def _is_dead(self) -> str:
+        """Wait for a writer that is in its COMMIT; write over what one has left that died there.
+
+        Litestream would copy it. A daemon of this library takes care of it, any other does not.
+        """
+        if time.monotonic() > self._touched + _TOUCH_EVERY:
+            if self._touched:
+                self._touch()
+            self._touched = time.monotonic()
+        return "a writer has died in its COMMIT"
 
     def is_over(self) -> bool:
         """Say whether the deadline has passed."""

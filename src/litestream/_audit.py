@@ -65,6 +65,14 @@ class Audit:
         """Look at what is new, and say whether all is clean."""
         raise NotImplementedError
 
+    def leftover(self) -> bytes:
+        """Return a mark of the transaction behind the last commit: see `Frames.leftover`."""
+        end = committed_end(self._wal)
+        if end is None:
+            return b""
+        with closing(Frames(self._wal, end.salts)) as frames:
+            return frames.leftover(end.offset)
+
     def newest(self) -> str:
         """Return the file that the daemon's next sync goes on from; empty when there is none."""
         raise NotImplementedError

@@ -55,6 +55,39 @@ class Frames:
             return b""
         return head
 
+    def leftover(self, end: int) -> bytes:
+        """Return the checksum of a transaction behind a place, complete but for its commit.
+
+        A writer is in its COMMIT, or died there. Nothing is returned where there is none: what
+        stands behind the place was written over from there, or is part of a longer transaction.
+        """
+        first = head = self.head(end)
+        if not first or not self._follows(first, end):
+            return b""
+        offset = end
+        while head and head[4:8] == b"\0\0\0\0":
+            offset += self.size
+            head = self.head(offset)
+        return first[16:] if head else b""
+
+    def _follows(self, head: bytes, offset: int) -> bool:
+        """Tell whether a frame's checksum continues that of the frame before it."""
+        assert self._file is not None
+        if offset == WAL_HEADER_SIZE:
+            before = os.pread(self._file, WAL_HEADER_SIZE, 0)[24:]
+        else:
+            before = self.head(offset - self.size)[16:]
+        order = "<" if os.pread(self._file, 4, 0) == b"\x37\x7f\x06\x82" else ">"
+        page = os.pread(self._file, self._page, offset + WAL_FRAME_HEADER_SIZE)
+        if len(before) < 8 or len(page) < self._page:
+            return False
+        one, two = struct.unpack(">II", before)
+        words = struct.unpack(f"{order}{2 + self._page // 4}I", head[:8] + page)
+        for even, odd in zip(words[::2], words[1::2], strict=True):
+            one = (one + even + two) & 0xFFFFFFFF
+            two = (two + odd + one) & 0xFFFFFFFF
+        return struct.pack(">II", one, two) == head[16:]
+
     def numbers(self, start: int, end: int) -> set[int]:
         """Return the numbers of the pages in a part of the file."""
         found = set()

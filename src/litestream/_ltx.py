@@ -31,7 +31,7 @@ class Pages:
     def __init__(self, path: str) -> None:
         self._path = path
         with open(path, "rb") as file:
-            (self.page_size,) = struct.unpack(">8xI", file.read(12))
+            self.page_size: int = struct.unpack(">8xI", file.read(12))[0]
             file.seek(-_TRAILER_SIZE - 8, os.SEEK_END)
             (size,) = struct.unpack(">Q", file.read(8))
             file.seek(-_TRAILER_SIZE - 8 - size, os.SEEK_END)
@@ -43,7 +43,7 @@ class Pages:
 
     def are_all(self, size: int) -> bool:
         """Tell whether they are all the pages of a database of so many, but the one for locks."""
-        return len(self) == size - (size > _LOCK_BYTE // self.page_size)
+        return len(self) == size - int(size > _LOCK_BYTE // self.page_size)
 
     def differing(self, wanted: Mapping[int, bytes]) -> int:
         """Return the number of a page that is missing here, or has other content; 0 if none."""

@@ -71,6 +71,7 @@ class _Database:
         self._lock = lock
         self._pause = 2 * database.interval + _AGAIN
         self._told = ""
+        self._leftover = b""
         self._forgotten = ""
         self._again = 0.0
 
@@ -80,6 +81,8 @@ class _Database:
         self._tell(report)
         if self.audit.hole:
             self._mend()
+        elif self.audit.clean:
+            self._remove_leftover()
         return self.audit.clean
 
     def settle(self, report: Callable[[Mapping[str, Any]], None]) -> bool:
@@ -95,6 +98,15 @@ class _Database:
         with is_unused(self._path) as unused:
             if unused and not self.audit.look():
                 self._blame_the_dead()
+
+    def _remove_leftover(self) -> None:
+        """Write over what a writer has left behind that died in its COMMIT, before it is copied."""
+        before, self._leftover = self._leftover, self.audit.leftover()
+        if self._leftover and self._leftover == before:
+            with is_unused(self._path) as unused:
+                dead = unused and self.audit.leftover() == before
+            if dead:
+                bump(self._path)
 
     def _blame_the_dead(self) -> None:
         if not self.audit.hole:
