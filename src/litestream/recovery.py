@@ -74,10 +74,9 @@ def recover(
     if expect not in ("any", "backup", "none"):
         raise ConfigurationError(f"expect= is 'any', 'backup' or 'none', not {expect!r}")
     with _daemon_config.readable(config, databases) as prepared:
-        wanted = None if database is None else os.path.abspath(os.path.expanduser(database))
-        entries = [e for e in prepared.entries if wanted in (None, e.path)]
+        entries = prepared.chosen(database)
         if not entries:
-            raise ConfigurationError(f"The config does not name the database {wanted!r}")
+            raise ConfigurationError(f"The config does not name the database {database!r}")
         return [_recover(entry, prepared, expect, timeout, progress) for entry in entries]
 
 

@@ -74,7 +74,7 @@ class Replication:
         sync_interval: float = 1.0,
     ) -> None:
         self._config = config
-        self._databases = databases
+        self._databases = _daemon_config.resolved(databases)
         self._adopt = adopt
         self._max_restarts = max_restarts
         self._stop_timeout = stop_timeout
@@ -204,10 +204,11 @@ class Replication:
         """
         if self._prepared is None or self._keeper is None:
             raise ReplicationError("The replication has not been started, or has been stopped")
-        wanted = None if database is None else os.path.abspath(os.path.expanduser(database))
-        entries = [e for e in self._prepared.entries if wanted in (None, e.path)]
+        entries = self._prepared.chosen(database)
         if not entries:
-            raise ConfigurationError(f"{wanted!r} is not one of the replicated databases")
+            raise ConfigurationError(
+                f"{os.path.abspath(database or '')!r} is not one of the replicated databases"
+            )
         deadline = time.monotonic() + timeout
         for entry in entries:
             _sync.wait(
