@@ -46,7 +46,7 @@ class Prepared(NamedTuple):
         if database is None:
             return self.entries
         path = _run.target(database)
-        return [e for e in self.entries if e.path in (path, _file(path))]
+        return [e for e in self.entries if e.path in (path, os.path.realpath(path))]
 
     def source(self, entry: Entry) -> Source:
         """Say how to ask about one of its databases."""

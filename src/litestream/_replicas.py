@@ -42,26 +42,32 @@ class Answers(NamedTuple):
     failures: dict[str, LitestreamError]
 
 
-def ask(entry: Entry, prepared: Prepared, replica: str | None, deadline: float) -> Answers:
+def ask(
+    entry: Entry,
+    prepared: Prepared,
+    replica: str | None,
+    deadline: float,
+    limit: float | None = _LISTING,
+) -> Answers:
     """Ask the replicas of a database, or the one that is named, for their newest backup.
 
-    On 0.5 the LTX files alone are listed: where there are none, a backup of 0.3 may be all the
-    same.
+    A replica that is alone has ``limit`` seconds, each of several has half a minute. On 0.5 the LTX
+    files alone are listed: where there are none, a backup of 0.3 may be all the same.
     """
     options: dict[str, Any] = {"config": prepared.config, **prepared.flags}
     replicas = _places.chosen(entry, replica)
     names = list(dict.fromkeys(map(_places.name, replicas)))
     backups: dict[str, Sequence[Any]] = {}
     failures: dict[str, LitestreamError] = {}
+    cap = _LISTING if len(names) > 1 else limit
     for name in names:
-        limit = max(0.1, deadline - time.monotonic())
-        if len(names) > 1:
-            limit = min(_LISTING, limit)
+        left = max(0.1, deadline - time.monotonic())
+        seconds = left if cap is None else min(cap, left)
         try:
             if prepared.series == "0.5":
-                backups[name] = _listings.ltx(entry.path, level="all", timeout=limit, **options)
+                backups[name] = _listings.ltx(entry.path, level="all", timeout=seconds, **options)
             else:
-                backups[name] = _backups_03(entry.path, name, limit, options)
+                backups[name] = _backups_03(entry.path, name, seconds, options)
         except (CommandFailedError, CommandTimeoutError) as error:
             failures[name] = error
     if prepared.series == "0.5":
@@ -120,7 +126,7 @@ def has_backup(entry: Entry, prepared: Prepared, replica: str | None, deadline: 
         CommandFailedError, CommandTimeoutError: None of those that answered does, and one did not.
 
     """
-    answers = ask(entry, prepared, replica, deadline)
+    answers = ask(entry, prepared, replica, deadline, None)
     if answers.held:
         return True
     if prepared.series == "0.3" and newest_05(_places.chosen(entry, replica)):

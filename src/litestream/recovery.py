@@ -92,7 +92,8 @@ def recover(
     with _daemon_config.readable(config, databases) as prepared:
         entries = prepared.chosen(database)
         if not entries:
-            raise ConfigurationError(f"The config does not name the database {database!r}")
+            name = os.path.abspath(database or "")
+            raise ConfigurationError(f"The config does not name the database {name!r}")
         if replica is not None:
             _run.require_series("0.3", "recover(replica=…)")
         return [_recover(entry, prepared, expect, replica, timeout, progress) for entry in entries]
