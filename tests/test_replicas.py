@@ -138,6 +138,23 @@ def test_the_replica_that_answers_and_is_newest_is_taken(
 
 
 @pytest.mark.only_series("0.3")
+def test_run_starts_the_command_though_one_replica_is_down(site: Site, s3: S3Server) -> None:
+    replicate_to(site, site.replica)
+    kept = site.rows()
+    lose(site)
+    content = json.loads(site.config.read_text())
+    down = {**s3.replica(), "endpoint": "http://127.0.0.1:9"}
+    content["dbs"][0]["replicas"].insert(0, down)
+    site.config.write_text(json.dumps(content))
+    script = f"import sqlite3; print(len(sqlite3.connect({str(site.database)!r}).execute("
+    script += "'SELECT * FROM items').fetchall()))"
+    command = [COMMAND, "run", "--config", str(site.config), "--", sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"{len(kept)}\n")
+    assert "from its replica 'file'; not from 's3': " in done.stderr
+
+
+@pytest.mark.only_series("0.3")
 def test_a_replica_may_be_named(site: Site) -> None:
     near = {"type": "file", "name": "near", "path": f"{site.directory}/near"}
     far = {"type": "file", "path": f"{site.directory}/far"}

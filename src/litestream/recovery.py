@@ -136,7 +136,7 @@ def told(done: Recovered) -> str:
     if done.replica is not None:
         line += f", from its replica {done.replica!r}"
     for name, reason in (done.skipped or {}).items():
-        line += f"; not from {name!r}: {reason}"
+        line += f"; not from {name!r}: {' '.join(reason.split())}"
     return line
 
 
