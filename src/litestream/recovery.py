@@ -39,8 +39,10 @@ class Recovered(NamedTuple):
     """What ``recover`` found of one database, and did.
 
     Of what is restored, ``as_of`` is the time of the newest change in the replica
-    (``2024-04-17T00:01:19Z``; None where Litestream does not tell, as 0.5 of a backup of 0.3 on a
-    server). Of several replicas (0.3), ``replica`` names the one that it comes from, and
+    (``2024-04-17T00:01:19Z``; None where Litestream does not tell). Of what 0.3 has written to a
+    server, 0.5 does not tell: there it is the time of the newest file of its own.
+
+    Of several replicas (0.3), ``replica`` names the one that the database comes from, and
     ``skipped`` says of others why it does not.
     """
 

@@ -47,7 +47,8 @@ class Replication:
     is passed on unchanged, but for the control socket, which is switched on in a private run-time
     directory unless the config speaks of it. ``databases`` maps a path to its replica URL, or, on
     series 0.3, to several; then no config file is needed, and changes are looked for and sent
-    every ``sync_interval`` seconds.
+    every ``sync_interval`` seconds. A path that is a symbolic link stands for the file to which it
+    leads when this object is made; in a config it is refused.
 
     There is one daemon for a database on a host. While another process runs it, this one stands
     by (``state == "standby"``) and takes over, within half a second, when that one goes. A daemon
