@@ -42,14 +42,6 @@ def test_references_are_expanded_as_go_does(
     assert configuration.expand(text) == expanded
 
 
-def test_two_databases_may_not_share_a_replica() -> None:
-    entries = [{"path": f"/{name}.db", "replicas": [dict(FILE)]} for name in "ab"]
-    with pytest.raises(ConfigurationError, match=r"'/a.db' and '/b.db' have the same replica"):
-        _entries.entries({"dbs": entries}, "0.5")
-    entries[1]["replicas"] = [{"url": "file:///copies/b"}]
-    assert len(_entries.entries({"dbs": entries}, "0.5")) == 2
-
-
 def test_paths_intervals_and_meta_paths() -> None:
     entry = {
         "path": "~/a.db",
@@ -66,17 +58,6 @@ def test_paths_intervals_and_meta_paths() -> None:
     assert found.interval == 1
 
 
-def test_a_directory_of_databases(tmp_path: Path) -> None:
-    for name in ("a.db", "b.txt", "deep/c.db"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    entry: dict[str, Any] = {"dir": str(tmp_path), "replica": FILE}
-    assert [e.path for e in _entries.entries({"dbs": [entry]}, "0.5")] == [f"{tmp_path}/a.db"]
-    entry |= {"pattern": "*.db", "recursive": True}
-    found = {e.path for e in _entries.entries({"dbs": [entry]}, "0.5")}
-    assert found == {f"{tmp_path}/a.db", f"{tmp_path}/deep/c.db"}
-
-
 @pytest.mark.parametrize(
     ("dbs", "line", "problem"),
     [
@@ -84,6 +65,7 @@ def test_a_directory_of_databases(tmp_path: Path) -> None:
         ([{"path": "a.db", "replica": FILE}], "0.3", "0.3 ignores 'replica:'"),
         ([{"path": "a%41.db", "replicas": [FILE]}], "0.5", "stray file"),
         ([{"dir": "/data", "replicas": [FILE]}], "0.3", "no 'path:'"),
+        ([{"dir": "/data", "replica": FILE}], "0.5", r"'dir: /data'.*glob\('/data/\*.db'\)"),
         ([{"path": "a?.db", "replicas": [FILE]}], "0.3", "stray file"),
         (5, "0.3", "no list"),
         ([{"replicas": [FILE]}], "0.5", "no 'path:'"),
@@ -136,22 +118,6 @@ def test_a_path_that_no_config_can_name(site: Site) -> None:
     path = os.fsdecode(b"/srv/\xff.db")
     with pytest.raises(ConfigurationError, match="no UTF-8"):
         _daemon_config.prepare(None, {path: "file:///copies"}, 1.0)
-
-
-@pytest.mark.parametrize(
-    ("replica", "directory"),
-    [
-        ({"path": "/backups"}, "/backups"),
-        ({"url": "file:///backups"}, "/backups"),
-        ({"url": "file:///my disk"}, None),
-        ({"url": "file:///my%20disk"}, None),
-        ({"type": "s3", "path": "x"}, None),
-        ({"url": "s3://bucket/x"}, None),
-        ({"path": "s3://bucket/x"}, None),
-    ],
-)
-def test_the_directory_of_a_replica(replica: dict[str, str], directory: str | None) -> None:
-    assert directory == _entries.directory(replica)
 
 
 @pytest.mark.only_series("0.5")

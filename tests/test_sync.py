@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 import pytest
 
 import litestream
-from litestream import _arrival, _position, _source, _sync, commands
+from litestream import _arrival, _position, _source, _sync
 from litestream._handover import bump
 from tests.support import free_port, restored
 
@@ -29,23 +28,6 @@ def test_what_was_committed_is_in_the_replica(make_site, socket):
     site.write(1)
     with pytest.raises(litestream.ReplicationTimeoutError):
         litestream.sync(site.database, timeout=0.3, config=site.config)
-
-
-@pytest.mark.only_series("0.5")
-def test_a_database_that_only_a_directory_covers(make_site):
-    site = make_site(socket=True)
-    replica = {**site.replica, "sync-interval": "50ms"}
-    content = json.loads(site.config.read_text())
-    content["dbs"] = [{"dir": str(site.directory), "pattern": "*.db", "replica": replica}]
-    site.config.write_text(json.dumps(content))
-    site.write(5)
-    site.start()
-    litestream.sync(site.database, config=site.config)
-    (site.directory / "restored").mkdir()
-    copy = commands.restore(
-        f"file://{site.replica_path}/app.db", site.directory / "restored" / "app.db"
-    )
-    assert site.rows() == site.rows(copy)
 
 
 @pytest.mark.only_series("0.3")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from litestream._entries import Entry
+    from litestream._run import StrPath
 
 
 class Prepared(NamedTuple):
@@ -39,6 +40,13 @@ class Prepared(NamedTuple):
         """Return what a keeper is told; ``options`` are those of ``Job`` that have defaults."""
         databases = [Database(e.path, e.meta, e.interval) for e in self.entries]
         return Job(self.argv, self.series, databases, self.socket, self.directory, **options)
+
+    def chosen(self, database: StrPath | None) -> list[Entry]:
+        """Return the entries of a database, whose path may be a symbolic link, or all of them."""
+        if database is None:
+            return self.entries
+        path = _run.target(database)
+        return [e for e in self.entries if e.path in (path, os.path.realpath(path))]
 
     def source(self, entry: Entry) -> Source:
         """Say how to ask about one of its databases."""
@@ -76,6 +84,33 @@ def from_databases(databases: Mapping[Any, str | Sequence[str]], interval: float
             raise ConfigurationError(f"The path {name!r} is no UTF-8, so no config can name it")
         dbs.append({"path": name, "monitor-interval": every, "replicas": replicas})
     return {"dbs": dbs}
+
+
+def resolved(
+    databases: Mapping[Any, str | Sequence[str]] | None,
+) -> Mapping[Any, str | Sequence[str]] | None:
+    """Return ``path → replica`` with the files that the paths lead to now, and ever after.
+
+    Where a symbolic link leads later must not change what is replicated.
+
+    Raises:
+        ConfigurationError: Two paths lead to one file.
+
+    """
+    if not isinstance(databases, Mapping):  # refused where the config is made of it
+        return databases
+    found: dict[str, str | Sequence[str]] = {}
+    for path, replica in databases.items():
+        file = _file(_run.target(path))
+        if file in found:
+            raise ConfigurationError(f"Two paths of databases= lead to {file!r}. Keep one")
+        found[file] = replica
+    return found
+
+
+def _file(path: str) -> str:
+    """Return the file that a symbolic link leads to: SQLite keeps the WAL beside that one."""
+    return os.path.realpath(path) if os.path.islink(path) else path
 
 
 def _replica(url: str) -> dict[str, str]:
@@ -146,7 +181,7 @@ def readable(
     config: str | os.PathLike[str] | None, databases: Mapping[Any, str | Sequence[str]] | None
 ) -> Iterator[Prepared]:
     """Give a config that commands can read, for as long as the block runs."""
-    prepared = prepare(config, databases, 1.0)
+    prepared = prepare(config, resolved(databases), 1.0)
     try:
         yield prepared
     finally:

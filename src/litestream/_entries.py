@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from glob import glob
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from litestream import _run
+from litestream import _places, _run
 from litestream._position import meta_path
 from litestream.errors import ConfigurationError
 
@@ -15,9 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
-_PLACE = ("type", "url", "path", "bucket", "endpoint", "host", "account-name", "account-url")
-_PLAIN_URL = re.compile(r"[\w.~$&+,/:;=@-]+", re.ASCII)
-"""A URL in which Litestream escapes nothing: it names the directory as it stands there."""
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -38,19 +34,10 @@ def entries(content: Mapping[str, Any], series: str) -> list[Entry]:
             two have the same: each would write over the other's backups.
 
     """
-    found: list[Entry] = []
-    owners: dict[tuple[str, ...], str] = {}
-    for path, raw in named(content, series):
-        found.append(entry(path, raw, content, series))
-        for replica in [] if raw.get("dir") else found[-1].replicas:  # those get paths of their own
-            place = tuple(str(replica.get(key)) for key in _PLACE)
-            if owners.setdefault(place, path) != path:
-                raise ConfigurationError(
-                    f"{owners[place]!r} and {path!r} have the same replica: each would write over "
-                    "the other's backups. Give each a path of its own"
-                )
-    if not found and not any(raw.get("dir") for raw in content.get("dbs") or []):
+    found = [entry(path, raw, content, series) for path, raw in named(content, series)]
+    if not found:
         raise ConfigurationError("The config names no database: add one to its 'dbs:' list")
+    _places.require_apart(found, content, series)
     return found
 
 
@@ -58,7 +45,8 @@ def named(content: Mapping[str, Any], series: str) -> Iterator[tuple[str, dict[s
     """Yield the path of each database of a config's content, and its entry as it is written.
 
     Raises:
-        ConfigurationError: An entry is no mapping, or names nothing.
+        ConfigurationError: An entry is no mapping, or names nothing, or a directory (0.5): what
+            appears there is replicated, but not restored from the config.
 
     """
     if not isinstance(content.get("dbs") or [], list):
@@ -67,13 +55,7 @@ def named(content: Mapping[str, Any], series: str) -> Iterator[tuple[str, dict[s
         if not isinstance(raw, dict):
             raise ConfigurationError("An entry of the config's 'dbs:' list is no mapping")
         if series == "0.5" and raw.get("dir"):
-            pattern = "**/" if raw.get("recursive") else ""
-            pattern += str(raw.get("pattern") or "*.db")
-            folder = _run.target(str(raw["dir"]))
-            for path in glob(os.path.join(folder, pattern), recursive=True):
-                if os.path.isfile(path):
-                    yield path, raw
-            continue
+            raise _unsupported(str(raw["dir"]), str(raw.get("pattern") or "*.db"))
         if not raw.get("path"):
             raise ConfigurationError("A database of the config has no 'path:'")
         path = str(raw["path"])
@@ -90,6 +72,7 @@ def entry(path: str, raw: Mapping[str, Any], content: Mapping[str, Any], series:
 
     """
     _run.refuse_stray(path, series)
+    refuse_link(path)
     replicas = raw.get("replicas") or []
     if series == "0.5" and raw.get("replica"):
         replicas = [raw["replica"]]
@@ -115,6 +98,33 @@ def entry(path: str, raw: Mapping[str, Any], content: Mapping[str, Any], series:
     )
 
 
+def refuse_link(path: str) -> None:
+    """Refuse a database of the config that is a symbolic link, even one that leads nowhere.
+
+    Source: SQLite keeps the WAL beside the file that a link leads to; both series look for it
+    beside the link, and so copy nothing, or what lies there from before.
+    """
+    if os.path.islink(path):
+        target = os.path.realpath(path)
+        raise ConfigurationError(
+            f"The database {path!r} is a symbolic link to {target!r}. SQLite keeps its WAL beside "
+            "that file, and Litestream would look for it beside the link: no change would be "
+            f"copied. Write the file itself into the config: 'path: {target}'"
+        )
+
+
+def _unsupported(folder: str, pattern: str) -> ConfigurationError:
+    """Return the error that says what to write instead of a ``dir:`` entry."""
+    files = os.path.join(_run.target(folder), pattern)
+    return ConfigurationError(
+        f"The config has an entry 'dir: {folder}'. Litestream restores no database of such an "
+        "entry from the config, and does not tell which it replicates, so nothing here could "
+        "recover, verify or lock one. Write an entry with 'path:' for each database instead; or "
+        "build databases= for Replication and recover in Python: {path: f'file:///backups/"
+        "{os.path.basename(path)}' for path in glob.glob(" + repr(files) + ")}"
+    )
+
+
 def _seconds(duration: object) -> float:
     parts = _DURATION.findall(str(duration)) if duration else []
     return sum(float(number) * _SECONDS[unit] for number, unit in parts) if parts else 1.0
@@ -123,14 +133,3 @@ def _seconds(duration: object) -> float:
 def has_local_state(entry: Entry) -> bool:
     """Tell whether Litestream, of either series, already keeps state of its own for a database."""
     return any(os.path.exists(os.path.join(entry.meta, name)) for name in ("generation", "ltx"))
-
-
-def directory(replica: Mapping[str, Any]) -> str | None:
-    """Return the directory of a replica that is one."""
-    url = str(replica.get("url") or "")
-    if url.startswith("file://"):
-        return url.removeprefix("file://") if _PLAIN_URL.fullmatch(url) else None
-    path = str(replica.get("path") or "")
-    if path and not url and replica.get("type", "file") == "file" and not _run.is_url(path):
-        return _run.target(path)
-    return None

@@ -70,7 +70,7 @@ def fetch(
             held = _generation_at(source, flags, config, deadline)
             if held is None:
                 reason = error.reason
-                raise _not_found(error.argv, error.returncode, error.stderr, reason) from error
+                raise not_found(error.argv, error.returncode, error.stderr, reason) from error
             flags = {**flags, **held}
             return fetch(
                 source, staging, flags, config=config, deadline=deadline, stall=stall, report=report
@@ -78,7 +78,7 @@ def fetch(
     else:
         index = flags.get("index")
         if index is not None and _last_index(output) < int(str(index), 16):
-            raise _not_found(argv, 0, "", f"there is no WAL index {index} (hexadecimal) yet")
+            raise not_found(argv, 0, "", f"there is no WAL index {index} (hexadecimal) yet")
         return copy
     # What was asked for is the last change. A change that arrives now would be one too many.
     last = {**flags, "timestamp": None}
@@ -158,9 +158,10 @@ def _moment(text: str) -> datetime | None:
         return None
 
 
-def _not_found(
+def not_found(
     argv: Sequence[str], returncode: int, stderr: str, reason: str
 ) -> BackupNotFoundError:
+    """Return the error that says that a replica holds nothing that fits."""
     hint = (
         "nothing in the replica fits what was asked for; an empty or mistyped replica path looks "
         "the same"

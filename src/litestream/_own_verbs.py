@@ -121,6 +121,9 @@ def _parser() -> argparse.ArgumentParser:
         default="any",
         help="backup: no backup is an error; none: one is",
     )
+    recover.add_argument(
+        "--replica", metavar="NAME", help="the replica to restore from (0.3, with several)"
+    )
     recover.set_defaults(run=_recover)
     _verify_verb.add(verbs)
 
@@ -140,10 +143,14 @@ def _recover(options: argparse.Namespace) -> int:
 
     with _progress.shown() as report:
         found = recovery.recover(
-            options.database, expect=options.expect, config=options.config, progress=report
+            options.database,
+            expect=options.expect,
+            replica=options.replica,
+            config=options.config,
+            progress=report,
         )
     for done in found:
-        print(f"{done.database}: {done.action} ({done.seconds:.2f} s)")
+        print(recovery.told(done))
     return 0
 
 

@@ -20,6 +20,7 @@ from litestream.errors import (
     ConfigurationError,
     LitestreamError,
     NotEnoughSpaceError,
+    OutputExistsError,
     OutputNotWritableError,
 )
 
@@ -191,13 +192,13 @@ class _CheckTimeoutError(CommandTimeoutError):
 def _place(source: str, output: StrPath | None, *, at_original: bool) -> str:
     """Return the path that the restored database gets."""
     if output is not None:
-        return os.path.realpath(os.path.expanduser(output))
+        return _file(os.path.expanduser(output))
     if _run.is_url(source):
         raise ConfigurationError(
             f"Where shall {source} be restored to? A replica URL needs output="
         )
     if at_original:
-        return os.path.realpath(source)
+        return _file(source)
     stem, suffix = os.path.splitext(source)
     moment = datetime.now(timezone.utc)
     for number in itertools.count():  # two restores in one second
@@ -205,6 +206,17 @@ def _place(source: str, output: StrPath | None, *, at_original: bool) -> str:
         if not os.path.lexists(name):
             return name
     raise AssertionError
+
+
+def _file(path: StrPath) -> str:
+    """Return the file that is meant by a path: SQLite keeps its side files beside that one."""
+    file = os.path.realpath(path)
+    if os.path.islink(path) and not os.path.lexists(file):
+        raise OutputExistsError(
+            f"The output {os.fspath(path)!r} is a symbolic link to {file!r}, which does not exist. "
+            "Name that file itself as the output, or remove the link"
+        )
+    return file
 
 
 def _point(

@@ -95,7 +95,7 @@ class _Run:
         self._listen()
         for done in recovery.recover(expect=expect, config=config):
             if done.action == "restored":
-                _say(f"restored {done.database} in {done.seconds:.1f} s")
+                _say(recovery.told(done))
         prepared = _daemon_config.prepare(config, None, 1.0)
         try:
             if not adopt:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from litestream import _control, _entries, _listings, _run, configuration
-from litestream.errors import ConfigurationError
+from litestream import _control, _entries, _listings, _places, _run, configuration
+from litestream.errors import CommandFailedError, ConfigurationError
 
 if TYPE_CHECKING:
+    from litestream._rows import DatabaseRow
     from litestream._run import StrPath
 
 
@@ -32,7 +33,7 @@ class Source(NamedTuple):
     @property
     def folders(self) -> list[str] | None:
         """Return the replicas' directories, or None if one of them is on no disk."""
-        found = [_entries.directory(replica) for replica in self.replicas]
+        found = [_places.directory(replica) for replica in self.replicas]
         return [folder for folder in found if folder] if all(found) else None
 
     def require_valid(self) -> None:
@@ -45,16 +46,14 @@ class Source(NamedTuple):
         _listings.databases(config=self.config, **self.flags)
 
 
-def find(
-    database: StrPath, config: StrPath | None, replica: str | None = None, *, dirs: bool = False
-) -> Source:
+def find(database: StrPath, config: StrPath | None, replica: str | None = None) -> Source:
     """Return the database's entry in the config, with all its replicas or the one that is named.
 
-    One that only a ``dir:`` entry covers is found with ``dirs``, to be waited for: it is
-    replicated, but 0.5.17 restores and lists from the config only what has a ``path:`` of its own.
+    A symbolic link to a database of the config stands for it.
 
     Raises:
-        ConfigurationError: it is a replica URL, or the config does not name it.
+        ConfigurationError: it is a replica URL, the config does not name it, or it has no such
+            replica.
 
     """
     if _run.is_url(database):
@@ -67,13 +66,14 @@ def find(
     path, file = _run.target(database), configuration.find_config(config)
     for literal in (False, True):
         content = configuration.read(file, literal=literal)
-        raw = dict(_entries.named(content, series)).get(path)
-        if raw is not None and (dirs or not raw.get("dir")):
-            entry = _entries.entry(path, raw, content, series)
+        known = dict(_entries.named(content, series))
+        name = path if path in known else os.path.realpath(path)
+        if name in known:
+            entry = _entries.entry(name, known[name], content, series)
             return Source(
-                database=path,
+                database=name,
                 meta=entry.meta,
-                replicas=[r for r in entry.replicas if replica in (None, r.get("name", "file"))],
+                replicas=_places.chosen(entry, replica),
                 config=file,
                 series=series,
                 flags={"no_expand_env": True} if literal else {},
@@ -83,15 +83,35 @@ def find(
     raise _unknown(content, path, file)
 
 
+def listed(config: StrPath | None, timeout: float | None = _run.TIMEOUT) -> list[DatabaseRow]:
+    """Return the rows of ``commands.databases``, unless they leave a database out.
+
+    Source: of a ``dir:`` entry, 0.5.17 lists the working directory, or complains of its keys.
+
+    Raises:
+        ConfigurationError: there is such an entry.
+        CommandFailedError, CommandTimeoutError: as ``commands.databases``.
+
+    """
+    try:
+        rows = _listings.databases(config=config, timeout=timeout)
+    except CommandFailedError:
+        _require_listed(config)
+        raise
+    if any(os.path.isdir(row["path"]) for row in rows):
+        _require_listed(config)
+    return rows
+
+
+def _require_listed(config: StrPath | None) -> None:
+    content = configuration.read(configuration.find_config(config))
+    for _ in _entries.named(content, _run.series()):
+        pass
+
+
 def _unknown(content: dict[str, Any], path: str, file: str) -> ConfigurationError:
     entries = [entry for entry in content.get("dbs") or [] if isinstance(entry, dict)]
     known = ", ".join(repr(entry["path"]) for entry in entries if entry.get("path")) or "none"
-    advice = ""
-    if any(entry.get("dir") for entry in entries):
-        advice = (
-            ". A 'dir' entry may replicate it, but Litestream 0.5.17 restores from the config only "
-            "what has a 'path' of its own there"
-        )
     return ConfigurationError(
-        f"{path!r} is not in the config {file!r}. The databases there: {known}{advice}"
+        f"{path!r} is not in the config {file!r}. The databases there: {known}"
     )

@@ -27,15 +27,14 @@ def sync(
     The daemon's control socket is asked (0.5), else the position of the last commit is followed
     through Litestream's local state into the replica. On 0.3 with a replica on a server, the
     config's ``addr:`` makes that cheap; without it the replica is listed, and Litestream's own row
-    changed once a second, until something lies behind that commit. A database that only a
-    ``dir:`` entry covers takes the control socket.
+    changed once a second, until something lies behind that commit.
 
     Raises:
         ReplicationTimeoutError: That was not so after ``timeout`` seconds.
         ConfigurationError: The config does not name the database.
 
     """
-    wait(_source.find(database, config, dirs=True), timeout)
+    wait(_source.find(database, config), timeout)
 
 
 def wait(

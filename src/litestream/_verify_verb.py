@@ -72,11 +72,11 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from litestream import _listings, _progress, verification
+    from litestream import _progress, _source, verification
 
     databases = options.databases
     if options.all:
-        databases = [row["path"] for row in _listings.databases(config=options.config)]
+        databases = [row["path"] for row in _source.listed(options.config)]
         if not databases:
             print("litestream verify: the config names no database", file=sys.stderr)
             return 1

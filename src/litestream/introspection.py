@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, TypedDict
 
-from litestream import _control, _run, commands
+from litestream import _control, _run, _source, commands
 from litestream.errors import ControlSocketError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ def databases(
     """Return every database of the config with its generations and their snapshots.
 
     ``timeout`` limits each call of the executable, of which there are some for each database.
-    Errors are those of ``commands.generations``.
+    Errors are those of ``commands.generations``, and ConfigurationError for a ``dir:`` entry, whose
+    databases Litestream does not list.
     """
     return [
         {
@@ -61,7 +62,7 @@ def databases(
             "replicas": row["replicas"],
             "generations": _generations(row["path"], config, timeout),
         }
-        for row in commands.databases(config=config, timeout=timeout)
+        for row in _source.listed(config, timeout)
     ]
 
 

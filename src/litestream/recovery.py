@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
-import tempfile
 import time
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from litestream import _daemon_config, _entries, _listings, _position, _run
+from litestream import _daemon_config, _entries, _fetch, _position, _replicas, _run
 from litestream._lock import Lock
 from litestream._restore import restore
 from litestream.errors import (
@@ -16,6 +15,8 @@ from litestream.errors import (
     BackupNotFoundError,
     CommandFailedError,
     ConfigurationError,
+    CorruptBackupError,
+    LitestreamError,
     OutputNotWritableError,
     ReplicationTimeoutError,
 )
@@ -25,27 +26,39 @@ if TYPE_CHECKING:
 
     from litestream._daemon_config import Prepared
     from litestream._entries import Entry
+    from litestream._replicas import Held
 
 Expectation = Literal["any", "backup", "none"]
 
 _TRIES = 3
 _PAUSE = 1.0
 _LISTING = 30.0
-_LONG_AGO = "1971-01-01T00:00:00Z"
 
 
 class Recovered(NamedTuple):
-    """What ``recover`` found of one database, and did."""
+    """What ``recover`` found of one database, and did.
+
+    Of what is restored, ``as_of`` is the time of the newest change in the replica
+    (``2024-04-17T00:01:19Z``; None where Litestream does not tell). Of what 0.3 has written to a
+    server, 0.5 does not tell: there it is the time of the newest file of its own.
+
+    Of several replicas (0.3), ``replica`` names the one that the database comes from, and
+    ``skipped`` says of others why it does not.
+    """
 
     database: str
     action: Literal["present", "restored", "no backup"]
     seconds: float
+    as_of: str | None = None
+    replica: str | None = None
+    skipped: dict[str, str] | None = None
 
 
 def recover(
     database: str | os.PathLike[str] | None = None,
     *,
     expect: Expectation = "any",
+    replica: str | None = None,
     config: str | os.PathLike[str] | None = None,
     databases: Mapping[Any, str | Sequence[str]] | None = None,
     timeout: float = 600.0,
@@ -63,6 +76,11 @@ def recover(
     takes what comes. ``timeout`` is the number of seconds for each database. ``progress`` is called
     as by ``commands.restore``, with the database's path before the bytes.
 
+    Of several replicas (0.3) the one that holds the newest backup is taken, and the next one if it
+    does not answer or cannot be restored; or the one that ``replica`` names. On 0.3, a newer backup
+    that 0.5 has written to the same directory is an error (RestoreError); on a server, where 0.3
+    does not see it, the older one is restored.
+
     Raises:
         BackupNotFoundError: ``expect="backup"``, and there is none.
         BackupExistsError: ``expect="none"``, and there is one.
@@ -74,11 +92,13 @@ def recover(
     if expect not in ("any", "backup", "none"):
         raise ConfigurationError(f"expect= is 'any', 'backup' or 'none', not {expect!r}")
     with _daemon_config.readable(config, databases) as prepared:
-        wanted = None if database is None else os.path.abspath(os.path.expanduser(database))
-        entries = [e for e in prepared.entries if wanted in (None, e.path)]
+        entries = prepared.chosen(database)
         if not entries:
-            raise ConfigurationError(f"The config does not name the database {wanted!r}")
-        return [_recover(entry, prepared, expect, timeout, progress) for entry in entries]
+            name = os.path.abspath(database or "")
+            raise ConfigurationError(f"The config does not name the database {name!r}")
+        if replica is not None:
+            _run.require_series("0.3", "recover(replica=…)")
+        return [_recover(entry, prepared, expect, replica, timeout, progress) for entry in entries]
 
 
 def guard(prepared: Prepared) -> None:
@@ -94,7 +114,9 @@ def guard(prepared: Prepared) -> None:
 
     """
     for entry in prepared.entries:
-        if _is_own(entry) or not _has_backup(entry, prepared, _LISTING):
+        if _is_own(entry) or not _replicas.has_backup(
+            entry, prepared, None, time.monotonic() + _LISTING
+        ):
             continue
         # Another process may have started replicating it since we looked.
         if _is_own(entry):
@@ -108,10 +130,23 @@ def guard(prepared: Prepared) -> None:
         )
 
 
+def told(done: Recovered) -> str:
+    """Return a line for people that says what was done."""
+    line = f"{done.database}: {done.action} ({done.seconds:.2f} s)"
+    if done.action == "restored":
+        line += f", as of {done.as_of}" if done.as_of else ", as of a time that is not known"
+    if done.replica is not None:
+        line += f", from its replica {done.replica!r}"
+    for name, reason in (done.skipped or {}).items():
+        line += f"; not from {name!r}: {' '.join(reason.split())}"
+    return line
+
+
 def _recover(
     entry: Entry,
     prepared: Prepared,
     expect: Expectation,
+    replica: str | None,
     timeout: float,
     progress: Callable[[str, int, int | None], object] | None,
 ) -> Recovered:
@@ -120,14 +155,8 @@ def _recover(
     lock = Lock(entry.path)
     if _position.is_database(entry.path) and expect != "none":
         return Recovered(entry.path, "present", 0.0)
-    folder = os.path.dirname(entry.path)
-    try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise OutputNotWritableError(
-            f"The database cannot be restored to {entry.path!r}: its directory cannot be made: "
-            f"{error.strerror}"
-        ) from error
+    if not _make_folder(entry, prepared, expect, replica, deadline):
+        return Recovered(entry.path, "no backup", time.monotonic() - started)
     while not _position.is_database(entry.path) and not lock.acquire():
         if time.monotonic() > deadline:
             raise ReplicationTimeoutError(
@@ -136,51 +165,114 @@ def _recover(
             )
         time.sleep(0.05)
     try:
-        action = _restore(entry, prepared, expect, deadline, lock, progress)
+        done = _restore(entry, prepared, expect, replica, deadline, lock, progress)
     finally:
         lock.release()
-    return Recovered(entry.path, action, time.monotonic() - started)
+    return done._replace(seconds=time.monotonic() - started)
+
+
+def _make_folder(
+    entry: Entry, prepared: Prepared, expect: Expectation, replica: str | None, deadline: float
+) -> bool:
+    """Make the folder of a database, if there is a backup to put there; tell whether it is there.
+
+    Raises:
+        BackupNotFoundError, BackupExistsError: That is not what was expected.
+        OutputNotWritableError: It cannot be made.
+
+    """
+    folder = os.path.dirname(entry.path)
+    if os.path.isdir(folder):
+        return True
+    if not _replicas.has_backup(entry, prepared, replica, deadline):
+        if expect == "backup":
+            argv = [prepared.argv[0], "restore", entry.path]
+            raise _fetch.not_found(argv, 0, "", "no backup was found")
+        return False
+    if expect == "none":
+        raise _unexpected(entry)
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise OutputNotWritableError(
+            f"The database cannot be restored to {entry.path!r}: its directory cannot be made: "
+            f"{error.strerror}"
+        ) from error
+    return True
+
+
+def _unexpected(entry: Entry) -> BackupExistsError:
+    return BackupExistsError(
+        f"The replica of {entry.path!r} holds a backup, and none was expected", entry.path
+    )
 
 
 def _restore(
     entry: Entry,
     prepared: Prepared,
     expect: Expectation,
+    replica: str | None,
     deadline: float,
     lock: Lock,
     progress: Callable[[str, int, int | None], object] | None,
-) -> Literal["present", "restored", "no backup"]:
-    if expect == "none":
-        if not _is_own(entry) and _has_backup(entry, prepared, deadline - time.monotonic()):
-            raise BackupExistsError(
-                f"The replica of {entry.path!r} holds a backup, and none was expected", entry.path
-            )
-        return "present" if _position.is_database(entry.path) else "no backup"
+) -> Recovered:
+    has_backup = functools.partial(_replicas.has_backup, entry, prepared, replica, deadline)
+    if expect == "none" and not _is_own(entry) and has_backup():
+        raise _unexpected(entry)
     if _position.is_database(entry.path):
-        return "present"
+        return Recovered(entry.path, "present", 0.0)
+    if expect == "none":
+        return Recovered(entry.path, "no backup", 0.0)
+    answers = _replicas.ask(entry, prepared, replica, deadline)
+    if prepared.series == "0.3":
+        _replicas.require_newest(entry, answers, replica)
+    skipped: dict[str, object] = {**dict.fromkeys(answers.empty, "it is empty"), **answers.failures}
+    failures: list[LitestreamError] = []
+    for held in answers.held or [_replicas.Held(replica, "")]:
+        try:
+            _restore_from(held, entry, prepared, deadline, progress)
+        except (CommandFailedError, CorruptBackupError) as error:
+            if held.replica == replica:  # there is no other one
+                if isinstance(error, BackupNotFoundError) and expect != "backup":
+                    return Recovered(entry.path, "no backup", 0.0)
+                raise
+            skipped[held.replica or ""] = error
+            failures.append(error)
+            continue
+        stat = os.stat(entry.path)
+        lock.note(restored=[stat.st_dev, stat.st_ino])
+        others = {n: str(reason) for n, reason in skipped.items() if n != held.replica}
+        reasons = others if others and held.replica else None
+        return Recovered(entry.path, "restored", 0.0, held.as_of or None, held.replica, reasons)
+    raise failures[0]
+
+
+def _restore_from(
+    held: Held,
+    entry: Entry,
+    prepared: Prepared,
+    deadline: float,
+    progress: Callable[[str, int, int | None], object] | None,
+) -> None:
+    """Restore a database from one replica, with another try or two if that fails."""
     for attempt in range(1, _TRIES + 1):
         try:
             restore(
                 entry.path,
                 output=entry.path,
                 force=os.path.exists(entry.path),
+                replica=held.replica,
                 config=prepared.config,
-                timeout=_left(deadline),
+                timeout=max(0.1, deadline - time.monotonic()),
                 progress=functools.partial(progress, entry.path) if progress else None,
                 no_expand_env=prepared.flags.get("no_expand_env"),
             )
             break
-        except BackupNotFoundError:
-            if expect == "backup":
-                raise
-            return "no backup"
-        except CommandFailedError:
-            if attempt == _TRIES or time.monotonic() + _PAUSE > deadline:
+        except CommandFailedError as error:
+            over = attempt == _TRIES or time.monotonic() + _PAUSE > deadline
+            if over or isinstance(error, BackupNotFoundError):
                 raise
             time.sleep(_PAUSE)
-    stat = os.stat(entry.path)
-    lock.note(restored=[stat.st_dev, stat.st_ino])
-    return "restored"
 
 
 def _is_own(entry: Entry) -> bool:
@@ -192,42 +284,3 @@ def _is_own(entry: Entry) -> bool:
     except OSError:
         return False
     return bool(Lock(entry.path).noted().get("restored") == [stat.st_dev, stat.st_ino])
-
-
-def _has_backup(entry: Entry, prepared: Prepared, timeout: float) -> bool:
-    deadline = time.monotonic() + timeout
-    options: dict[str, Any] = {"config": prepared.config, **prepared.flags}
-    if prepared.series == "0.5":
-        rows = _listings.ltx(entry.path, level="all", timeout=_left(deadline), **options)
-        return bool(rows) or _has_03_backup(entry, options, deadline)
-    # 0.3 cannot list by the config while the database is missing. Snapshots it can.
-    listing = _listings.generations if os.path.exists(entry.path) else _listings.snapshots
-    return bool(listing(entry.path, timeout=_left(deadline), **options))
-
-
-def _has_03_backup(entry: Entry, options: dict[str, Any], deadline: float) -> bool:
-    """Tell whether there are backups in the format of 0.3, which 0.5 restores and lists nowhere.
-
-    Source: asked for a time before all of them, 0.5.17 says "no snapshots available", and "no
-    matching backup files available" where there are none: for every type of replica, and only
-    after it was answered. Anything else tells nothing.
-
-    Raises:
-        CommandFailedError: The replica could not be asked.
-
-    """
-    with tempfile.TemporaryDirectory() as directory:
-        never = os.path.join(directory, "never")
-        argv = _run.arguments("restore", entry.path, o=never, timestamp=_LONG_AGO, **options)
-        try:
-            _run.run(argv, timeout=_left(deadline))
-        except CommandFailedError as error:
-            if "no matching backup files available" in error.reason:
-                return False
-            if "no snapshots available" not in error.reason:
-                raise
-    return True  # restored, too: the times of files that were copied may be lost
-
-
-def _left(deadline: float) -> float:
-    return max(0.1, deadline - time.monotonic())

@@ -47,7 +47,8 @@ class Replication:
     is passed on unchanged, but for the control socket, which is switched on in a private run-time
     directory unless the config speaks of it. ``databases`` maps a path to its replica URL, or, on
     series 0.3, to several; then no config file is needed, and changes are looked for and sent
-    every ``sync_interval`` seconds.
+    every ``sync_interval`` seconds. A path that is a symbolic link stands for the file to which it
+    leads when this object is made; in a config it is refused.
 
     There is one daemon for a database on a host. While another process runs it, this one stands
     by (``state == "standby"``) and takes over, within half a second, when that one goes. A daemon
@@ -74,7 +75,7 @@ class Replication:
         sync_interval: float = 1.0,
     ) -> None:
         self._config = config
-        self._databases = databases
+        self._databases = _daemon_config.resolved(databases)
         self._adopt = adopt
         self._max_restarts = max_restarts
         self._stop_timeout = stop_timeout
@@ -204,10 +205,11 @@ class Replication:
         """
         if self._prepared is None or self._keeper is None:
             raise ReplicationError("The replication has not been started, or has been stopped")
-        wanted = None if database is None else os.path.abspath(os.path.expanduser(database))
-        entries = [e for e in self._prepared.entries if wanted in (None, e.path)]
+        entries = self._prepared.chosen(database)
         if not entries:
-            raise ConfigurationError(f"{wanted!r} is not one of the replicated databases")
+            raise ConfigurationError(
+                f"{os.path.abspath(database or '')!r} is not one of the replicated databases"
+            )
         deadline = time.monotonic() + timeout
         for entry in entries:
             _sync.wait(

@@ -10,7 +10,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from litestream import _integrity, _listings, _position, _proof, _run, _source, configuration
+from litestream import _integrity, _position, _proof, _run, _source, configuration
 from litestream._proof import Pair, Proof, Verification
 from litestream._staging import Staging
 from litestream.errors import LitestreamError, UnusableDatabaseError, VerificationFailure
@@ -161,7 +161,7 @@ def verify_all(
     """
     return list(
         each(
-            [row["path"] for row in _listings.databases(config=config)],
+            [row["path"] for row in _source.listed(config)],
             jobs,
             timeout=timeout,
             integrity_check=integrity_check,
