@@ -6,7 +6,13 @@ import os
 import time
 
 from litestream._handover import bump
-from litestream._position import committed_end, is_database, shadow_position, wal_path
+from litestream._position import (
+    committed_end,
+    is_database,
+    shadow_position,
+    wal_path,
+    wal_salts,
+)
 from litestream._request import Request
 
 TYPE_CHECKING = False
@@ -14,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from litestream._job import Database, Job
-    from litestream._position import Position03, WALEnd
+    from litestream._position import Position03, Salts, WALEnd
 
 _EVERY = 2.5
 """Seconds between two looks."""
@@ -45,6 +51,8 @@ class Health:
         self._talks = False
         self.positions: dict[tuple[str, str], Position03] = {}
         self._inodes: dict[str, tuple[int, int] | None] = {}
+        self._salts: dict[str, Salts | None] = {}
+        self._replaced: set[str] = set()
         self._ends: dict[str, WALEnd | None] = {}
         self._synced: dict[str, tuple[str, float]] = {}
         self._request: Request | None = None
@@ -59,6 +67,7 @@ class Health:
         self._state = "replicating"
         self._started = self._last_look = time.monotonic()
         self._last_error = 0.0
+        self._replaced.clear()
         self._inodes = {d.path: _inode(d.path) for d in self.job.databases}
         self._ends = {d.path: committed_end(wal_path(d.path)) for d in self.job.databases}
         self._synced = {d.path: ("", self._started) for d in self.job.databases}
@@ -112,10 +121,35 @@ class Health:
             now = _inode(path)
             if before is None:
                 self._inodes[path] = now
+            elif now == before:
+                self._salts[path] = wal_salts(wal_path(path))
             elif now is None:
                 return f"{path} was deleted while it was being replicated"
-            elif now != before:
+            else:
+                self._replaced.add(path)
                 return f"{path} was replaced while it was being replicated"
+        return ""
+
+    def forbidden(self) -> str:
+        """Say why a database that was replaced must not be opened yet, if that is so.
+
+        SQLite would play the WAL of the old file into the new one. Litestream would look for the
+        WAL beside a link, and SQLite has it beside the link's target.
+        """
+        for path in self._replaced:
+            if os.path.islink(path):
+                return (
+                    f"{path} has become a link to {os.path.realpath(path)}, and Litestream cannot "
+                    "replicate a link. Name its target in the config, and start again"
+                )
+            wal = wal_path(path)
+            salts = wal_salts(wal)
+            if salts is not None and salts == self._salts.get(path) and is_database(path):
+                return (
+                    f"{path} was replaced, and {wal} is still that of the file before: SQLite "
+                    f"would write it into the new one. Remove {wal} and {path}-shm while nothing "
+                    "uses the database; the replication then goes on by itself"
+                )
         return ""
 
     def look(self) -> str:
@@ -199,7 +233,7 @@ class Health:
 
 def _inode(path: str) -> tuple[int, int] | None:
     try:
-        stat = os.stat(path)
+        stat = os.lstat(path)
     except OSError:
         return None
     return stat.st_dev, stat.st_ino

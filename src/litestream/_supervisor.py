@@ -64,6 +64,7 @@ class Supervisor:
         self._daemon = Daemon(job, selector, self._hear)
         self._error = ""
         self._stop_error = ""
+        self._forbidden = ""
         self._running = False
         self._ran_before = False
         self._whole = False
@@ -134,6 +135,13 @@ class Supervisor:
         return self._start()
 
     def _start(self) -> float:
+        forbidden = self._health.forbidden()
+        if forbidden:
+            self._wait_for_permission(forbidden)
+            return _STAND_BY
+        if self._forbidden:
+            self._forbidden = ""
+            self._begin_handover()
         self._mending.settle()
         self._handovers.arm(whole=self._whole, killed=self._killed_off, hole=self._mending.hole)
         self._whole = self._running = self._killed_off = False
@@ -147,6 +155,16 @@ class Supervisor:
         self._health.started()
         self._next = self._watch
         return 0.005
+
+    def _wait_for_permission(self, forbidden: str) -> None:
+        if forbidden != self._forbidden:
+            self._forbidden = forbidden
+            self._report_fault({"fault": forbidden})
+            self._tell("backing off")
+        if self._deadline:
+            self._stop_error = forbidden
+        self._due = time.monotonic() + _STAND_BY
+        self._next = self._back_off
 
     def _watch(self) -> float:
         if self._ended():
@@ -190,7 +208,8 @@ class Supervisor:
 
     def _begin_handover(self) -> None:
         self._daemon.give_up_asking()
-        self._handovers.begin()
+        if not self._health.forbidden():
+            self._handovers.begin()
 
     def _back_off(self) -> float:
         left = self._due - time.monotonic()
