@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import struct
+import time
 from contextlib import closing, suppress
 
 from litestream._frames import Frames
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _PIECES = 8
 """Pieces that are looked at the first time."""
+_TICK = 100_000_000  # nanoseconds
 _WRONG = "what was copied is not what was committed"
 
 
@@ -121,7 +123,8 @@ class Audit05(Audit):
             if self.unsettled:
                 return False
             self._last = transaction
-        self._mtime = mtime
+        # Within one tick of the kernel's clock a second file leaves the time as it was.
+        self._mtime = mtime if time.time_ns() - mtime > _TICK else 0
         return self.clean
 
     def newest(self) -> str:
