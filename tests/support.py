@@ -22,6 +22,7 @@ from typing import Any
 import psutil
 from wheels import pins
 
+from litestream._position import committed_end
 from litestream.configuration import environment
 
 PATIENCE = 120.0
@@ -344,3 +345,30 @@ while not stopped:
         # killed in a commit, it would leave a transaction that only Litestream sees
         process.kill()
         process.communicate()
+
+
+def die_in_commit(database: Path, *statements: str) -> None:
+    """Leave in a database's WAL what a writer leaves that is killed inside COMMIT.
+
+    The transaction is made on a copy of the database and its WAL; its frames, checksums and all,
+    are then put behind the last commit of the original. The wal-index knows nothing of them.
+    """
+    wal = Path(f"{database}-wal")
+    with tempfile.TemporaryDirectory(prefix="ls-") as name:
+        copy = Path(name) / database.name
+        shutil.copyfile(database, copy)
+        shutil.copyfile(wal, f"{copy}-wal")
+        end = committed_end(wal)
+        assert end is not None
+        os.truncate(f"{copy}-wal", end.offset)
+        with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as connection:
+            connection.execute("PRAGMA wal_autocheckpoint=0")
+            connection.execute("BEGIN")
+            for statement in statements:
+                connection.execute(statement)
+            connection.execute("COMMIT")
+            frames = Path(f"{copy}-wal").read_bytes()[end.offset :]
+        assert frames
+        with wal.open("r+b") as file:
+            file.seek(end.offset)
+            file.write(frames)

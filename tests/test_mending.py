@@ -1,0 +1,212 @@
+"""What a writer leaves that is killed inside COMMIT, and what becomes of it in the replica."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import litestream
+from litestream import Replication, commands
+from litestream._audit import Audit, audit
+from litestream._lock import Lock
+from litestream._ltx import Pages, disguise, unpacks_to
+from litestream._position import committed_end, meta_path, newest_local, wal_path
+from tests.oracle import difference
+from tests.support import Site, die_in_commit, wait_until, writing
+
+GHOST = ("INSERT INTO items (value) VALUES ('ghost')", "UPDATE items SET value = 'ghost'")
+
+
+@pytest.fixture
+def sited(make_site: Callable[..., Site]) -> Site:
+    site = make_site(socket=True)
+    site.write(100, size=100)
+    return site
+
+
+def audited(site: Site) -> Audit:
+    return audit(site.series, str(site.database), meta_path(site.database))
+
+
+def has_copied_too_much(site: Site) -> bool:
+    look = audited(site)
+    look.look()
+    return look.unsettled
+
+
+def lost(site: Site) -> str:
+    """Say how what is restored differs from the database."""
+    copy = site.directory / "copy.db"
+    commands.restore(site.database, copy, config=site.config, force=True, integrity_check="none")
+    return difference(site.database, copy)
+
+
+def test_a_bare_daemon_replicates_what_was_never_committed(sited: Site) -> None:
+    """The control: when this fails, upstream has mended it."""
+    sited.start()
+    sited.wait_for_backup()
+    litestream.sync(sited.database, config=sited.config)
+    die_in_commit(sited.database, *GHOST)
+    wait_until(lambda: has_copied_too_much(sited), "the copy of what was not committed")
+    sited.write(1)
+    sited.stop()
+    assert lost(sited)
+
+
+@pytest.mark.parametrize("commits", [0, 1, 60])
+def test_a_writer_that_dies_in_its_commit_leaves_nothing_in_the_replica(
+    sited: Site, commits: int
+) -> None:
+    with Replication(sited.config) as replication:
+        replication.sync()
+        die_in_commit(sited.database, *GHOST)
+        sited.write(commits)
+        replication.sync()
+        assert lost(sited) == ""
+        sited.write(1)
+        replication.sync()
+        assert lost(sited) == ""
+        assert replication.stop()
+    assert lost(sited) == ""
+
+
+def test_what_was_copied_already_is_mended_and_told(sited: Site) -> None:
+    with Replication(sited.config) as replication:
+        replication.sync()
+        assert replication._keeper is not None
+        os.kill(replication._keeper.pid, signal.SIGSTOP)
+        try:
+            die_in_commit(sited.database, *GHOST)
+            wait_until(lambda: has_copied_too_much(sited), "the copy of what was not committed")
+            sited.write(1)
+            with pytest.raises(litestream.ReplicationTimeoutError, match="hole"):
+                replication.sync(timeout=0.5)
+        finally:
+            os.kill(replication._keeper.pid, signal.SIGCONT)
+        replication.sync()
+        assert lost(sited) == ""
+        wait_until(lambda: replication.state == "replicating", "the end of the mending")
+        assert "copied once more" in (replication.last_error or "")
+        assert replication.restarts == 0
+        assert not Lock(str(sited.database)).noted()["hole"]
+
+
+def test_a_long_reader_does_not_delay_the_mending(sited: Site) -> None:
+    with (
+        Replication(sited.config) as replication,
+        closing(sqlite3.connect(sited.database, isolation_level=None)) as reader,
+    ):
+        replication.sync()
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM items").fetchone()
+        die_in_commit(sited.database, *GHOST)
+        wait_until(lambda: has_copied_too_much(sited) or lost(sited) == "", "the daemon's look")
+        sited.write(1)
+        replication.sync()
+        assert lost(sited) == ""
+
+
+def test_the_final_sync_covers_a_writer_that_has_just_died(sited: Site) -> None:
+    with Replication(sited.config) as replication:
+        replication.sync()
+        die_in_commit(sited.database, *GHOST)
+        assert replication.stop()
+        assert lost(sited) == ""
+
+
+def test_a_daemon_that_is_started_later_mends_what_an_earlier_one_copied(sited: Site) -> None:
+    sited.start()
+    sited.wait_for_backup()
+    litestream.sync(sited.database, config=sited.config)
+    die_in_commit(sited.database, *GHOST)
+    wait_until(lambda: has_copied_too_much(sited), "the copy of what was not committed")
+    sited.kill()
+    with Replication(sited.config) as replication:
+        replication.sync()
+        assert lost(sited) == ""
+
+
+def test_a_writer_that_is_only_slow_is_no_hole(sited: Site) -> None:
+    """Writers that commit all the time are never taken for dead, and never copied anew."""
+    with Replication(sited.config) as replication, writing(sited, pause=0):
+        for _ in range(20):
+            replication.sync()
+        assert "copied once more" not in (replication.last_error or "")
+
+
+def test_the_committed_end_leaves_out_what_a_dead_writer_has_left(sited: Site) -> None:
+    before = committed_end(wal_path(sited.database))
+    die_in_commit(sited.database, *GHOST)
+    assert committed_end(wal_path(sited.database)) == before
+    assert audited(sited).leftover()
+    sited.write(1)
+    assert not audited(sited).leftover()
+
+
+@pytest.mark.only_series("0.5")
+def test_a_disguised_file_is_compacted_and_restored(sited: Site) -> None:
+    sited.configure("50ms", levels=[{"interval": "1s"}])
+    sited.start()
+    sited.wait_for_backup()
+    litestream.sync(sited.database, config=sited.config)
+    newest = newest_local(meta_path(sited.database))
+    assert newest is not None
+    before = Path(newest.path).read_bytes()
+    disguise(newest.path)
+    disguise(newest.path)  # once is enough, twice would undo it
+    after = Path(newest.path).read_bytes()
+    assert sum(a != b for a, b in zip(before, after, strict=True)) == 3
+    sited.write(1)
+    litestream.sync(sited.database, config=sited.config)
+    whole = newest_local(meta_path(sited.database))
+    assert whole is not None
+    assert Pages(whole.path).are_all(whole.commit)
+
+    def compacted() -> bool:
+        rows = commands.ltx(sited.database, level=1, config=sited.config)
+        return any(int(row["max_txid"], 16) >= whole.txid for row in rows)
+
+    wait_until(compacted, "the compaction")
+    sited.stop()
+    assert "level=ERROR" not in sited.log.read_text()
+    assert lost(sited) == ""
+
+
+@pytest.mark.only_series("0.5")
+def test_pages_are_compared_without_being_unpacked(sited: Site) -> None:
+    sited.start()
+    sited.wait_for_backup()
+    sited.stop()
+    newest = newest_local(meta_path(sited.database))
+    assert newest is not None
+    sited.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = sited.database.read_bytes()
+    pages = Pages(newest.path)
+    wanted = {
+        number: content[(number - 1) * 4096 : number * 4096]
+        for number in range(2, newest.commit + 1)
+    }
+    assert pages.differing(wanted) == 0
+    assert pages.differing({2: wanted[2][:-1] + b"?"}) == 2
+    assert pages.differing({newest.commit + 1: wanted[2]}) == newest.commit + 1
+
+
+@pytest.mark.parametrize(
+    ("block", "content"),
+    [
+        (b"\x30abc", b"abc"),
+        (b"\x1fa\x01\x00\x05\x10b", b"a" + b"a" * 24 + b"b"),
+        (b"\xf0\x01" + b"0123456789abcdef", b"0123456789abcdef"),
+    ],
+)
+def test_a_block_unpacks_to_one_content(block: bytes, content: bytes) -> None:
+    assert unpacks_to(block, content)
+    assert not unpacks_to(block, content[:-1] + b"?")
+    assert not unpacks_to(block, content + b"?")
+    assert not unpacks_to(block, content[:-1])
