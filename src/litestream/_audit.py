@@ -32,13 +32,16 @@ from litestream._wal_index import kept_open
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from litestream._position import LocalTransaction, WALEnd
+    from litestream._position import LocalTransaction, Salts, WALEnd
+
+    Differing = Callable[[dict[int, bytes]], int]
 
 _PIECES = 8
 """Pieces that are looked at the first time."""
 _TICK = 100_000_000  # nanoseconds
+_RESTARTS = 1000
 _WRONG = "what was copied is not what was committed"
 
 
@@ -83,22 +86,36 @@ class Audit:
         """Let the daemon copy the whole database at its next sync."""
         raise NotImplementedError
 
-    def _written_since(self) -> set[int]:
-        """Return the numbers of the pages that are in the WAL as it is now."""
-        end = committed_end(self._wal)
-        if end is None:
-            return set()
-        with closing(Frames(self._wal, end.salts)) as frames:
-            return frames.numbers(WAL_HEADER_SIZE, end.offset)
+    def _contradicts(
+        self, numbers: set[int], size: int, salts: Salts, later: set[Salts], pages: Differing
+    ) -> bool:
+        """Tell whether pages that were copied from a WAL are others than in the database file.
 
-    def _in_database(self, numbers: set[int], size: int) -> dict[int, bytes] | None:
-        """Return pages of the database file; None when they were written meanwhile."""
+        `later` are the WALs since whose pages are left out in `numbers`. Where one is missing, or
+        the WAL is restarted meanwhile, this is `unsettled`: it is looked at once more.
+        """
+        now = committed_end(self._wal)
         file = kept_open(self.database)
-        if file is None:
-            return {}
-        numbers = numbers - self._written_since()
-        found = {number: os.pread(file, size, (number - 1) * size) for number in numbers}
-        return found if not numbers & self._written_since() else None
+        if now is None or file is None or now.salts == salts:
+            return False
+        # SQLite counts the first salt up at each restart. A WAL that was deleted begins anywhere.
+        restarts = (now.salts[0] - salts[0]) & 0xFFFFFFFF
+        if restarts > _RESTARTS:
+            return False
+        if len({*later, now.salts} - {salts}) != restarts:
+            self.unsettled = True
+            return False
+        with closing(Frames(self._wal, now.salts)) as frames:
+            numbers = numbers - frames.numbers(WAL_HEADER_SIZE, now.offset)
+            content = {n: os.pread(file, size, (n - 1) * size) for n in numbers}
+            number = pages(content)
+            if not number:
+                return False
+            after = committed_end(self._wal)
+            if after is None or after.salts != now.salts:
+                self.unsettled = True
+                return False
+            return number not in frames.numbers(now.offset, after.offset)
 
 
 class Audit05(Audit):
@@ -116,7 +133,7 @@ class Audit05(Audit):
         if mtime == self._mtime and not self.unsettled:
             return self.clean
         self.unsettled = False
-        new = self._new()
+        new = self._since_copy_of_all(self._new())
         for number, transaction in enumerate(new):
             with suppress(OSError, struct.error):  # retention has deleted it
                 self._examine(transaction, Pages(transaction.path), new[number + 1 :])
@@ -126,6 +143,15 @@ class Audit05(Audit):
         # Within one tick of the kernel's clock a second file leaves the time as it was.
         self._mtime = mtime if time.time_ns() - mtime > _TICK else 0
         return self.clean
+
+    @staticmethod
+    def _since_copy_of_all(found: list[LocalTransaction]) -> list[LocalTransaction]:
+        """Leave out what a copy of the whole database has made good."""
+        for number in range(len(found) - 1, 0, -1):
+            with suppress(OSError, struct.error):
+                if is_copy_of_all(found[number], Pages(found[number].path)):
+                    return found[number:]
+        return found
 
     def newest(self) -> str:
         """Return the newest LTX file."""
@@ -172,7 +198,7 @@ class Audit05(Audit):
         if content and (commit != transaction.commit or pages.differing(content)):
             self.hole = _WRONG
         elif committed is None or committed.salts != transaction.end.salts:
-            self._compare_with_database(pages, set(content), later)
+            self._compare_with_database(transaction, pages, set(content), later)
 
     def _covers(self, transaction: LocalTransaction, before: LocalTransaction) -> bool:
         """Tell whether every page of a file that has them all can come from its part of the WAL.
@@ -185,15 +211,18 @@ class Audit05(Audit):
         return sum(number <= wanted for number in numbers) == wanted
 
     def _compare_with_database(
-        self, pages: Pages, numbers: set[int], later: Sequence[LocalTransaction]
+        self,
+        transaction: LocalTransaction,
+        pages: Pages,
+        numbers: set[int],
+        later: Sequence[LocalTransaction],
     ) -> None:
         numbers = numbers or pages.some()
-        for transaction in later:
-            numbers = numbers - Pages(transaction.path).among(numbers)
-        content = self._in_database(numbers, pages.page_size)
-        if content is None:
-            self.unsettled = True  # look again
-        elif pages.differing(content):
+        for other in later:
+            numbers = numbers - Pages(other.path).among(numbers)
+        salts = transaction.end.salts
+        others = {other.end.salts for other in later}
+        if self._contradicts(numbers, pages.page_size, salts, others, pages.differing):
             self.hole = _WRONG
 
 
@@ -238,6 +267,8 @@ class Audit03(Audit):
 
     def _examine(self, copy: str, later: Sequence[str]) -> None:
         salts = wal_salts(copy)
+        if salts is None:
+            return
         committed = committed_end(self._wal)
         with closing(Frames(copy, salts)) as copied, closing(Frames(self._wal, salts)) as mine:
             end = copied.end()
@@ -248,18 +279,24 @@ class Audit03(Audit):
             if here and here != there:  # their running checksums tell
                 self.hole = _WRONG
             elif committed is None or committed.salts != salts:
-                self._compare_with_database(copied.last(WAL_HEADER_SIZE, end), later)
+                self._compare_with_database(salts, copied.last(WAL_HEADER_SIZE, end), later)
 
-    def _compare_with_database(self, content: dict[int, bytes], later: Sequence[str]) -> None:
-        numbers = set(content)
+    def _compare_with_database(
+        self, salts: Salts, content: dict[int, bytes], later: Sequence[str]
+    ) -> None:
+        numbers, others = set(content), set()
         for copy in later:
-            with closing(Frames(copy, wal_salts(copy))) as frames:
-                numbers -= frames.numbers(WAL_HEADER_SIZE, frames.end())
+            found = wal_salts(copy)
+            if found is not None:
+                others.add(found)
+                with closing(Frames(copy, found)) as frames:
+                    numbers -= frames.numbers(WAL_HEADER_SIZE, frames.end())
+
+        def differing(pages: dict[int, bytes]) -> int:
+            return next((number for number, page in pages.items() if page != content[number]), 0)
+
         size = len(next(iter(content.values()), b""))
-        found = self._in_database(numbers, size)
-        if found is None:
-            self.unsettled = True  # look again
-        elif any(page != content[number] for number, page in found.items()):
+        if self._contradicts(numbers, size, salts, others, differing):
             self.hole = _WRONG
 
 

@@ -28,6 +28,8 @@ _PATIENCE = 7.0
 """Seconds, beside two sync intervals, without a sync until a daemon counts as stalled."""
 _HARMLESS = ("release read lock: context canceled", "monitor error")
 """What 0.3.13 says of its monitors at the end, while the final sync goes well."""
+_LOST_TABLE = "no such table: _litestream_"
+"""What both say again and again once somebody has dropped their tables, such as a migration."""
 _UNSYNCED = ("failed to close database", "shutdown sync failed after", "shutdown sync skipped")
 """What 0.5.17 says, and exits 0, when its final sync did not succeed."""
 
@@ -54,6 +56,9 @@ class Health:
         self._salts: dict[str, Salts | None] = {}
         self._replaced: set[str] = set()
         self._ends: dict[str, WALEnd | None] = {}
+        self._wanted: dict[str, WALEnd] = {}
+        self._failing: set[str] = set()
+        self.lost_tables = False
         self._synced: dict[str, tuple[str, float]] = {}
         self._request: Request | None = None
         self._last_error = self._last_look = self._started = 0.0
@@ -68,6 +73,9 @@ class Health:
         self._started = self._last_look = time.monotonic()
         self._last_error = 0.0
         self._replaced.clear()
+        self._wanted.clear()
+        self._failing.clear()
+        self.lost_tables = False
         self._inodes = {d.path: _inode(d.path) for d in self.job.databases}
         self._ends = {d.path: committed_end(wal_path(d.path)) for d in self.job.databases}
         self._synced = {d.path: ("", self._started) for d in self.job.databases}
@@ -78,6 +86,9 @@ class Health:
         self._talks = self._talks or "level=INFO" in text or '"level":"INFO"' in text
         if is_error(text):
             self._last_error = time.monotonic()
+            self.lost_tables = self.lost_tables or _LOST_TABLE in text
+        if self.job.series == "0.5" and ("sync error" in text or "sync recovered" in text):
+            self._hear_of_sync(text)
         elif self.job.series == "0.3" and "wal segment written" in text:
             from litestream._logs import parse
             from litestream._position import logged_position
@@ -90,6 +101,16 @@ class Health:
                 self.looked.add(key[0])
                 return *key, position
         return None
+
+    def _hear_of_sync(self, text: str) -> None:
+        """Take note of databases whose local sync fails; 0.5 names them by their file alone."""
+        from litestream._logs import parse
+
+        log = parse(text)
+        if log is not None and log.message == "sync error":
+            self._failing.add(log.fields.get("db", ""))
+        elif log is not None and log.message == "sync recovered":
+            self._failing.discard(log.fields.get("db", ""))
 
     def is_unsynced(self, text: str) -> bool:
         """Tell whether a log line of a daemon that ends says that its final sync went wrong."""
@@ -198,7 +219,9 @@ class Health:
         self._request = None
         for row in rows:
             path, when = row.get("path", ""), row.get("last_sync_at") or ""
-            if path in self._synced and when and when != self._synced[path][0]:
+            # It moves on although every local sync fails.
+            failing = os.path.basename(path) in self._failing
+            if path in self._synced and when and when != self._synced[path][0] and not failing:
                 self._synced[path] = (when, time.monotonic())
 
     def _compare(self, now: float) -> None:
@@ -210,14 +233,21 @@ class Health:
             self._compare_errors(now)
             return
         for database in self.job.databases:
-            end = committed_end(wal_path(database.path))
-            wanted = shadow_position(database.meta, end) if end else None
-            reached = [at for (path, _), at in self.positions.items() if path == database.path]
-            behind = end is not None and end != self._ends[database.path]
-            if behind and wanted is not None and reached:
-                behind = not all(at.reaches(wanted) for at in reached)
+            path = database.path
+            # Writers go on: it has arrived when the end of an earlier look has.
+            end = self._wanted.get(path) or committed_end(wal_path(path))
+            behind = end is not None and end != self._ends[path]
+            if end is not None and behind:
+                self._wanted[path] = end
+                wanted = shadow_position(database.meta, end)
+                reached = [at for (name, _), at in self.positions.items() if name == path]
+                behind = wanted is None or not reached
+                behind = behind or not all(at.reaches(wanted) for at in reached if wanted)
+                if wanted is None and wal_salts(wal_path(path)) != end.salts:
+                    del self._wanted[path]  # that WAL is gone: go for the next one's end
             if not behind and now - self._last_error > 2 * _EVERY:
-                self._synced[database.path] = ("", now)
+                self._synced[path] = ("", now)
+                self._ends[path] = self._wanted.pop(path, end)
 
     def _compare_errors(self, now: float) -> None:
         if now - self._last_error > 2 * _EVERY:

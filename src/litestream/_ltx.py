@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import struct
 
+from litestream._position import WAL_HEADER_SIZE
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
@@ -19,10 +21,9 @@ _HIGH = bytes(range(128, 256))
 _SOME = 256
 _LOCK_BYTE = 1 << 30
 _TRAILER_SIZE = 16
-_SALTS_AT = 64
-_DISGUISE = bytes([0x01, 0, 0, 0, 0, 0, 0, 0xB0, 0x01])
-"""To be XORed with the salts in a header, and the byte behind them. As a polynomial it is the
-checksum's own, x^64 + x^4 + x^3 + x + 1, so that the checksum of the file stays right."""
+_WAL_AT, _WAL_SIZE = 48, 24
+"""Where a header says which part of which WAL it comes from: its offset, its size, the salts."""
+_POLYNOMIAL = 0xD800000000000000  # of CRC-64/ISO, reflected
 
 
 class Pages:
@@ -120,20 +121,32 @@ def unpacks_to(block: bytes, content: bytes) -> bool:
 
 
 def disguise(path: str) -> None:
-    """Let a file claim to come from another WAL, so that 0.5 copies the whole database next.
+    """Let a file claim to come from the beginning of another WAL.
 
-    At each sync 0.5 looks for the last frame of its newest local file in the WAL. A frame with
-    other salts is none of its own: it reads the whole WAL from the beginning, and writes an LTX
-    file with every page. The pages, and the checksum over the file, stay as they are.
+    0.5 then copies the whole database next: at each sync it looks for the last frame of its newest
+    local file in the WAL. It finds none, reads the whole WAL from its beginning, and writes an LTX
+    file with every page. The pages stay as they are, and so does the checksum over the file, by a
+    change of eight bytes that Litestream does not use (the id of a node, which it leaves 0).
 
-    Source: 0.5.17's `DB.verify` and `DB.sync` (`PrevFrameMismatchError`). It leaves the byte behind
-    the salts 0 (the id of a node).
+    Source: 0.5.17's `DB.verify` and `DB.sync`.
     """
     file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        salts = os.pread(file, len(_DISGUISE), _SALTS_AT)
-        if salts[-1] == 0:
-            changed = bytes(a ^ b for a, b in zip(salts, _DISGUISE, strict=True))
-            os.pwrite(file, changed, _SALTS_AT)
+        wal = os.pread(file, _WAL_SIZE + 8, _WAL_AT)
+        if wal[_WAL_SIZE:] == bytes(8):
+            salts = bytes(byte ^ 0xFF for byte in wal[16:_WAL_SIZE])
+            other = struct.pack(">QQ", WAL_HEADER_SIZE, 0) + salts
+            delta = bytes(a ^ b for a, b in zip(wal, other, strict=False))
+            os.pwrite(file, other + _checksum(delta), _WAL_AT)
     finally:
         os.close(file)
+
+
+def _checksum(delta: bytes) -> bytes:
+    """Return what cancels out a change in a file's checksum, when it is put right behind it."""
+    register = 0
+    for byte in delta:
+        register ^= byte
+        for _ in range(8):
+            register = register >> 1 ^ (_POLYNOMIAL if register & 1 else 0)
+    return register.to_bytes(8, "little")

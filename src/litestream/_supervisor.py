@@ -189,6 +189,12 @@ class Supervisor:
             self._daemon.signal(signal.SIGKILL)
             self._whole = True
             return 0.05
+        if self._health.lost_tables:
+            self._health.lost_tables = False
+            self._report_fault({"fault": "Litestream's tables were dropped; it starts again"})
+            self._daemon.signal(signal.SIGTERM)
+            self._kill_at = time.monotonic() + self.job.stop_timeout
+            return 0.05
         clean = self._mending.look()
         state = "mending" if self._mending.holes else self._health.look()
         if state != self.state:
