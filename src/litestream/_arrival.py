@@ -70,6 +70,7 @@ class Watch:
         touch: Callable[[], object] = lambda: None,
     ) -> None:
         self._source = source
+        self._wal = _position.wal_path(source.database)
         self._deadline = deadline
         self._positions = positions
         self._pulse = pulse
@@ -103,45 +104,58 @@ class Watch:
 
         """
         look = self._look_03 if self._source.series == "0.3" else self._look_05
-        self._end, self._local, self._txid = end, False, 0
+        self._end, self._local = end, False
         pause = _FIRST
+        hole, settled = "", False
         while True:
             self._pulse()
-            arrival = look()
-            hole = "" if arrival is None else self._hole()
-            if arrival is not None and not hole:
-                return arrival
+            if not settled:
+                hole, self._txid = self._dead_writer() if self._sure else "", 0
+                settled = not hole
+                if self._sure and settled:  # a sync that read what is gone now has ended by then
+                    self._end = _position.committed_end(self._wal) or end
+            arrival = look() if settled else None
+            if arrival is not None:
+                hole = self._hole()
+                if not hole:
+                    return arrival
+                settled = False
             left = self._deadline - time.monotonic()
             if left <= 0:
                 raise NotArrivedError(local=self._local, hole=hole)
-            if hole:
-                self._txid = 0  # what mends it comes behind
             time.sleep(min(pause, left))
             pause = min(pause * 1.5, _LAST)
 
     def _hole(self) -> str:
         """Say why what is in the replica is not what was committed, if that is known."""
         noted = Lock(self._source.database).noted().get("hole")
-        key = self._source.series, self._source.database, self._source.meta
         with _auditing:
-            found = _audits.setdefault(key, audit(*key))
-            if not found.look():
-                return str(noted or found.hole or "it holds what no commit covers")
-            before, self._leftover = self._leftover, found.leftover() if self._sure else b""
-        if not noted and self._leftover and before in (b"", self._leftover):
-            return self._is_dead()
-        return str(noted or "")
+            found = self._audit()
+            if found.look():
+                return str(noted or "")
+            return str(noted or found.hole or "it holds what no commit covers")
 
-    def _is_dead(self) -> str:
-        """Wait for a writer that is in its COMMIT; write over what one has left that died there.
+    def _dead_writer(self) -> str:
+        """Say that a writer has died in its COMMIT, if it has left there what will be copied.
 
-        Litestream would copy it. A daemon of this library takes care of it, any other does not.
+        One that is alive goes on. A daemon of this library writes over what a dead one has left;
+        beside any other daemon, that is done here.
         """
-        if time.monotonic() > self._touched + _TOUCH_EVERY:
-            if self._touched:
-                self._touch()
+        with _auditing:
+            before, self._leftover = self._leftover, self._audit().leftover()
+        if not self._leftover or before not in (b"", self._leftover):
+            self._leftover = b""
+            return ""
+        if not before:
             self._touched = time.monotonic()
+        elif time.monotonic() > self._touched + _TOUCH_EVERY:
+            self._touched = time.monotonic()
+            self._touch()
         return "a writer has died in its COMMIT"
+
+    def _audit(self) -> Audit:
+        key = self._source.series, self._source.database, self._source.meta
+        return _audits.setdefault(key, audit(*key))
 
     def is_over(self) -> bool:
         """Say whether the deadline has passed."""
@@ -156,9 +170,8 @@ class Watch:
 
         Once only for each restart: an end that moves with the writers would never be reached.
         """
-        wal = _position.wal_path(self._source.database)
-        if self._end is None or _position.wal_salts(wal) != self._end.salts:
-            self._end = _position.committed_end(wal) or self._end
+        if self._end is None or _position.wal_salts(self._wal) != self._end.salts:
+            self._end = _position.committed_end(self._wal) or self._end
 
     # Series 0.5
 

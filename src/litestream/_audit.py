@@ -23,6 +23,7 @@ from litestream._ltx import Pages, disguise
 from litestream._position import (
     WAL_HEADER_SIZE,
     committed_end,
+    is_being_restarted,
     local_transactions,
     newest_local,
     wal_path,
@@ -188,7 +189,7 @@ class Audit05(Audit):
             elif pages.are_all(transaction.commit) and not self._covers(transaction, before):
                 self.hole = "the whole database was copied, but not the whole WAL"
         committed = committed_end(self._wal)
-        if _is_ahead(transaction.end, committed):
+        if _is_ahead(transaction.end, committed) or is_being_restarted(self._wal):
             self.unsettled = True
             return
         with closing(Frames(self._wal, transaction.end.salts)) as frames:
@@ -272,6 +273,7 @@ class Audit03(Audit):
         committed = committed_end(self._wal)
         with closing(Frames(copy, salts)) as copied, closing(Frames(self._wal, salts)) as mine:
             end = copied.end()
+            self.unsettled = is_being_restarted(self._wal)
             if committed is not None and committed.salts == salts and end > committed.offset:
                 self.unsettled = True
                 end = committed.offset

@@ -122,6 +122,13 @@ def committed_end(wal: str | os.PathLike[str]) -> WALEnd | None:
         os.close(file)
 
 
+def is_being_restarted(wal: str) -> bool:
+    """Tell whether the wal-index describes another WAL than the one in the file: the next one."""
+    index = committed_frames(wal.removesuffix("-wal"))
+    salts = wal_salts(wal)
+    return index is not None and salts is not None and index[0] != struct.pack(">II", *salts)
+
+
 def local_transactions(meta: str | os.PathLike[str]) -> Iterator[LocalTransaction]:
     """Yield the level-0 LTX files of a 0.5 daemon's local state, newest first."""
     folder = os.path.join(meta, "ltx", "0")
