@@ -34,11 +34,21 @@ class Prepared(NamedTuple):
     """What every other command has to be given to read `config` in the same way."""
     metrics: str
     """The address of the daemon's metrics page, or nothing."""
+    text: str = ""
+    """What our own config in `directory` says."""
 
     def job(self, **options: Any) -> Job:
         """Return what a keeper is told; ``options`` are those of ``Job`` that have defaults."""
         databases = [Database(e.path, e.meta, e.interval) for e in self.entries]
-        return Job(self.argv, self.series, databases, self.socket, self.directory, **options)
+        return Job(
+            self.argv,
+            self.series,
+            databases,
+            self.socket,
+            self.directory,
+            config=self.text,
+            **options,
+        )
 
     def source(self, entry: Entry) -> Source:
         """Say how to ask about one of its databases."""
@@ -125,7 +135,7 @@ def prepare(
                 socket = os.path.join(directory, "litestream.sock")
                 text = _with_socket(text, content, socket, source)
             source = os.path.join(directory, "litestream.yml")
-            _write(source, text)
+            _runtime.write(directory, text)
         except BaseException as error:
             _runtime.remove(directory)
             if isinstance(error, OSError):
@@ -138,7 +148,8 @@ def prepare(
     if flags:
         argv.append("-no-expand-env")
     metrics = content.get("addr") or ""
-    return Prepared(series, argv, found, socket, directory, source, flags, metrics)
+    text = text if directory else ""
+    return Prepared(series, argv, found, socket, directory, source, flags, metrics, text)
 
 
 @contextmanager
@@ -192,9 +203,3 @@ def _is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _write(path: str, text: str) -> None:
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(file, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-        stream.write(text)

@@ -11,13 +11,14 @@ import math
 import os
 import signal
 import time
+from contextlib import suppress
 
 from litestream import _foreign
 from litestream._daemon import Daemon
 from litestream._handovers import Handovers
 from litestream._health import Health, is_error
 from litestream._lock import Lock
-from litestream._runtime import keep, remove
+from litestream._runtime import keep, remove, write
 from litestream.errors import ConfigurationError
 
 TYPE_CHECKING = False
@@ -137,6 +138,7 @@ class Supervisor:
         self._truncate = self._running = self._killed_off = False
         self._kill_at = math.inf
         try:
+            write(self.job.directory, self.job.config)
             self._daemon.start(self._locks)
         except OSError as error:
             self._fail(f"{error.filename}: {error.strerror}")
@@ -172,6 +174,11 @@ class Supervisor:
             # No final sync: it would mix the old file's pages with the new one's.
             self._daemon.signal(signal.SIGKILL)
             self._truncate = True
+            return 0.05
+        if self._is_lost():
+            self._report({"fault": f"{self.job.directory} was removed; the daemon starts again"})
+            self._kill_at = time.monotonic() + self.job.stop_timeout
+            self._daemon.signal(signal.SIGTERM)
             return 0.05
         state = self._health.look()
         if state != self.state:
@@ -238,6 +245,13 @@ class Supervisor:
         if position is not None:
             self._report({"position": position})
         self._report({"log": text})
+
+    def _is_lost(self) -> bool:
+        """Tell whether nobody can reach the daemon any more; its config is simply written again."""
+        with suppress(OSError):
+            write(self.job.directory, self.job.config)
+        known = self.job.directory and self.job.socket and self._daemon.age > _SHORT_LIFE
+        return bool(known) and self._kill_at == math.inf and not os.path.exists(self.job.socket)
 
     def _note_socket(self) -> None:
         """Tell others where the socket is, and remove what a killed predecessor left behind."""
