@@ -151,3 +151,10 @@ def test_a_secret_that_breaks_the_yaml_is_not_shown(tmp_path, secret):
 def test_an_empty_config_is_an_empty_mapping(tmp_path):
     (tmp_path / "empty.yml").write_text("")
     assert {} == configuration.read(str(tmp_path / "empty.yml"))
+
+
+def test_an_alias_that_holds_itself_is_no_config(tmp_path):
+    path = tmp_path / "litestream.yml"
+    path.write_text("dbs: &all\n  - path: a\n    more: *all\n")
+    with pytest.raises(litestream.ConfigurationError, match="holds itself"):
+        configuration.read(str(path))

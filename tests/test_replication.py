@@ -29,6 +29,7 @@ from litestream import (
     commands,
 )
 from litestream._lock import Lock
+from litestream._told import Told
 from tests import ledger
 from tests.support import PATIENCE, S3_SECRET, S3Server, Site, daemons, restored, wait_until
 
@@ -617,6 +618,35 @@ def test_a_key_of_the_other_series_is_explained(site: Site) -> None:
 def test_a_path_that_opens_another_file_is_refused(site: Site, name: str) -> None:
     with pytest.raises(ConfigurationError, match="cannot replicate"):
         Replication(databases={site.directory / name: "file:///nowhere"}).start()
+
+
+def test_a_path_may_hold_what_a_log_says(make_site: Callable[..., Site]) -> None:
+    """The words by which the end of a daemon, its start and its errors are known."""
+    words = "signal received level=ERROR Error: replicating to shutdown sync skipped"
+    site = make_site(words)
+    with Replication(site.config, stop_timeout=0.5) as replication:
+        site.write(3)
+        replication.sync()
+        time.sleep(1.2)  # longer than an ordered end may take
+        assert replication.restarts == 0
+        assert replication.last_error is None
+    assert restored(site) == site.rows()
+
+
+def test_what_a_path_holds_forges_no_log_line(caplog: pytest.LogCaptureFixture) -> None:
+    told = Told()
+    path = "/tenant\\nCRITICAL:auth:root logged in\\x1b[31m/app.db"  # as Go quotes it
+    line = f'time=2026-11-25T22:58:07.903Z level=ERROR msg="sync error" db="{path}" error="{path}"'
+    with caplog.at_level(logging.DEBUG, "litestream.daemon"):
+        told.receive({"log": line})
+        texts = [told.last_error or ""]
+        told.receive({"log": "\x1b[31m", "fault": f"\x1b[31m{path}\nwas replaced"})
+        texts += [told.last_error or "", *told.log.lines]
+    assert len(caplog.records) == 3
+    for record in caplog.records:
+        texts += [record.getMessage(), str(getattr(record, "db", ""))]
+    assert [text for text in texts if "\n" in text or "\x1b" in text] == []
+    assert all("CRITICAL" in text for text in texts[:2])
 
 
 def test_log_lines_become_records_without_secrets(

@@ -8,6 +8,7 @@ import time
 from selectors import EVENT_READ
 
 from litestream._child import parent_death_signal, spawn
+from litestream._health import says
 from litestream._request import Request
 
 TYPE_CHECKING = False
@@ -165,7 +166,7 @@ class Daemon:
         self._rest = rest[:_LINE]
         for line in lines:
             text = line[:_LINE].decode("utf-8", "replace")
-            if "replicating to" in text or "initialized db" in text:
+            if says(text, "replicating to", "initialized db"):
                 self._announced = True
             self._hear(text)
         return True

@@ -98,6 +98,8 @@ def prepare(
     config: str | os.PathLike[str] | None,
     databases: Mapping[Any, str | Sequence[str]] | None,
     interval: float,
+    *,
+    replicates: bool = True,
 ) -> Prepared:
     """Read the config, or write one for `databases`, and say how to start a daemon on it.
 
@@ -123,6 +125,11 @@ def prepare(
         text = configuration.text(source)
         content = configuration.parse(configuration.expand(text), source)
         found = _entries.entries(content, series)
+    if content.get("exec") and replicates:
+        raise ConfigurationError(
+            f"The config {source!r} has 'exec:', which would run again whenever it ends. Take it "
+            "out, and run the command by 'litestream run -- COMMAND'"
+        )
     flags = {} if source else {"no_expand_env": True}
     directory, socket = "", ""
     own = content.get("socket")
@@ -157,7 +164,7 @@ def readable(
     config: str | os.PathLike[str] | None, databases: Mapping[Any, str | Sequence[str]] | None
 ) -> Iterator[Prepared]:
     """Give a config that commands can read, for as long as the block runs."""
-    prepared = prepare(config, databases, 1.0)
+    prepared = prepare(config, databases, 1.0, replicates=False)
     try:
         yield prepared
     finally:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from litestream import _daemon_config, _runtime, configuration, recovery
 from litestream._child import parent_death_signal, spawn
+from litestream._logs import escaped
 from litestream._supervisor import Supervisor
 from litestream._terminal import Terminal
 from litestream.errors import LitestreamError
@@ -251,7 +252,7 @@ _UP = ("replicating", "standby", "stalled")
 
 
 def _say(text: str) -> None:
-    _write(f"litestream run: {configuration.masked(text)}")
+    _write(f"litestream run: {escaped(configuration.masked(text))}")
 
 
 def _write(line: str) -> None:

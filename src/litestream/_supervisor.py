@@ -16,7 +16,7 @@ from contextlib import suppress
 from litestream import _foreign
 from litestream._daemon import Daemon
 from litestream._handovers import Handovers
-from litestream._health import Health, is_error
+from litestream._health import Health, is_error, says
 from litestream._lock import Lock
 from litestream._runtime import keep, remove, write
 from litestream.errors import ConfigurationError
@@ -235,9 +235,9 @@ class Supervisor:
     # What they are made of.
 
     def _hear(self, text: str) -> None:
-        if is_error(text) or "Error: " in text:
+        if is_error(text) or text.startswith("Error: "):
             self._error = text
-        if "signal received" in text:  # not always of ours; 0.3 may hang in its end
+        if says(text, "signal received"):  # not always of ours; 0.3 may hang in its end
             self._kill_at = time.monotonic() + self.job.stop_timeout
         if self._signalled and self._health.is_unsynced(text):
             self._stop_error = text

@@ -197,12 +197,24 @@ def parse(text: str, origin: str) -> dict[str, Any]:
         raise ConfigurationError(
             f"The config {origin!r} is no YAML: {problem}{where}, its references replaced"
         ) from None
+    except RecursionError:
+        raise ConfigurationError(f"The config {origin!r} is nested too deeply") from None
     except yaml.YAMLError:
         raise ConfigurationError(
             f"The config {origin!r} is no YAML: it holds a character that YAML does not allow"
         ) from None
     if content is None:
         return {}
+    if _holds_itself(content):
+        raise ConfigurationError(f"The config {origin!r} has an alias (*) that holds itself")
     if not isinstance(content, dict):
         raise ConfigurationError(f"The config {origin!r} is no mapping; it needs a 'dbs:' list")
     return content
+
+
+def _holds_itself(value: object, above: tuple[int, ...] = ()) -> bool:
+    if not isinstance(value, (dict, list)):
+        return False
+    values = value.values() if isinstance(value, dict) else value
+    inside = (*above, id(value))
+    return id(value) in above or any(_holds_itself(inner, inside) for inner in values)
