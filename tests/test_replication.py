@@ -828,3 +828,28 @@ def test_what_a_restart_missed_is_mended(site: Site, caplog: pytest.LogCaptureFi
         wait_until(partial(has_restarted, replication, 1), "the mending")
         replication.sync()
     assert restored(site) == site.rows()
+
+
+@pytest.mark.only_series("0.5")
+def test_the_limit_of_open_files_is_raised(tmp_path: Path, installed: Path) -> None:
+    """A keeper begins with the soft limit of its application."""
+    urls = {str(tmp_path / f"{n}.db"): f"file://{tmp_path}/copies/{n}" for n in range(40)}
+    for path in urls:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode = wal")
+            connection.execute("CREATE TABLE items (id INTEGER PRIMARY KEY, value TEXT)")
+    script = f"""
+import litestream, os, resource, signal, sys, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (128, int(sys.argv[1])))
+with litestream.Replication(databases={urls!r}, sync_interval=0.05, adopt=True) as replication:
+    os.kill(replication.pid, signal.SIGKILL)
+    while not (replication.restarts and replication.state == "replicating"):
+        time.sleep(0.02)
+    replication.sync()
+"""
+    for hard, told in (("4096", False), ("256", True)):
+        done = subprocess.run(
+            [sys.executable, "-c", script, hard], capture_output=True, text=True, timeout=100
+        )
+        assert ("LimitNOFILE" in done.stderr) is told, done.stderr
+        assert bool(done.returncode) is told

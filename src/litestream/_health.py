@@ -41,9 +41,9 @@ def is_error(text: str) -> bool:
 
     Source: before it knows how to log, 0.3.13 writes "2026/11/22 18:09:25 ERROR failed to run".
     """
-    if text.startswith("time="):
-        return text.split(" ", 2)[1].startswith("level=ERROR")
-    return '"level":"ERROR"' in text or text[19:26] == " ERROR "
+    if text.startswith("{"):
+        return '"level":"ERROR"' in text
+    return "level=ERROR" in text.partition(" msg=")[0] or text[19:26] == " ERROR "
 
 
 class Health:

@@ -24,6 +24,7 @@ import signal
 import sys
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 
+from litestream._child import raise_file_limit
 from litestream._job import Database, Job
 from litestream._runtime import remove
 from litestream._supervisor import Supervisor
@@ -88,6 +89,7 @@ def main() -> None:
         # A handler and not SIG_IGN: that the daemon would inherit.
         signal.signal(number, lambda *_: None)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    raise_file_limit()
     try:
         argv, series, databases, *rest = marshal.load(sys.stdin.buffer)  # noqa: S302 - our parent's
     except (EOFError, ValueError, TypeError):

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import resource
 import signal
 import sys
 import time
@@ -23,7 +24,7 @@ from selectors import EVENT_READ, DefaultSelector
 from typing import TYPE_CHECKING, Any
 
 from litestream import _daemon_config, _runtime, configuration, recovery
-from litestream._child import parent_death_signal, spawn
+from litestream._child import parent_death_signal, raise_file_limit, spawn
 from litestream._logs import escaped
 from litestream._supervisor import Supervisor
 from litestream._terminal import Terminal
@@ -96,6 +97,7 @@ class _Run:
 
     def run(self, config: str | None, expect: recovery.Expectation, *, adopt: bool) -> int:
         self._listen()
+        self._file_limit = raise_file_limit()
         for done in recovery.recover(expect=expect, config=config):
             if done.action == "restored":
                 _say(f"restored {done.database} in {done.seconds:.1f} s")
@@ -141,6 +143,7 @@ class _Run:
         def prepare() -> None:
             os.setpgid(0, 0)
             die_with_parent()
+            resource.setrlimit(resource.RLIMIT_NOFILE, self._file_limit)
             if in_front:
                 self._terminal.give(os.getpid())
 

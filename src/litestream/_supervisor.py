@@ -7,6 +7,7 @@ foreground.
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import signal
@@ -14,6 +15,7 @@ import time
 from contextlib import suppress
 
 from litestream import _foreign
+from litestream._child import too_few_files
 from litestream._daemon import Daemon
 from litestream._handovers import Handovers
 from litestream._health import Health, is_error, says
@@ -130,6 +132,9 @@ class Supervisor:
                 f"{stranger[0]}); two would destroy the replica. Stop that one first"
             )
             return 0.0
+        lack = too_few_files(len(self.job.databases))
+        if lack:
+            self._report({"fault": lack})
         self._begin_handover()
         return self._start()
 
@@ -141,7 +146,8 @@ class Supervisor:
             write(self.job.directory, self.job.config)
             self._daemon.start(self._locks)
         except OSError as error:
-            self._fail(f"{error.filename}: {error.strerror}")
+            lack = too_few_files(len(self.job.databases)) if error.errno == errno.EMFILE else ""
+            self._fail(lack or f"{error.filename}: {error.strerror}")
             return 0.0
         self._tell("starting", pid=self._daemon.pid)
         self._health.started()
@@ -260,6 +266,14 @@ class Supervisor:
             if before != self.job.directory:
                 remove(before)
             lock.note(socket=self.job.socket, directory=self.job.directory)
+        self._note_files()
+
+    def _note_files(self) -> None:
+        """Note which files these are, lest a new one replaces their backups (`recovery.guard`)."""
+        for lock in self._locks:
+            with suppress(OSError):
+                found = os.stat(lock.database)
+                lock.note(replicated=[found.st_dev, found.st_ino])
 
     def _ended(self) -> bool:
         """Tell whether the daemon has ended, and do what follows from that."""
@@ -326,6 +340,7 @@ class Supervisor:
     def _finish(self) -> None:
         if self._signalled and not self._killed:
             self._handovers.note_end(self._health.looked)
+            self._note_files()
         self._close()
         self._report({"synced": not self._killed and not self._stop_error, "killed": self._killed})
         self._tell("stopped")
