@@ -113,10 +113,12 @@ def find_config(config: str | os.PathLike[str] | None = None) -> str:
 
     Looked for in: ``config``, ``configure(config_path=…)``, ``LITESTREAM_CONFIG``,
     ``./litestream.yml``, ``./config/litestream.yml``, ``/etc/litestream.yml``. The first three
-    name a file, which must exist; of the last three the first that exists is taken.
+    name a file, which must exist; of the last three the first that exists is taken. One that is
+    found in the working directory must be of this user or of root: it may name programs to run.
 
     Raises:
         ConfigNotFoundError: there is none; the message lists the places.
+        ConfigurationError: the one in the working directory may be a stranger's.
 
     """
     for origin, path in (
@@ -133,11 +135,27 @@ def find_config(config: str | os.PathLike[str] | None = None) -> str:
             return named
     for place in _PLACES:
         if os.path.isfile(place):
+            if not os.path.isabs(place):
+                _refuse_strangers(os.path.abspath(place))
             return os.path.abspath(place)
     places = ", ".join(os.path.abspath(place) for place in _PLACES)
     raise ConfigNotFoundError(
         f"There is no config: none of {places} exists. Create one, or name it by config=, "
         "litestream.configure(config_path=…) or LITESTREAM_CONFIG"
+    )
+
+
+def _refuse_strangers(path: str) -> None:
+    found = os.stat(path)
+    if found.st_uid in (0, os.geteuid()) and not found.st_mode & 0o002:
+        return
+    because = (
+        "everybody may write to it" if found.st_mode & 0o002 else f"user {found.st_uid} owns it"
+    )
+    raise ConfigurationError(
+        f"The config {path!r} was found in the working directory, and {because}: "
+        "it could make this user run any program. If it is yours all the same, name it: config=, --config or "
+        "LITESTREAM_CONFIG; else change its owner or mode"
     )
 
 
