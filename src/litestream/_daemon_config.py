@@ -35,7 +35,7 @@ class Prepared(NamedTuple):
     metrics: str
     """The address of the daemon's metrics page, or nothing."""
     text: str = ""
-    """What our own config in `directory` says."""
+    """What our own config in `directory` says; a `Text`."""
 
     def job(self, **options: Any) -> Job:
         """Return what a keeper is told; ``options`` are those of ``Job`` that have defaults."""
@@ -80,7 +80,7 @@ def from_databases(databases: Mapping[Any, str | Sequence[str]], interval: float
                     f"The replica of {os.fspath(path)!r} must be a URL, such as "
                     "'file:///backups/app'"
                 )
-            replicas.append({**_replica(url), "sync-interval": every})
+            replicas.append(configuration.Content(_replica(url), **{"sync-interval": every}))
         name = _run.target(path)
         if not _is_text(name):
             raise ConfigurationError(f"The path {name!r} is no UTF-8, so no config can name it")
@@ -174,7 +174,7 @@ def readable(
 def _with_socket(text: str, content: Mapping[str, Any], socket: str, origin: str) -> str:
     """Add the control socket to a config's text, and nothing else; one of ours has no origin."""
     settings = {"enabled": True, "path": socket}
-    wanted = {**content, "socket": settings}
+    wanted = configuration.Content({**content, "socket": settings})
     if not origin:
         return _yaml(wanted)
     for extended in _extended(text, json.dumps(settings, ensure_ascii=False)):
@@ -189,11 +189,11 @@ def _with_socket(text: str, content: Mapping[str, Any], socket: str, origin: str
 
 def _extended(text: str, socket: str) -> Iterator[str]:
     """Yield what may be the text with the control socket: one of them is, in most cases."""
-    yield f"{text}\n\nsocket: {socket}\n"
+    yield configuration.Text(f"{text}\n\nsocket: {socket}\n")
     at = len(text)
     while (at := text.rfind("}", 0, at)) >= 0:  # a mapping in braces, a comment behind it
         for comma in (", ", ""):
-            yield f'{text[:at]}{comma}"socket": {socket}{text[at:]}'
+            yield configuration.Text(f'{text[:at]}{comma}"socket": {socket}{text[at:]}')
     # An end-of-document mark: lay it out anew, references untouched.
     with suppress(ConfigurationError):
         yield _yaml({**configuration.parse(text, ""), "socket": json.loads(socket)})
@@ -201,7 +201,7 @@ def _extended(text: str, socket: str) -> Iterator[str]:
 
 def _yaml(content: Mapping[str, Any]) -> str:
     """Write JSON, which is YAML; unescaped, as YAML knows no surrogate pairs."""
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    return configuration.Text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def _is_text(name: str) -> bool:

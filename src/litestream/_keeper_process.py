@@ -68,7 +68,9 @@ class KeeperProcess:
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # the listener tells why it ended
             databases = [tuple(database) for database in job.databases]
-            self._process.stdin.write(marshal.dumps((*job[:2], databases, *job[3:])))
+            self._process.stdin.write(
+                marshal.dumps((*job[:2], databases, *job[3:-1], str(job.config)))
+            )
             self._process.stdin.flush()
         self._thread = threading.Thread(target=self._listen, name="litestream", daemon=True)
         self._thread.start()
