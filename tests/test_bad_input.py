@@ -77,8 +77,10 @@ def test_a_database_path_that_is_no_utf8(site, series):
 
 
 def test_a_database_path_with_a_null_byte(site):
-    with pytest.raises(ValueError, match="null byte"):
+    with pytest.raises(litestream.ConfigurationError, match="null byte"):
         commands.wal("a\0b", config=site.config)
+    with pytest.raises(litestream.ConfigurationError, match="null byte"):
+        litestream.Replication(databases={"a\0b": "file:///backup"})
 
 
 def test_no_such_database(site):

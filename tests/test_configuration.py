@@ -8,7 +8,7 @@ import traceback
 import pytest
 
 import litestream
-from litestream import commands, configuration
+from litestream import cli, commands, configuration
 
 SETTINGS = {
     "replica_bucket": "LITESTREAM_REPLICA_BUCKET",
@@ -151,3 +151,28 @@ def test_a_secret_that_breaks_the_yaml_is_not_shown(tmp_path, secret):
 def test_an_empty_config_is_an_empty_mapping(tmp_path):
     (tmp_path / "empty.yml").write_text("")
     assert {} == configuration.read(str(tmp_path / "empty.yml"))
+
+
+def test_an_alias_that_holds_itself_is_no_config(tmp_path):
+    path = tmp_path / "litestream.yml"
+    path.write_text("dbs: &all\n  - path: a\n    more: *all\n")
+    with pytest.raises(litestream.ConfigurationError, match="holds itself"):
+        configuration.read(str(path))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
+@pytest.mark.parametrize(("owner", "mode"), [(65534, 0o644), (0, 0o666)])
+def test_a_strangers_config_is_not_found_but_may_be_named(site, owner, mode, monkeypatch):
+    config = site.directory / "config" / "litestream.yml"
+    config.parent.mkdir()
+    site.config.rename(config)
+    monkeypatch.chdir(site.directory)
+    assert configuration.find_config() == str(config)
+    os.chown(config, owner, owner)
+    config.chmod(mode)
+    with pytest.raises(litestream.ConfigurationError, match="name it"):
+        commands.databases()
+    assert cli.main(["databases"]) == 1
+    assert commands.databases(config=config)
+    monkeypatch.setenv("LITESTREAM_CONFIG", str(config))
+    assert commands.databases()

@@ -75,10 +75,9 @@ def test_a_missing_install_dir(bundled, monkeypatch):
         _executable.find()
 
 
-def test_an_install_dir_that_is_set_to_nothing(bundled, monkeypatch):
+def test_an_install_dir_that_is_set_to_nothing_is_none(bundled, monkeypatch):
     monkeypatch.setenv("LITESTREAM_INSTALL_DIR", "")
-    with pytest.raises(litestream.DirectoryNotFoundError, match="unset it"):
-        _executable.find()
+    assert _executable.find() == str(bundled)
 
 
 def test_an_empty_install_dir(bundled, tmp_path, monkeypatch):

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from litestream import ConfigurationError
+from litestream import ConfigurationError, _runtime
 from litestream._lock import Lock
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
 
 
 def test_one_holds_it_and_the_file_stays(tmp_path: Path) -> None:
@@ -96,3 +98,62 @@ def test_notes_are_kept_beside_each_other(tmp_path: Path) -> None:
     assert Lock(str(tmp_path / "a.db")).noted() == {"socket": "/s", "restored": [1, 2]}
     Path(lock.path).write_bytes(b"[1")
     assert lock.noted() == {}
+
+
+def stranger(path: str, content: str, mode: int = 0o666) -> None:
+    """Let a file be another user's."""
+    Path(path).write_text(content)
+    os.chmod(path, mode)
+    os.chown(path, 65534, 65534)
+
+
+@as_root
+def test_a_strangers_note_is_not_believed(tmp_path: Path) -> None:
+    lock = Lock(str(tmp_path / "a.db"))
+    stranger(lock.path, '{"directory": "/victim"}')
+    assert lock.noted() == {}
+    os.chown(tmp_path, 65534, 65534)  # who owns the folder could replace the database, too
+    os.chmod(lock.path, 0o644)
+    assert lock.noted() == {"directory": "/victim"}
+
+
+def test_what_is_no_file_in_its_place_neither_hangs_nor_is_used(tmp_path: Path) -> None:
+    lock = Lock(str(tmp_path / "a.db"))
+    os.mkfifo(lock.path)
+    assert lock.noted() == {}
+    with pytest.raises(ConfigurationError, match="Remove it"):
+        lock.acquire()
+    os.unlink(lock.path)
+    (tmp_path / "precious").write_text("kept")
+    os.link(tmp_path / "precious", lock.path)
+    with pytest.raises(ConfigurationError, match="Remove it"):
+        lock.acquire()
+    assert (tmp_path / "precious").read_text() == "kept"
+
+
+@as_root
+def test_roots_lock_is_the_folders_owners(tmp_path: Path) -> None:
+    """An entrypoint recovers as root, and the application replicates as its own user."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    os.chown(folder, 65534, 65534)
+    lock = Lock(str(folder / "a.db"))
+    assert lock.acquire()
+    lock.note(restored=[1, 2])
+    lock.release()
+    assert (os.stat(lock.path).st_uid, os.stat(lock.path).st_mode & 0o777) == (65534, 0o600)
+    assert lock.noted() == {"restored": [1, 2]}
+
+
+@as_root
+def test_only_a_run_time_directory_of_our_own_is_removed(tmp_path: Path) -> None:
+    foreign = tmp_path / "litestream-12345678"
+    fuller = tmp_path / "litestream-abcdefgh"
+    for directory in (foreign, fuller):
+        directory.mkdir(mode=0o700)
+        (directory / "litestream.yml").touch()
+    os.chown(foreign, 65534, 65534)
+    (fuller / "more").touch()
+    for directory in (foreign, fuller):
+        _runtime.remove(str(directory))
+        assert (directory / "litestream.yml").exists()

@@ -211,3 +211,80 @@ def test_a_block_unpacks_to_one_content(block: bytes, content: bytes) -> None:
     assert not unpacks_to(block, content[:-1] + b"?")
     assert not unpacks_to(block, content + b"?")
     assert not unpacks_to(block, content[:-1])
+
+
+def test_a_page_size_that_changed_is_mended(sited: Site) -> None:
+    with Replication(sited.config) as replication:
+        replication.sync()
+    for pragma in ("journal_mode=DELETE", "page_size=8192"):
+        sited.connection.execute(f"PRAGMA {pragma}")
+    sited.connection.execute("VACUUM")
+    sited.connection.execute("PRAGMA journal_mode=WAL")
+    sited.write(1)
+    with Replication(sited.config) as replication:
+        replication.sync()
+        sited.write(3)
+        replication.sync()
+        assert lost(sited) == ""
+        assert replication.stop()
+    assert lost(sited) == ""
+
+
+def test_tables_of_litestream_that_are_dropped_are_made_again(sited: Site) -> None:
+    """As a migration does that was generated without knowing them."""
+    with Replication(sited.config) as replication:
+        replication.sync()
+        sited.connection.execute("DROP TABLE _litestream_seq")
+        sited.connection.execute("DROP TABLE _litestream_lock")
+
+        def made_again() -> int:
+            sited.write(20, size=2000)
+            found = (
+                "SELECT count(*) FROM sqlite_schema WHERE name LIKE '~_litestream~_%' ESCAPE '~'"
+            )
+            return int(sited.connection.execute(found).fetchone()[0]) >= 2
+
+        wait_until(made_again, "the tables")
+        replication.sync()
+        assert replication.stop()
+    assert lost(sited) == ""
+
+
+def test_a_database_that_is_replaced_is_not_opened_beside_the_old_wal(sited: Site) -> None:
+    new = sited.directory / "new.db"
+    with closing(sqlite3.connect(new, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode=WAL")
+        other.execute("CREATE TABLE items (id INTEGER PRIMARY KEY, value TEXT)")
+        other.execute("INSERT INTO items (value) VALUES ('new')")
+    with Replication(sited.config) as replication:
+        replication.sync()
+        sited.write(3)
+        replication.sync()
+        content = new.read_bytes()
+        os.replace(new, sited.database)
+        wait_until(lambda: "was replaced, and" in (replication.last_error or ""), "the notice")
+        assert replication.state == "backing off"
+        assert sited.database.read_bytes() == content
+        sited.connection.close()
+        for end in ("-wal", "-shm"):
+            Path(f"{sited.database}{end}").unlink(missing_ok=True)
+        wait_until(lambda: replication.state == "replicating", "the replication of the new one")
+        replication.sync()
+        sited.connection = sqlite3.connect(sited.database, isolation_level=None)
+        assert sited.rows() == [(1, "new")]
+        assert lost(sited) == ""
+
+
+@pytest.mark.only_series("0.5")
+def test_a_local_sync_that_always_fails_is_no_replication(
+    sited: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """0.5.17 counts a database as synced in which it cannot even open the newest local file."""
+    monkeypatch.setattr(Replication, "_delays", (0.1, 0.1), raising=False)
+    with Replication(sited.config) as replication:
+        replication.sync()
+        newest = newest_local(meta_path(sited.database))
+        assert newest is not None
+        os.truncate(newest.path, 10)
+        wait_until(lambda: replication.state != "replicating", "the end of the comfort")
+        assert replication.last_error

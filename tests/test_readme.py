@@ -24,7 +24,7 @@ RUN_ELSEWHERE = {
     'pip install "litestream==0.3.13.*"': "test_packaging.py installs the wheels",
     "make demo": "test_workshop.py",
     "make test": "this test is run by it",
-    "litestream replicate": "the daemon of this test",
+    "litestream run": "test_run_command.py",
 }
 
 

@@ -4,11 +4,13 @@ import contextlib
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from litestream import (
     Replication,
     _listings,
     _run,
+    commands,
 )
 from litestream._lock import Lock
 from tests.support import S3Server, Site, executable, free_port, wait_until
@@ -308,3 +311,25 @@ def test_the_command_recovers(replicated: Site) -> None:
     failed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert failed.returncode == 1
     assert failed.stderr.startswith("litestream: ")
+
+
+@pytest.mark.parametrize("present", [False, True])
+def test_a_new_database_beside_old_state_does_not_replace_the_backup(
+    site: Site, *, present: bool
+) -> None:
+    """As `rm app.db*` leaves it: the state's name begins with a dot."""
+    with Replication(site.config) as replication:
+        site.write(3)
+        replication.sync()
+    site.connection.close()
+    for name in ("app.db", "app.db-wal", "app.db-shm"):
+        (site.directory / name).unlink(missing_ok=True)
+    if present:
+        with closing(sqlite3.connect(site.database)) as connection:
+            connection.execute("PRAGMA journal_mode = wal")
+            connection.execute("CREATE TABLE items (id INTEGER PRIMARY KEY, value TEXT)")
+    with pytest.raises(BackupExistsError):
+        Replication(site.config).start()
+    commands.restore(site.database, site.database, config=site.config, force=True)
+    with Replication(site.config):  # what was restored is the backup's own
+        pass

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -28,6 +29,7 @@ from litestream import (
     commands,
 )
 from litestream._lock import Lock
+from litestream._told import Told
 from tests import ledger
 from tests.support import PATIENCE, S3_SECRET, S3Server, Site, daemons, restored, wait_until
 
@@ -142,6 +144,119 @@ def test_async_with(site: Site) -> None:
 
     asyncio.run(serve())
     assert restored(site) == site.rows()
+
+
+def test_a_start_that_is_cancelled_leaves_nothing(site: Site) -> None:
+    async def serve() -> None:
+        async with Replication(site.config):
+            await asyncio.sleep(600)
+
+    async def cancel() -> str:
+        task = asyncio.create_task(serve())
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.sleep(0.05)
+        task.cancel()  # a second time, as a server that is in a hurry does
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert daemons(site.directory) == []
+        async with Replication(site.config) as replication:
+            return replication.state
+
+    assert asyncio.run(cancel()) == "replicating"
+
+
+def test_one_start_of_many_at_once_starts(site: Site) -> None:
+    replication = Replication(site.config)
+    with ThreadPoolExecutor(4) as pool:
+        tries = [pool.submit(replication.start) for _ in range(4)]
+        errors = [tried.exception() for tried in tries]
+    try:
+        assert errors.count(None) == 1
+        assert all(isinstance(error, ConfigurationError) for error in errors if error)
+        assert len(daemons(site.directory)) == 1
+    finally:
+        assert replication.stop()
+    assert daemons(site.directory) == []
+
+
+def test_a_change_of_directory_changes_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither for `databases=`, nor for what a config says relative to the first directory."""
+    other = site.directory / "other"
+    other.mkdir()
+    config = json.loads(site.config.read_text())
+    config["dbs"][0]["path"] = "app.db"
+    config["dbs"][0]["replicas"][0]["path"] = "replica"
+    for given in ("databases", "config"):
+        monkeypatch.chdir(site.directory)
+        Path("relative.yml").write_text(json.dumps(config))
+        url = f"file://{site.directory}/by-url"
+        replication = (
+            Replication(databases={"app.db": url}, sync_interval=0.05, adopt=True)
+            if given == "databases"
+            else Replication("relative.yml", adopt=True)
+        )
+        with replication:
+            monkeypatch.chdir(other)
+            assert replication._keeper is not None
+            os.kill(replication._keeper.pid, signal.SIGKILL)
+            wait_until(lambda: "was killed" in (replication.last_error or ""), "the kill")  # noqa: B023
+            wait_until(partial(lambda it: it.state == "replicating", replication), "another")
+            site.write(3)
+            replication.sync(site.database)
+        assert restored(site) == site.rows() if given == "config" else (site.directory / "by-url")
+    assert os.listdir(other) == []
+
+
+@pytest.mark.parametrize("given", ["config", "databases"])
+def test_a_run_time_directory_that_is_removed_is_made_again(site: Site, given: str) -> None:
+    url = f"file://{site.replica_path}"
+    replication = (
+        Replication(site.config)
+        if given == "config"
+        else Replication(databases={site.database: url}, sync_interval=0.05)
+    )
+    with replication:
+        replication.sync()
+        assert replication._prepared is not None
+        directory = replication._prepared.directory
+        if not directory:
+            pytest.skip("0.3 reads the user's own config")
+        for killed in (False, True):
+            shutil.rmtree(directory)
+            if killed:
+                assert replication.pid is not None
+                os.kill(replication.pid, signal.SIGKILL)
+            wait_until(lambda: os.path.exists(f"{directory}/litestream.yml"), "the config", 30)
+            if replication.socket:
+                wait_until(lambda: os.path.exists(replication.socket or ""), "the socket", 30)
+            site.write(3)
+            replication.sync()
+            wait_until(lambda: state_of(replication) == "replicating", "the state", 30)
+            assert restored(site) == site.rows()
+    assert not os.path.exists(directory)
+
+
+@pytest.mark.parametrize("leftover", ["enum", "typing"])
+def test_what_lies_in_site_packages_does_not_hide_the_standard_library(
+    site: Site, leftover: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = site.directory / "packages"
+    packages.mkdir()
+    (packages / "litestream").symlink_to(Path(litestream.__file__).parent)
+    (packages / f"{leftover}.py").write_text("raise ImportError('of another Python')")
+    monkeypatch.setattr(_keeper_process, "_PACKAGES", str(packages))
+    with Replication(site.config) as replication:
+        assert state_of(replication) == "replicating"
+
+
+def test_an_application_without_a_python_program_is_told(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/opt/frozen/application")
+    monkeypatch.setattr(sys, "base_exec_prefix", "/opt/frozen")
+    with pytest.raises(litestream.ReplicationError, match="litestream run"):
+        Replication(site.config).start()
 
 
 def test_sync_returns_when_the_commit_can_be_restored(site: Site) -> None:
@@ -318,6 +433,7 @@ def test_one_database_that_is_busy_does_not_hold_the_writers_of_another(tmp_path
             assert writer.result() > 0  # and no "database is locked"
 
 
+@pytest.mark.only_series("0.3")  # for 0.5 there is a copy, with a control socket
 def test_another_keeper_waits_for_a_config_that_can_be_read(site: Site) -> None:
     content = site.config.read_text()
     with Replication(site.config) as replication:
@@ -504,6 +620,35 @@ def test_a_path_that_opens_another_file_is_refused(site: Site, name: str) -> Non
         Replication(databases={site.directory / name: "file:///nowhere"}).start()
 
 
+def test_a_path_may_hold_what_a_log_says(make_site: Callable[..., Site]) -> None:
+    """The words by which the end of a daemon, its start and its errors are known."""
+    words = "signal received level=ERROR Error: replicating to shutdown sync skipped"
+    site = make_site(words)
+    with Replication(site.config, stop_timeout=0.5) as replication:
+        site.write(3)
+        replication.sync()
+        time.sleep(1.2)  # longer than an ordered end may take
+        assert replication.restarts == 0
+        assert replication.last_error is None
+    assert restored(site) == site.rows()
+
+
+def test_what_a_path_holds_forges_no_log_line(caplog: pytest.LogCaptureFixture) -> None:
+    told = Told()
+    path = "/tenant\\nCRITICAL:auth:root logged in\\x1b[31m/app.db"  # as Go quotes it
+    line = f'time=2026-11-25T22:58:07.903Z level=ERROR msg="sync error" db="{path}" error="{path}"'
+    with caplog.at_level(logging.DEBUG, "litestream.daemon"):
+        told.receive({"log": line})
+        texts = [told.last_error or ""]
+        told.receive({"log": "\x1b[31m", "fault": f"\x1b[31m{path}\nwas replaced"})
+        texts += [told.last_error or "", *told.log.lines]
+    assert len(caplog.records) == 3
+    for record in caplog.records:
+        texts += [record.getMessage(), str(getattr(record, "db", ""))]
+    assert [text for text in texts if "\n" in text or "\x1b" in text] == []
+    assert all("CRITICAL" in text for text in texts[:2])
+
+
 def test_log_lines_become_records_without_secrets(
     site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -683,3 +828,28 @@ def test_what_a_restart_missed_is_mended(site: Site, caplog: pytest.LogCaptureFi
         wait_until(partial(has_restarted, replication, 1), "the mending")
         replication.sync()
     assert restored(site) == site.rows()
+
+
+@pytest.mark.only_series("0.5")
+def test_the_limit_of_open_files_is_raised(tmp_path: Path, installed: Path) -> None:
+    """A keeper begins with the soft limit of its application."""
+    urls = {str(tmp_path / f"{n}.db"): f"file://{tmp_path}/copies/{n}" for n in range(40)}
+    for path in urls:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode = wal")
+            connection.execute("CREATE TABLE items (id INTEGER PRIMARY KEY, value TEXT)")
+    script = f"""
+import litestream, os, resource, signal, sys, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (128, int(sys.argv[1])))
+with litestream.Replication(databases={urls!r}, sync_interval=0.05, adopt=True) as replication:
+    os.kill(replication.pid, signal.SIGKILL)
+    while not (replication.restarts and replication.state == "replicating"):
+        time.sleep(0.02)
+    replication.sync()
+"""
+    for hard, told in (("4096", False), ("256", True)):
+        done = subprocess.run(
+            [sys.executable, "-c", script, hard], capture_output=True, text=True, timeout=100
+        )
+        assert ("LimitNOFILE" in done.stderr) is told, done.stderr
+        assert bool(done.returncode) is told

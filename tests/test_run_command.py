@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from litestream import Replication
+from litestream import ConfigurationError, Replication
 from tests.support import (
     Site,
     daemons,
@@ -398,3 +398,19 @@ def test_a_command_does_not_go_on_without_a_daemon(
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "no good" in stderr
+
+
+def test_a_closed_standard_output_changes_no_status(site: Site) -> None:
+    shell = ["sh", "-c", 'exec "$@" >&-', "sh", LITESTREAM, "run", "--config", str(site.config)]
+    assert subprocess.run([*shell, "--", "sh", "-c", "exit 5"], timeout=60).returncode == 5
+
+
+def test_a_config_that_runs_a_program_of_its_own_is_refused(site: Site) -> None:
+    """It would run beside the command, and again whenever it has ended."""
+    site.configure("50ms", exec="touch ran")
+    done = run(site, "--", "true")
+    assert done.returncode == 1
+    assert "exec:" in done.stderr
+    assert not os.path.exists("ran")
+    with pytest.raises(ConfigurationError, match="litestream run --"):
+        Replication(site.config).start()

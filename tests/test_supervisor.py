@@ -228,9 +228,9 @@ def test_what_the_run_time_directory_holds_is_kept_young(sited: Site) -> None:
 
 def test_only_a_directory_of_ours_is_removed(sited: Site) -> None:
     """A socket of the user's may stand in a folder with such a name."""
-    theirs, ours = sited.directory / "litestream-shop", sited.directory / "litestream-killed"
+    theirs, ours = sited.directory / "litestream-shop", sited.directory / "litestream-k1ll_ed0"
     for folder in (theirs, ours):
-        folder.mkdir()
+        folder.mkdir(mode=0o700)
         (folder / "litestream.yml").touch()
     for changes in ({"socket": f"{theirs}/litestream.sock"}, {"directory": str(ours)}, {}):
         with supervised(sited, **changes) as driver:

@@ -24,6 +24,10 @@ def connect(
 
     Source: litestream.io/tips; what else may happen is measured in ``litestream._handover``.
     """
+    # With autocommit=False a transaction is always open, and in one the pragmas are refused.
+    wanted = kwargs.get("autocommit")
+    if wanted is not None:
+        kwargs["autocommit"] = True
     connection: sqlite3.Connection = sqlite3.connect(os.fspath(database), timeout=timeout, **kwargs)
     try:
         for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "wal_autocheckpoint = 0"):
@@ -32,6 +36,8 @@ def connect(
         if option is not None:
             # of Python 3.12, and types are checked for 3.10
             connection.setconfig(option, True)  # type: ignore[attr-defined, unused-ignore]
+        if wanted is not None:
+            connection.autocommit = wanted  # type: ignore[attr-defined, unused-ignore]
     except BaseException:
         connection.close()
         raise

@@ -8,6 +8,7 @@ import time
 from selectors import EVENT_READ
 
 from litestream._child import parent_death_signal, spawn
+from litestream._health import says
 from litestream._request import Request
 
 TYPE_CHECKING = False
@@ -48,7 +49,7 @@ class Daemon:
         """Tell whether it has closed its log: it ends, or has ended and waits to be reaped."""
         return bool(self.pid) and self._log is None
 
-    def start(self, locks: Sequence[Lock]) -> None:
+    def start(self, locks: Sequence[Lock], *flags: str) -> None:
         """Start it: with the locks, a umask of 077, and its output in a pipe to us.
 
         A session of its own keeps Ctrl-C from it, which 0.5 takes, beside our SIGTERM, for the
@@ -81,7 +82,7 @@ class Daemon:
 
         self._started, self._announced, self._rest = time.monotonic(), False, b""
         try:
-            self.pid = spawn(self._job.argv, prepare)
+            self.pid = spawn([*self._job.argv, *flags], prepare)
         except BaseException:
             os.close(log)
             self._log = None
@@ -165,7 +166,7 @@ class Daemon:
         self._rest = rest[:_LINE]
         for line in lines:
             text = line[:_LINE].decode("utf-8", "replace")
-            if "replicating to" in text or "initialized db" in text:
+            if says(text, "replicating to", "initialized db"):
                 self._announced = True
             self._hear(text)
         return True

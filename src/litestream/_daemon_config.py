@@ -35,11 +35,21 @@ class Prepared(NamedTuple):
     """What every other command has to be given to read `config` in the same way."""
     metrics: str
     """The address of the daemon's metrics page, or nothing."""
+    text: str = ""
+    """What our own config in `directory` says; a `Text`."""
 
     def job(self, **options: Any) -> Job:
         """Return what a keeper is told; ``options`` are those of ``Job`` that have defaults."""
         databases = [Database(e.path, e.meta, e.interval) for e in self.entries]
-        return Job(self.argv, self.series, databases, self.socket, self.directory, **options)
+        return Job(
+            self.argv,
+            self.series,
+            databases,
+            self.socket,
+            self.directory,
+            config=self.text,
+            **options,
+        )
 
     def chosen(self, database: StrPath | None) -> list[Entry]:
         """Return the entries of a database, whose path may be a symbolic link, or all of them."""
@@ -78,7 +88,7 @@ def from_databases(databases: Mapping[Any, str | Sequence[str]], interval: float
                     f"The replica of {os.fspath(path)!r} must be a URL, such as "
                     "'file:///backups/app'"
                 )
-            replicas.append({**_replica(url), "sync-interval": every})
+            replicas.append(configuration.Content(_replica(url), **{"sync-interval": every}))
         name = _run.target(path)
         if not _is_text(name):
             raise ConfigurationError(f"The path {name!r} is no UTF-8, so no config can name it")
@@ -123,6 +133,8 @@ def prepare(
     config: str | os.PathLike[str] | None,
     databases: Mapping[Any, str | Sequence[str]] | None,
     interval: float,
+    *,
+    replicates: bool = True,
 ) -> Prepared:
     """Read the config, or write one for `databases`, and say how to start a daemon on it.
 
@@ -148,6 +160,11 @@ def prepare(
         text = configuration.text(source)
         content = configuration.parse(configuration.expand(text), source)
         found = _entries.entries(content, series)
+    if content.get("exec") and replicates:
+        raise ConfigurationError(
+            f"The config {source!r} has 'exec:', which would run again whenever it ends. Take it "
+            "out, and run the command by 'litestream run -- COMMAND'"
+        )
     flags = {} if source else {"no_expand_env": True}
     directory, socket = "", ""
     own = content.get("socket")
@@ -160,7 +177,7 @@ def prepare(
                 socket = os.path.join(directory, "litestream.sock")
                 text = _with_socket(text, content, socket, source)
             source = os.path.join(directory, "litestream.yml")
-            _write(source, text)
+            _runtime.write(directory, text)
         except BaseException as error:
             _runtime.remove(directory)
             if isinstance(error, OSError):
@@ -173,7 +190,8 @@ def prepare(
     if flags:
         argv.append("-no-expand-env")
     metrics = content.get("addr") or ""
-    return Prepared(series, argv, found, socket, directory, source, flags, metrics)
+    text = text if directory else ""
+    return Prepared(series, argv, found, socket, directory, source, flags, metrics, text)
 
 
 @contextmanager
@@ -181,7 +199,7 @@ def readable(
     config: str | os.PathLike[str] | None, databases: Mapping[Any, str | Sequence[str]] | None
 ) -> Iterator[Prepared]:
     """Give a config that commands can read, for as long as the block runs."""
-    prepared = prepare(config, resolved(databases), 1.0)
+    prepared = prepare(config, resolved(databases), 1.0, replicates=False)
     try:
         yield prepared
     finally:
@@ -191,7 +209,7 @@ def readable(
 def _with_socket(text: str, content: Mapping[str, Any], socket: str, origin: str) -> str:
     """Add the control socket to a config's text, and nothing else; one of ours has no origin."""
     settings = {"enabled": True, "path": socket}
-    wanted = {**content, "socket": settings}
+    wanted = configuration.Content({**content, "socket": settings})
     if not origin:
         return _yaml(wanted)
     for extended in _extended(text, json.dumps(settings, ensure_ascii=False)):
@@ -206,11 +224,11 @@ def _with_socket(text: str, content: Mapping[str, Any], socket: str, origin: str
 
 def _extended(text: str, socket: str) -> Iterator[str]:
     """Yield what may be the text with the control socket: one of them is, in most cases."""
-    yield f"{text}\n\nsocket: {socket}\n"
+    yield configuration.Text(f"{text}\n\nsocket: {socket}\n")
     at = len(text)
     while (at := text.rfind("}", 0, at)) >= 0:  # a mapping in braces, a comment behind it
         for comma in (", ", ""):
-            yield f'{text[:at]}{comma}"socket": {socket}{text[at:]}'
+            yield configuration.Text(f'{text[:at]}{comma}"socket": {socket}{text[at:]}')
     # An end-of-document mark: lay it out anew, references untouched.
     with suppress(ConfigurationError):
         yield _yaml({**configuration.parse(text, ""), "socket": json.loads(socket)})
@@ -218,7 +236,7 @@ def _extended(text: str, socket: str) -> Iterator[str]:
 
 def _yaml(content: Mapping[str, Any]) -> str:
     """Write JSON, which is YAML; unescaped, as YAML knows no surrogate pairs."""
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    return configuration.Text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def _is_text(name: str) -> bool:
@@ -227,9 +245,3 @@ def _is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _write(path: str, text: str) -> None:
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(file, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-        stream.write(text)

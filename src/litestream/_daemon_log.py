@@ -7,6 +7,7 @@ import time
 from collections import deque
 
 from litestream import _logs
+from litestream._logs import escaped
 from litestream.configuration import masked
 
 logger = logging.getLogger("litestream.daemon")
@@ -41,7 +42,7 @@ class DaemonLog:
 
         `dropped` lines before it were lost because this process was too slow.
         """
-        text = masked(text)
+        text = escaped(masked(text))
         self.lines.append(text)
         if dropped:
             logger.warning("%d log lines of the daemon were dropped", dropped)
@@ -52,7 +53,7 @@ class DaemonLog:
             logger.info("%s", text)
             return None
         self._pass_on(log)
-        return log.fields.get("error") or log.message if log.level == "ERROR" else None
+        return escaped(log.fields.get("error") or log.message) if log.level == "ERROR" else None
 
     def _pass_on(self, log: _logs.LogLine) -> None:
         level = _LEVELS.get(log.level, logging.INFO)
@@ -64,22 +65,24 @@ class DaemonLog:
             message += ": " + log.fields["error"]
         if suppressed:
             message += f" ({suppressed} more like this)"
-        extra: dict[str, object] = {k: v for k, v in log.fields.items() if k not in _TAKEN}
-        logger.log(level, "%s", message, extra={**extra, "suppressed": suppressed})
+        extra: dict[str, object] = {
+            escaped(k): escaped(v) for k, v in log.fields.items() if k not in _TAKEN
+        }
+        logger.log(level, "%s", escaped(message), extra={**extra, "suppressed": suppressed})
 
     def reason(self, text: str) -> str:
         """Return upstream's own sentence out of a line, secrets masked."""
         log = _logs.parse(text)
         said = log.fields.get("error") or log.message if log else text
-        return masked(said.removeprefix("Error: "))
+        return escaped(masked(said.removeprefix("Error: ")))
 
     def error(self, message: str) -> None:
         """Log a fault that the supervisor found."""
-        logger.error("%s", masked(message))
+        logger.error("%s", escaped(masked(message)))
 
     def warn(self, message: str) -> None:
         """Log a warning of the supervisor's."""
-        logger.warning("%s", masked(message))
+        logger.warning("%s", escaped(masked(message)))
 
     def _suppressed(self, level: int, log: _logs.LogLine) -> int | None:
         """Return how many like it were suppressed before it, or None to suppress it."""

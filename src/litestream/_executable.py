@@ -31,7 +31,7 @@ def find() -> str:
 
     """
     directory = os.environ.get("LITESTREAM_INSTALL_DIR")
-    if directory is not None:
+    if directory:  # empty is unset, as for LITESTREAM_CONFIG
         return _in_install_dir(directory)
     if os.path.isfile(BUNDLED):
         return _runnable(BUNDLED)

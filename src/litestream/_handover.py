@@ -175,7 +175,7 @@ class Handover:
 
         try:
             return step()
-        except sqlite3.Error:
+        except (sqlite3.Error, OSError):  # OSError: too many open files
             self.close()
             return False
 
@@ -187,7 +187,7 @@ class Handover:
     def _pin_wal(self) -> bool:
         # Read-only, and closed last: the last connection to a database checkpoints and deletes
         # the WAL when it closes, unless it may not write.
-        self._pin = _connect(self.database, "ro", _LOCK_WAIT)
+        self._pin = connect(self.database, "ro", _LOCK_WAIT)
         self._pin.execute("BEGIN")
         self._pin.execute("SELECT 1 FROM sqlite_master").fetchone()
         return True
@@ -201,7 +201,7 @@ class Handover:
     def _lock(self, deadline: float) -> bool:
         import sqlite3
 
-        self._writer = _connect(self.database, "rw", max(0.0, deadline - time.monotonic()))
+        self._writer = connect(self.database, "rw", max(0.0, deadline - time.monotonic()))
         try:
             self._writer.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError:
@@ -211,7 +211,7 @@ class Handover:
         return self._writer is not None
 
     def _truncate(self) -> bool:
-        connection = _connect(self.database, "rw", _TRUNCATE_WAIT)
+        connection = connect(self.database, "rw", _TRUNCATE_WAIT)
         try:
             busy, deadline = True, time.monotonic() + _TRUNCATE_TIME
             while busy and time.monotonic() < deadline:
@@ -276,9 +276,9 @@ def bump(database: str) -> None:
     """
     import sqlite3
 
-    with suppress(sqlite3.Error), closing(_connect(database, "ro", _LOCK_WAIT)) as pin:
+    with suppress(sqlite3.Error), closing(connect(database, "ro", _LOCK_WAIT)) as pin:
         pin.execute("SELECT 1 FROM sqlite_master").fetchone()  # closed last: see _pin_wal
-        with closing(_connect(database, "rw", _LOCK_WAIT)) as connection:
+        with closing(connect(database, "rw", _LOCK_WAIT)) as connection:
             # With FULL, our own death in the fsync of this COMMIT would leave such frames.
             connection.execute("PRAGMA synchronous=NORMAL")
             connection.execute(
@@ -294,9 +294,9 @@ def is_unused(database: str) -> Iterator[bool]:
 
     with ExitStack() as stack:
         try:
-            pin = stack.enter_context(closing(_connect(database, "ro", 0)))
+            pin = stack.enter_context(closing(connect(database, "ro", 0)))
             pin.execute("SELECT 1 FROM sqlite_master").fetchone()  # closed last: see _pin_wal
-            writer = stack.enter_context(closing(_connect(database, "rw", 0)))
+            writer = stack.enter_context(closing(connect(database, "rw", 0)))
             writer.execute("BEGIN IMMEDIATE")
             unused = True
         except sqlite3.Error:
@@ -304,7 +304,8 @@ def is_unused(database: str) -> Iterator[bool]:
         yield unused
 
 
-def _connect(database: str, mode: str, timeout: float) -> sqlite3.Connection:
+def connect(database: str, mode: str, timeout: float) -> sqlite3.Connection:
+    """Open a database, and nothing that stands beside it, without a transaction of Python's own."""
     import sqlite3
 
     quoted = "".join(f"%{byte:02x}" for byte in os.fsencode(os.path.abspath(database)))

@@ -7,7 +7,7 @@ import time
 from functools import partial
 
 from litestream._handover import Handover
-from litestream._position import is_database, newest_local
+from litestream._position import is_database, newest_local, page_size, wal_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,6 +53,17 @@ class Handovers:
         for handover in self._open:
             if handover.hold(deadline):
                 deadline = min(deadline, time.monotonic() + _NEXT_WAIT)
+
+    def pages_changed(self) -> bool:
+        """Tell whether the pages of a database have another size than in its local state.
+
+        0.5.17 does not restore a chain of both; a snapshot is what begins a new one.
+        """
+        for handover in self._open:
+            newest, size = newest_local(handover.meta), page_size(wal_path(handover.database))
+            if newest is not None and size and newest.page_size != size:
+                return True
+        return False
 
     def poll(self, has_synced: Callable[[str], bool]) -> list[Handover]:
         """Let go of what is no longer needed, and return those that are done."""

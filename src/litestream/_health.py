@@ -34,12 +34,24 @@ _UNSYNCED = ("failed to close database", "shutdown sync failed after", "shutdown
 """What 0.5.17 says, and exits 0, when its final sync did not succeed."""
 
 
+def says(text: str, *words: str) -> bool:
+    """Tell whether a log line's message holds one of the words; a path in its fields may, too."""
+    if not any(word in text for word in words):
+        return False
+    from litestream._logs import parse  # dear, and seldom needed
+
+    log = parse(text)
+    return any(word in (log.message if log else text) for word in words)
+
+
 def is_error(text: str) -> bool:
     """Tell whether a log line says that something fails, in whichever format it is.
 
     Source: before it knows how to log, 0.3.13 writes "2026/11/22 18:09:25 ERROR failed to run".
     """
-    return "level=ERROR" in text or '"level":"ERROR"' in text or text[19:26] == " ERROR "
+    if text.startswith("{"):
+        return '"level":"ERROR"' in text
+    return "level=ERROR" in text.partition(" msg=")[0] or text[19:26] == " ERROR "
 
 
 class Health:
@@ -89,7 +101,7 @@ class Health:
             self.lost_tables = self.lost_tables or _LOST_TABLE in text
         if self.job.series == "0.5" and ("sync error" in text or "sync recovered" in text):
             self._hear_of_sync(text)
-        elif self.job.series == "0.3" and "wal segment written" in text:
+        elif self.job.series == "0.3" and says(text, "wal segment written"):
             from litestream._logs import parse
             from litestream._position import logged_position
 
@@ -115,7 +127,7 @@ class Health:
     def is_unsynced(self, text: str) -> bool:
         """Tell whether a log line of a daemon that ends says that its final sync went wrong."""
         if self.job.series == "0.5":
-            return any(word in text for word in _UNSYNCED)
+            return says(text, *_UNSYNCED)
         return is_error(text) and not any(word in text for word in _HARMLESS)
 
     def has_looked(self, has_synced: Callable[[str], bool]) -> bool:

@@ -29,10 +29,12 @@ if TYPE_CHECKING:
         hand_over: bool = True
         delays: tuple[float, float] = (0.5, 30.0)
         """Seconds before a restart after a short life: the first, doubled up to the last."""
+        config: str = ""
+        """The text of our config in `directory`, to be written again when it is lost."""
 else:  # typing takes longer to import than everything else here
     Database = namedtuple("Database", "path meta interval")  # noqa: PYI024
     Job = namedtuple(  # noqa: PYI024
         "Job",
-        "argv series databases socket directory stop_timeout max_restarts hand_over delays",
-        defaults=(35.0, None, True, (0.5, 30.0)),
+        "argv series databases socket directory stop_timeout max_restarts hand_over delays config",
+        defaults=(35.0, None, True, (0.5, 30.0), ""),
     )

@@ -24,6 +24,7 @@ import signal
 import sys
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 
+from litestream._child import raise_file_limit
 from litestream._job import Database, Job
 from litestream._runtime import remove
 from litestream._supervisor import Supervisor
@@ -84,10 +85,14 @@ class Events:
 
 def main() -> None:
     """Do the job on standard input until that is closed."""
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         # A handler and not SIG_IGN: that the daemon would inherit.
         signal.signal(number, lambda *_: None)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    raise_file_limit()
     try:
         argv, series, databases, *rest = marshal.load(sys.stdin.buffer)  # noqa: S302 - our parent's
     except (EOFError, ValueError, TypeError):
@@ -101,7 +106,13 @@ def main() -> None:
         selector.unregister(0)
         supervisor.stop()
 
+    def signalled() -> None:
+        """SIGTERM: whoever ends a whole group has told the daemon, too."""
+        if signal.SIGTERM in os.read(woken, 64):
+            supervisor.expect_end()
+
     selector.register(0, EVENT_READ, closed)
+    selector.register(woken, EVENT_READ, signalled)
     try:
         while not supervisor.finished:
             for key, _ in selector.select(supervisor.tick()):

@@ -13,6 +13,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from litestream import configuration
+from litestream.errors import ReplicationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _OPTIONS = ("-I", "-S")
 """Without `site` and the user's settings: it starts in half the time, and needs nothing but the
 standard library and this package."""
-_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from litestream._keeper import main; main()"
+_BOOT = "import sys; sys.path.append(sys.argv[1]); from litestream._keeper import main; main()"
 _PACKAGES = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _REAP = 5.0
 
@@ -33,7 +34,8 @@ _orphaned: list[object] = []
 class KeeperProcess:
     """A keeper, and the thread that listens to it.
 
-    `receive` is called with each of its events, `ended` when it has ended; both in that thread.
+    It runs in `directory`, to which a config's relative paths refer. `receive` is called with each
+    of its events, `ended` when it has ended; both in that thread.
     """
 
     def __init__(
@@ -41,22 +43,34 @@ class KeeperProcess:
         job: Job,
         receive: Callable[[dict[str, Any]], None],
         ended: Callable[[], None],
+        directory: str,
     ) -> None:
         self._receive = receive
         self._ended = ended
-        self._process = subprocess.Popen(
-            [_python(), *_OPTIONS, "-c", _BOOT, _PACKAGES],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=configuration.environment(),
-            start_new_session=True,  # Ctrl-C is for the application
-        )
+        python = _python()
+        try:
+            self._process = subprocess.Popen(
+                [python, *_OPTIONS, "-c", _BOOT, _PACKAGES],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd=directory,
+                env=configuration.environment(),
+                start_new_session=True,  # Ctrl-C is for the application
+            )
+        except OSError as error:
+            raise ReplicationError(
+                f"The process that keeps the daemon cannot be started with {python!r} in "
+                f"{directory!r}: {error.strerror}. Where the application is no Python program (a "
+                "frozen one, or one that embeds Python), run it by 'litestream run' instead"
+            ) from error
         self.pid = self._process.pid
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # the listener tells why it ended
             databases = [tuple(database) for database in job.databases]
-            self._process.stdin.write(marshal.dumps((*job[:2], databases, *job[3:])))
+            self._process.stdin.write(
+                marshal.dumps((*job[:2], databases, *job[3:-1], str(job.config)))
+            )
             self._process.stdin.flush()
         self._thread = threading.Thread(target=self._listen, name="litestream", daemon=True)
         self._thread.start()

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import weakref
+from contextlib import suppress
 
 from litestream.errors import ConfigurationError
+
+_FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe in its place must not hang us
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,13 +41,13 @@ class Lock:
 
         """
         try:
-            file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            file = os.open(self.path, _FLAGS | os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise ConfigurationError(
-                f"The lock {self.path!r} cannot be opened: {error.strerror}. The folder of a "
-                "replicated database must exist and be writable, and the lock be no symbolic link"
+                f"The lock {self.path!r} cannot be opened: {error.strerror}. {self._advice()}"
             ) from error
         try:
+            self._take_over(file)
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(file)
@@ -66,12 +70,15 @@ class Lock:
 
         `socket` is the daemon's control socket, `directory` our run-time directory, `ended` the
         transaction with which a daemon of ours ended well, `restored` the device and inode of a
-        database that `recover` has restored.
+        database that `recover` has restored, `replicated` of the one that was replicated last.
+        Nothing is believed that a stranger may have written.
         """
         import json
 
         try:
-            with open(self.path, "rb") as file:
+            with open(os.open(self.path, _FLAGS | os.O_RDONLY), "rb") as file:
+                if not self._is_trusted(file.fileno()):
+                    return {}
                 content = json.loads(file.read(65536))
         except (OSError, ValueError):
             return {}
@@ -85,6 +92,36 @@ class Lock:
             note = json.dumps({**self.noted(), **values}).encode()
             os.pwrite(self.file, note, 0)
             os.ftruncate(self.file, len(note))
+
+    def _take_over(self, file: int) -> None:
+        """Refuse what is no lock file; as root, give it to the folder's owner, who comes next."""
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            raise ConfigurationError(
+                f"The lock {self.path!r} is no file of its own. Remove it: somebody else made it"
+            )
+        folder = os.stat(os.path.dirname(self.path))
+        if os.geteuid() == 0 == found.st_uid and folder.st_uid != 0:
+            os.fchown(file, folder.st_uid, folder.st_gid)
+
+    def _is_trusted(self, file: int) -> bool:
+        """Tell whether its owner is one who could replace the database as well: or root, or us."""
+        found = os.fstat(file)
+        trusted = (0, os.geteuid(), os.stat(os.path.dirname(self.path)).st_uid)
+        return stat.S_ISREG(found.st_mode) and found.st_uid in trusted and not found.st_mode & 0o022
+
+    def _advice(self) -> str:
+        with suppress(OSError):
+            owner = os.lstat(self.path).st_uid
+            if owner != os.geteuid():
+                return (
+                    f"It belongs to another user (number {owner}), such as the one that ran "
+                    f"'litestream recover'. Give it to this one: chown {os.geteuid()} to that file"
+                )
+        return (
+            "The folder of a replicated database must exist and be writable, and the lock be no "
+            "symbolic link"
+        )
 
 
 _held: weakref.WeakSet[Lock] = weakref.WeakSet()

@@ -41,6 +41,13 @@ def parse(line: str) -> LogLine | None:
     return None
 
 
+def escaped(text: str) -> str:
+    """Return ``text`` on one line and harmless on a terminal: a path may hold anything."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def _from_json(line: str) -> LogLine | None:
     try:
         fields = {key: _text(value) for key, value in json.loads(line).items()}

@@ -33,7 +33,8 @@ def run(argv: Sequence[str]) -> int:
         try:
             return _run_verb(argv)
         finally:
-            sys.stdout.flush()
+            if sys.stdout is not None:  # closed by whoever started us
+                sys.stdout.flush()
     except BrokenPipeError:  # as the executable's own verbs end when nobody reads any more
         _discard_output()
         return 128 + signal.SIGPIPE
@@ -64,7 +65,8 @@ def _run_verb(argv: Sequence[str]) -> int:
 
 def _discard_output() -> None:
     """Let what could not be written go nowhere, lest the interpreter try again at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _help(stream: TextIO) -> int:

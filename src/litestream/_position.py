@@ -46,13 +46,14 @@ class WALEnd(NamedTuple):
 class LocalTransaction(NamedTuple):
     """A level-0 LTX file of the daemon's local state (0.5): its transaction and where it ends.
 
-    ``commit`` is the database's size after it, in pages.
+    ``commit`` is the database's size after it, in pages of ``page_size`` bytes.
     """
 
     txid: int
     start: int
     end: WALEnd
     commit: int = 0
+    page_size: int = 0
     path: str = ""
 
 
@@ -88,6 +89,12 @@ def wal_salts(wal: str | os.PathLike[str]) -> Salts | None:
     """Return the salts of a WAL's header, or None when there is no WAL or it is empty."""
     header = _head(wal, WAL_HEADER_SIZE)
     return struct.unpack(">II", header[16:24]) if header else None
+
+
+def page_size(wal: str) -> int:
+    """Return the size of the pages in a WAL in bytes, or 0 when there is no WAL."""
+    header = _head(wal, WAL_HEADER_SIZE)
+    return int.from_bytes(header[8:12], "big") if header else 0
 
 
 def committed_end(wal: str | os.PathLike[str]) -> WALEnd | None:
@@ -138,11 +145,11 @@ def local_transactions(meta: str | os.PathLike[str]) -> Iterator[LocalTransactio
             path = os.path.join(folder, name)
             header = _head(path, LTX_HEADER_SIZE) if name.endswith(".ltx") else b""
             if header[:4] == b"LTX1":
-                (commit,) = struct.unpack(">I", header[12:16])
+                page_size, commit = struct.unpack(">II", header[8:16])
                 (txid,) = struct.unpack(">Q", header[24:32])
                 start, size, salt1, salt2 = struct.unpack(">QQII", header[48:72])
                 end = WALEnd((salt1, salt2), start + size)
-                yield LocalTransaction(txid, start, end, commit, path)
+                yield LocalTransaction(txid, start, end, commit, page_size, path)
 
 
 def newest_local(meta: str | os.PathLike[str]) -> LocalTransaction | None:

@@ -179,6 +179,8 @@ def target(database: StrPath) -> str:
     ``/my%20disk`` to them, and ``/my%20disk`` is that, too.
     """
     text = os.fsdecode(database)
+    if "\0" in text:
+        raise ConfigurationError(f"No path holds a null byte: {text!r}")
     if not is_url(text):
         return os.path.abspath(os.path.expanduser(text))
     if masked(text) != text:

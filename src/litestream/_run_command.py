@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import resource
 import signal
 import sys
 import time
@@ -23,8 +24,10 @@ from selectors import EVENT_READ, DefaultSelector
 from typing import TYPE_CHECKING, Any
 
 from litestream import _daemon_config, _runtime, configuration, recovery
-from litestream._child import parent_death_signal, spawn
+from litestream._child import parent_death_signal, raise_file_limit, spawn
+from litestream._logs import escaped
 from litestream._supervisor import Supervisor
+from litestream._terminal import Terminal
 from litestream.errors import LitestreamError
 
 if TYPE_CHECKING:
@@ -90,9 +93,11 @@ class _Run:
         self._selector = DefaultSelector()
         self._supervisor: Supervisor | None = None
         self._synced = True
+        self._terminal = Terminal()
 
     def run(self, config: str | None, expect: recovery.Expectation, *, adopt: bool) -> int:
         self._listen()
+        self._file_limit = raise_file_limit()
         for done in recovery.recover(expect=expect, config=config):
             if done.action == "restored":
                 _say(recovery.told(done))
@@ -104,6 +109,7 @@ class _Run:
             return self._loop(self._supervisor)
         finally:
             self._end_command()
+            self._terminal.take_back()
             _runtime.remove(prepared.directory)
 
     def _loop(self, supervisor: Supervisor) -> int:
@@ -130,20 +136,21 @@ class _Run:
         return bool(self._command) and not self._child and self._status is None and state in _UP
 
     def _start(self) -> None:
-        """Start the command, in the terminal's foreground if there is one: Ctrl-C is for it."""
-        terminal = os.isatty(0)
+        """Start the command, in front of the terminal if we are: Ctrl-C is for it."""
+        in_front = self._terminal.is_ours
         die_with_parent = parent_death_signal()
 
         def prepare() -> None:
             os.setpgid(0, 0)
             die_with_parent()
-            if terminal:
-                before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-                os.tcsetpgrp(0, os.getpid())
-                signal.signal(signal.SIGTTOU, before)
+            resource.setrlimit(resource.RLIMIT_NOFILE, self._file_limit)
+            if in_front:
+                self._terminal.give(os.getpid())
 
         try:
             self._child = spawn(self._command, prepare)
+            if in_front:
+                self._terminal.give(self._child)
         except OSError as error:
             _say(f"{self._command[0]}: {error.strerror}")
             self._status = 127 if isinstance(error, FileNotFoundError) else 126
@@ -181,8 +188,28 @@ class _Run:
                 signal.signal(number, self._forward)
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
+    def _follow(self, number: int) -> None:
+        """Stop as the command has (Ctrl-Z): with all of this job, for its shell to notice."""
+        if not self._terminal.exists:  # somebody's `kill -STOP`, who will continue it, too
+            return
+        self._terminal.take_back()
+        os.killpg(os.getpgrp(), signal.SIGTSTP)
+        # In front again? A shell has continued us, or there is none and we were never stopped.
+        if number != signal.SIGSTOP and self._terminal.is_ours:
+            self._continue()
+
+    def _continue(self) -> None:
+        """Continue the command, in front of the terminal if a shell has put us there."""
+        if self._terminal.is_ours:
+            self._terminal.give(self._child)
+        with contextlib.suppress(OSError):
+            os.killpg(self._child, signal.SIGCONT)
+
     def _forward(self, number: int, _frame: object) -> None:
         if self._child and self._status is None:
+            if number == signal.SIGCONT:
+                self._continue()
+                return
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._child, number)
         elif number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
@@ -196,14 +223,18 @@ class _Run:
         assert self._supervisor is not None
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
             except ChildProcessError:
                 return
             if pid == 0:
                 return
-            if pid == self._child:
+            if os.WIFSTOPPED(status):
+                if pid == self._child:
+                    self._follow(os.WSTOPSIG(status))
+            elif pid == self._child:
                 code = os.waitstatus_to_exitcode(status)
                 self._status = code if code >= 0 else 128 - code
+                self._terminal.take_back()
             elif pid == self._supervisor.pid:
                 self._supervisor.reaped[pid] = status
 
@@ -224,7 +255,7 @@ _UP = ("replicating", "standby", "stalled")
 
 
 def _say(text: str) -> None:
-    _write(f"litestream run: {configuration.masked(text)}")
+    _write(f"litestream run: {escaped(configuration.masked(text))}")
 
 
 def _write(line: str) -> None:

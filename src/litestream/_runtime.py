@@ -2,26 +2,68 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from contextlib import suppress
 
 _LONGEST_SOCKET = 100
 """Bytes that the path of a Unix socket may have: 104 on macOS, 108 on Linux, and the end."""
+_PREFIX = "litestream-"
 _NAMES = ("litestream.yml", "litestream.sock")
 
 
 def make() -> str:
-    """Make a private directory (0700) whose path is short enough for a socket in it."""
+    """Make a private directory (0700) whose path is short enough for a socket in it.
+
+    Not in XDG_RUNTIME_DIR: that is emptied when its user logs out, and a daemon may go on.
+    """
     import tempfile  # only who makes one needs it
 
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    for parent in (runtime, tempfile.gettempdir(), "/tmp"):  # noqa: S108 - mkdtemp makes it 0700
+    for parent in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - mkdtemp makes it 0700
         length = len(os.fsencode(parent)) + len("/litestream-12345678/litestream.sock")
         # What the user's config refers to is expanded, and our path stands in it.
         good = parent and "$" not in parent and length < _LONGEST_SOCKET
         if good and os.access(parent, os.W_OK | os.X_OK):
-            return tempfile.mkdtemp(prefix="litestream-", dir=parent)
-    return tempfile.mkdtemp(prefix="litestream-")
+            return tempfile.mkdtemp(prefix=_PREFIX, dir=parent)
+    return tempfile.mkdtemp(prefix=_PREFIX)
+
+
+def write(directory: str, config: str) -> None:
+    """Write our config where it is missing; nothing where there is none of ours.
+
+    The directory is made again when somebody has removed it, as those do who empty `/tmp`.
+
+    Raises:
+        OSError: It cannot be written, or what is there is not a private directory of ours.
+
+    """
+    path = os.path.join(directory, _NAMES[0])
+    if not (directory and config) or os.path.exists(path):
+        return
+    with suppress(FileExistsError):
+        os.mkdir(directory, 0o700)
+    if not is_ours(directory):
+        raise PermissionError(errno.EPERM, "somebody else's directory is there", directory)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(file, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        stream.write(config)
+
+
+def is_ours(directory: str) -> bool:
+    """Tell whether it looks like a directory that `make` has made for this user."""
+    try:
+        status = os.lstat(directory)
+    except OSError:
+        return False
+    name = os.path.basename(directory)
+    return (
+        name.startswith(_PREFIX)
+        and len(name) == len(_PREFIX) + 8
+        and stat.S_ISDIR(status.st_mode)
+        and status.st_uid == os.geteuid()
+        and not status.st_mode & 0o077
+    )
 
 
 def keep(directory: str) -> None:
@@ -36,11 +78,22 @@ def keep(directory: str) -> None:
 
 
 def remove(directory: str) -> None:
-    """Remove a directory that `make` has made; nothing when it is none, or gone."""
-    if not directory:  # none was made: never touch what lies in the current one
+    """Remove a directory that `make` has made; nothing when it is another, or gone.
+
+    Its name may come from a lock file, which others can write where the folder is theirs.
+    """
+    if not os.path.isabs(directory) or not is_ours(directory):
+        return
+    if not {*_listed(directory)} <= {*_NAMES}:
         return
     for name in _NAMES:
         with suppress(OSError):
             os.unlink(os.path.join(directory, name))
     with suppress(OSError):
         os.rmdir(directory)
+
+
+def _listed(directory: str) -> list[str]:
+    with suppress(OSError):
+        return os.listdir(directory)
+    return []

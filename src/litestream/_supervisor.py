@@ -7,18 +7,21 @@ foreground.
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import signal
 import time
+from contextlib import suppress
 
 from litestream import _foreign
+from litestream._child import too_few_files
 from litestream._daemon import Daemon
 from litestream._handovers import Handovers
-from litestream._health import Health, is_error
+from litestream._health import Health, is_error, says
 from litestream._lock import Lock
 from litestream._mending import Mending
-from litestream._runtime import keep, remove
+from litestream._runtime import keep, remove, write
 from litestream.errors import ConfigurationError
 
 TYPE_CHECKING = False
@@ -38,6 +41,7 @@ monitor interval after its start; told to end before, a daemon replicates nothin
 _KEEP_EVERY = 3600.0
 _LOOK, _LOOK_BUSY = 0.25, 0.02
 """Seconds between two looks at what the daemon has copied; and while a hole is being mended."""
+_SNAPSHOT = ("-once", "-force-snapshot")
 _TRANSIENT = ("initialize replica client", "cannot open store")
 """What 0.5 says when it gives up at its start because an SFTP, WebDAV or NATS server is away."""
 
@@ -65,13 +69,14 @@ class Supervisor:
         self._error = ""
         self._stop_error = ""
         self._forbidden = ""
+        self._is_first_of_two = False
         self._running = False
         self._ran_before = False
         self._whole = False
         self._killed_off = False
         self._delay = 0.0
         self._due = 0.0
-        self._deadline = self._keep_at = 0.0
+        self._deadline = self._keep_at = self._pinned_until = 0.0
         self._kill_at = math.inf
         self._retried = self._mended = False
         self._signalled = False
@@ -107,6 +112,12 @@ class Supervisor:
         self._due = time.monotonic() + min(_SETTLE, self.job.stop_timeout / 2)
         self._next = self._settle
 
+    def expect_end(self) -> None:
+        """Pin the WALs at once: somebody else may have told the daemon to end."""
+        if self._running and not self._deadline and not self._health.replaced():
+            self._handovers.hold_for_end()
+            self._pinned_until = time.monotonic() + _SETTLE
+
     # The states, in the order in which they come.
 
     def _stand_by(self) -> float:
@@ -131,6 +142,9 @@ class Supervisor:
                 f"{stranger[0]}); two would destroy the replica. Stop that one first"
             )
             return 0.0
+        lack = too_few_files(len(self.job.databases))
+        if lack:
+            self._report({"fault": lack})
         self._begin_handover()
         return self._start()
 
@@ -147,13 +161,16 @@ class Supervisor:
         self._whole = self._running = self._killed_off = False
         self._kill_at = math.inf
         try:
-            self._daemon.start(self._locks)
+            write(self.job.directory, self.job.config)
+            self._is_first_of_two = self._handovers.pages_changed()
+            self._daemon.start(self._locks, *(_SNAPSHOT if self._is_first_of_two else ()))
         except OSError as error:
-            self._fail(f"{error.filename}: {error.strerror}")
+            lack = too_few_files(len(self.job.databases)) if error.errno == errno.EMFILE else ""
+            self._fail(lack or f"{error.filename}: {error.strerror}")
             return 0.0
         self._tell("starting", pid=self._daemon.pid)
         self._health.started()
-        self._next = self._watch
+        self._next = self._wait_for_snapshot if self._is_first_of_two else self._watch
         return 0.005
 
     def _wait_for_permission(self, forbidden: str) -> None:
@@ -177,7 +194,7 @@ class Supervisor:
             self._kill_at = math.inf
             self._daemon.signal(signal.SIGKILL)
             return 0.05
-        if self._handovers:
+        if self._handovers and time.monotonic() > self._pinned_until:
             self._poll_handovers()
         if not self._running:
             return 0.005
@@ -195,6 +212,11 @@ class Supervisor:
             self._daemon.signal(signal.SIGTERM)
             self._kill_at = time.monotonic() + self.job.stop_timeout
             return 0.05
+        if self._is_lost():
+            self._report({"fault": f"{self.job.directory} was removed; the daemon starts again"})
+            self._kill_at = time.monotonic() + self.job.stop_timeout
+            self._daemon.signal(signal.SIGTERM)
+            return 0.05
         clean = self._mending.look()
         state = "mending" if self._mending.holes else self._health.look()
         if state != self.state:
@@ -202,6 +224,11 @@ class Supervisor:
         if self._handovers:
             return 0.005 if self._daemon.age < 2 else 0.05
         return _LOOK if clean else _LOOK_BUSY
+
+    def _wait_for_snapshot(self) -> float:
+        """Wait for a daemon that makes a snapshot and ends; then start one that stays."""
+        self._ended()
+        return 0.05
 
     def _poll_handovers(self) -> None:
         done = self._handovers.poll(self._daemon.has_synced)
@@ -236,7 +263,8 @@ class Supervisor:
             return _LOOK_BUSY
         self._daemon.give_up_asking()
         self._handovers.hold_for_end()
-        self._daemon.signal(signal.SIGTERM)
+        if self._kill_at == math.inf:  # a second SIGTERM would end 0.5's final sync
+            self._daemon.signal(signal.SIGTERM)
         self._signalled = True
         self._next = self._wait_for_end
         return 0.005
@@ -256,9 +284,9 @@ class Supervisor:
         self._report(event)
 
     def _hear(self, text: str) -> None:
-        if is_error(text) or "Error: " in text:
+        if is_error(text) or text.startswith("Error: "):
             self._error = text
-        if "signal received" in text:  # not always of ours; 0.3 may hang in its end
+        if says(text, "signal received"):  # not always of ours; 0.3 may hang in its end
             self._kill_at = time.monotonic() + self.job.stop_timeout
         if self._signalled and self._health.is_unsynced(text):
             self._stop_error = text
@@ -267,6 +295,13 @@ class Supervisor:
             self._report({"position": position})
         self._report({"log": text})
 
+    def _is_lost(self) -> bool:
+        """Tell whether nobody can reach the daemon any more; its config is simply written again."""
+        with suppress(OSError):
+            write(self.job.directory, self.job.config)
+        known = self.job.directory and self.job.socket and self._daemon.age > _SHORT_LIFE
+        return bool(known) and self._kill_at == math.inf and not os.path.exists(self.job.socket)
+
     def _note_socket(self) -> None:
         """Tell others where the socket is, and remove what a killed predecessor left behind."""
         for lock in self._locks:
@@ -274,6 +309,14 @@ class Supervisor:
             if before != self.job.directory:
                 remove(before)
             lock.note(socket=self.job.socket, directory=self.job.directory)
+        self._note_files()
+
+    def _note_files(self) -> None:
+        """Note which files these are, lest a new one replaces their backups (`recovery.guard`)."""
+        for lock in self._locks:
+            with suppress(OSError):
+                found = os.stat(lock.database)
+                lock.note(replicated=[found.st_dev, found.st_ino])
 
     def _ended(self) -> bool:
         """Tell whether the daemon has ended, and do what follows from that."""
@@ -283,7 +326,11 @@ class Supervisor:
             return False
         # By a signal that leaves it no time for a final sync, or a panic (2).
         self._killed_off = os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 2
-        if self._deadline and self._must_repeat():
+        if self._is_first_of_two and not status:
+            self._begin_handover()
+            self._start()
+            self._next = self._settle if self._deadline else self._next
+        elif self._deadline and self._must_repeat():
             self._signalled, self._stop_error = False, ""
             self._begin_handover()
             self._start()
@@ -328,6 +375,7 @@ class Supervisor:
             self._delay = min(max(self._delay * 2, first), last)
         jitter = 0.8 + 0.2 * os.urandom(1)[0] / 255  # `random` takes long to import
         self._due = time.monotonic() + self._delay * jitter
+        self._pinned_until = 0.0
         self._begin_handover()
         self._tell("backing off")
         self._next = self._back_off
@@ -342,6 +390,7 @@ class Supervisor:
     def _finish(self) -> None:
         if self._signalled and not self._killed:
             self._handovers.note_end(self._health.looked)
+            self._note_files()
         self._close()
         self._report({"synced": not self._killed and not self._stop_error, "killed": self._killed})
         self._tell("stopped")

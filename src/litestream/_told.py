@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from litestream import configuration
 from litestream._daemon_log import DaemonLog
+from litestream._logs import escaped
 from litestream._position import Position03
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Told:
             self.last_error = error or self.last_error
         if "fault" in event:
             self.log.error(event["fault"])
-            self.last_error = configuration.masked(event["fault"])
+            self.last_error = escaped(configuration.masked(event["fault"]))
         if "position" in event:
             database, replica, position = event["position"]
             self.positions[database, replica] = Position03(*position)
@@ -70,7 +71,7 @@ class Told:
         """Note that there is no keeper, and so nobody who could tell of a final sync."""
         self.synced = False
         self._earlier = self.restarts
-        self.last_error = configuration.masked(because)
+        self.last_error = escaped(configuration.masked(because))
         self.log.error(because)
 
     def change(self, state: State) -> None:

@@ -29,7 +29,26 @@ _PLACES: Final = ("litestream.yml", os.path.join("config", "litestream.yml"), "/
 _KEEP: Final = "\0"
 _MASK: Final = "***"
 
-_settings: dict[str, str | None] = {}
+
+class Text(str):
+    """The text of a config, whose `repr` a traceback with locals may show: it holds secrets."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<the text of a config>"
+
+
+class Content(dict):  # type: ignore[type-arg]  # dict[str, Any]() costs more at import
+    """A mapping of a config, or an environment: secrets, which its `repr` does not show."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<a mapping of {len(self)} keys>"
+
+
+_settings: dict[str, str | None] = Content()
 
 
 def configure(
@@ -78,7 +97,7 @@ def configure(
 
 def variables() -> dict[str, str]:
     """Return the five environment variables that have a value, from ``os.environ`` or settings."""
-    found = {}
+    found = Content()
     for setting, variable in VARIABLES.items():
         value = os.environ.get(variable, _settings.get(setting))
         if value is not None:
@@ -88,7 +107,7 @@ def variables() -> dict[str, str]:
 
 def environment() -> dict[str, str]:
     """Return the environment of a child: ours, and the settings that it does not have yet."""
-    return {**os.environ, **variables()}
+    return Content({**os.environ, **variables()})
 
 
 def masked(text: str) -> str:
@@ -99,7 +118,7 @@ def masked(text: str) -> str:
     """
     import re
 
-    known = {**os.environ, **variables()}
+    known = environment()
     for variable in SECRET_VARIABLES:
         value = known.get(variable, "")
         if len(value) >= 4:  # a shorter one would mask ordinary words
@@ -113,10 +132,12 @@ def find_config(config: str | os.PathLike[str] | None = None) -> str:
 
     Looked for in: ``config``, ``configure(config_path=…)``, ``LITESTREAM_CONFIG``,
     ``./litestream.yml``, ``./config/litestream.yml``, ``/etc/litestream.yml``. The first three
-    name a file, which must exist; of the last three the first that exists is taken.
+    name a file, which must exist; of the last three the first that exists is taken. One that is
+    found in the working directory must be of this user or of root: it may name programs to run.
 
     Raises:
         ConfigNotFoundError: there is none; the message lists the places.
+        ConfigurationError: the one in the working directory may be a stranger's.
 
     """
     for origin, path in (
@@ -133,11 +154,27 @@ def find_config(config: str | os.PathLike[str] | None = None) -> str:
             return named
     for place in _PLACES:
         if os.path.isfile(place):
+            if not os.path.isabs(place):
+                _refuse_strangers(os.path.abspath(place))
             return os.path.abspath(place)
     places = ", ".join(os.path.abspath(place) for place in _PLACES)
     raise ConfigNotFoundError(
         f"There is no config: none of {places} exists. Create one, or name it by config=, "
         "litestream.configure(config_path=…) or LITESTREAM_CONFIG"
+    )
+
+
+def _refuse_strangers(path: str) -> None:
+    found = os.stat(path)
+    if found.st_uid in (0, os.geteuid()) and not found.st_mode & 0o002:
+        return
+    because = (
+        "everybody may write to it" if found.st_mode & 0o002 else f"user {found.st_uid} owns it"
+    )
+    raise ConfigurationError(
+        f"The config {path!r} was found in the working directory, and {because}: it could make "
+        "this user run any program. If it is yours all the same, name it: config=, --config or "
+        "LITESTREAM_CONFIG; else change its owner or mode"
     )
 
 
@@ -161,7 +198,7 @@ def text(path: str) -> str:
     """
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return file.read()
+            return Text(file.read())
     except OSError as error:
         raise ConfigurationError(f"The config {path!r} cannot be read: {error.strerror}") from error
 
@@ -176,7 +213,7 @@ def expand(text: str) -> str:
 
     reference = r"\$(?:\{(?P<braced>[^}]*)\}|(?P<name>[A-Za-z_]\w*)|[*#$@!?\-0-9])"
     known = environment()
-    return re.sub(reference, lambda m: known.get(m["braced"] or m["name"] or "", ""), text)
+    return Text(re.sub(reference, lambda m: known.get(m["braced"] or m["name"] or "", ""), text))
 
 
 def parse(text: str, origin: str) -> dict[str, Any]:
@@ -188,21 +225,39 @@ def parse(text: str, origin: str) -> dict[str, Any]:
     """
     import yaml
 
+    problem, content = "", None
     try:
         content = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         # PyYAML's own message shows the line, and with it a secret that stands there
-        mark, problem = error.problem_mark, (error.problem or "").split("'")[0].strip()
+        mark = error.problem_mark
         where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigurationError(
-            f"The config {origin!r} is no YAML: {problem}{where}, its references replaced"
-        ) from None
+        said = (error.problem or "").split("'")[0].strip()
+        problem = f"is no YAML: {said}{where}, its references replaced"
     except yaml.YAMLError:
-        raise ConfigurationError(
-            f"The config {origin!r} is no YAML: it holds a character that YAML does not allow"
-        ) from None
+        problem = "is no YAML: it holds a character that YAML does not allow"
+    except RecursionError:
+        problem = "is nested too deeply"
+    if problem:  # raised out here, without PyYAML's frames, whose locals hold the text's values
+        raise ConfigurationError(f"The config {origin!r} {problem}")
     if content is None:
         return {}
+    if _holds_itself(content):
+        raise ConfigurationError(f"The config {origin!r} has an alias (*) that holds itself")
     if not isinstance(content, dict):
         raise ConfigurationError(f"The config {origin!r} is no mapping; it needs a 'dbs:' list")
-    return content
+    return Content(_concealed(content))
+
+
+def _concealed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return Content({key: _concealed(inner) for key, inner in value.items()})
+    return [_concealed(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _holds_itself(value: object, above: tuple[int, ...] = ()) -> bool:
+    if not isinstance(value, (dict, list)):
+        return False
+    values = value.values() if isinstance(value, dict) else value
+    inside = (*above, id(value))
+    return id(value) in above or any(_holds_itself(inner, inside) for inner in values)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
+import sqlite3
 import time
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from litestream import _daemon_config, _entries, _fetch, _position, _replicas, _run
+from litestream import _daemon_config, _entries, _fetch, _handover, _position, _replicas, _run
 from litestream._lock import Lock
 from litestream._restore import restore
 from litestream.errors import (
@@ -277,10 +279,21 @@ def _restore_from(
 
 def _is_own(entry: Entry) -> bool:
     """Tell whether the backups in the replica are those of the database at the path."""
-    if _entries.has_local_state(entry):
-        return True
+    noted = Lock(entry.path).noted()
     try:
         stat = os.stat(entry.path)
     except OSError:
-        return False
-    return bool(Lock(entry.path).noted().get("restored") == [stat.st_dev, stat.st_ino])
+        return _entries.has_local_state(entry) and "replicated" not in noted
+    file = [stat.st_dev, stat.st_ino]
+    if not _entries.has_local_state(entry):
+        return bool(noted.get("restored") == file)
+    # Another file with the old one's state: restored or moved here, or made anew and empty?
+    return noted.get("replicated", file) == file or _was_replicated(entry.path)
+
+
+def _was_replicated(database: str) -> bool:
+    """Tell whether Litestream's own table is in a database, as in each one that was restored."""
+    with suppress(sqlite3.Error), closing(_handover.connect(database, "ro", 2.0)) as connection:
+        found = "SELECT 1 FROM sqlite_master WHERE name = '_litestream_seq'"
+        return connection.execute(found).fetchone() is not None
+    return False

@@ -6,11 +6,12 @@ import atexit
 import contextlib
 import os
 import signal
+import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from litestream import _daemon_config, _runtime, _sync, recovery
+from litestream import _daemon_config, _runtime, _sync, configuration, recovery
 from litestream._keeper_process import KeeperProcess
 from litestream._lock import Lock
 from litestream._told import State, Told
@@ -22,6 +23,7 @@ from litestream.errors import (
 )
 
 if TYPE_CHECKING:
+    import asyncio
     from collections import deque
     from collections.abc import Mapping, Sequence
 
@@ -74,7 +76,9 @@ class Replication:
         stop_timeout: float = 35.0,
         sync_interval: float = 1.0,
     ) -> None:
-        self._config = config
+        # Absolute from now on: the application may change its directory, and need another daemon.
+        self._directory = ""
+        self._config = _absolute(config)
         self._databases = _daemon_config.resolved(databases)
         self._adopt = adopt
         self._max_restarts = max_restarts
@@ -87,6 +91,7 @@ class Replication:
         self._keeper_delay = 0.5
         self._told = Told()
         self._stopping = False
+        self._starting = threading.Lock()
 
     @property
     def state(self) -> State:
@@ -138,9 +143,19 @@ class Replication:
             ReplicationError: The daemon ended at once; its own words say why.
 
         """
+        if not self._starting.acquire(blocking=False):
+            raise ConfigurationError("This Replication is being started already")
+        try:
+            self._start()
+        finally:
+            self._starting.release()
+        return self
+
+    def _start(self) -> None:
         if self._keeper is not None:
             raise ConfigurationError("This Replication has been started already")
         self._told.forget()
+        self._directory = os.getcwd()
         self._stopping = False
         self._keeper_delay = 0.5
         prepared = self._prepare()
@@ -154,7 +169,6 @@ class Replication:
             self.stop()
             _runtime.remove(prepared.directory)
             raise
-        return self
 
     def stop(self) -> bool:
         """End the replication and say whether the final sync reached the replica.
@@ -228,7 +242,14 @@ class Replication:
     async def __aenter__(self) -> Self:
         import asyncio
 
-        return await asyncio.to_thread(self.start)
+        start = asyncio.ensure_future(asyncio.to_thread(self.start))
+        try:
+            return await asyncio.shield(start)
+        except asyncio.CancelledError:
+            # A thread cannot be cancelled, and nobody calls __aexit__: its daemon would stay.
+            await _settled(start)
+            await _settled(asyncio.ensure_future(asyncio.to_thread(self.stop)))
+            raise
 
     async def __aexit__(self, *_: object) -> None:
         import asyncio
@@ -252,7 +273,7 @@ class Replication:
             delays=self._delays,
         )
         self._prepared = prepared
-        self._keeper = KeeperProcess(job, self._told.receive, self._keeper_ended)
+        self._keeper = KeeperProcess(job, self._told.receive, self._keeper_ended, self._directory)
 
     def _wait_for_start(self) -> None:
         self._told.wait_while(("stopped", "starting"), _START_TIMEOUT)
@@ -278,13 +299,14 @@ class Replication:
         with self._told.changed:
             assert self._keeper is not None
             self._keeper.reap()
-            _runtime.remove(self._prepared.directory)
             while not self._told.changed.wait_for(lambda: self._stopping, self._keeper_delay):
                 self._keeper_delay = min(self._keeper_delay * 2, 30.0)
                 try:
-                    self._launch(self._prepare())
+                    if not self._prepared.directory:  # the user's own file, which may be edited
+                        configuration.read(self._prepared.config)
+                    self._launch(self._prepared)
                     return
-                except (LitestreamError, OSError) as error:  # a config that somebody is editing
+                except (LitestreamError, OSError) as error:
                     self._told.lose(f"the daemon cannot be started again yet: {error}")
 
     def _kill(self, number: signal.Signals) -> None:
@@ -311,6 +333,21 @@ class Replication:
             self._keeper.disown()
         self._keeper = self._prepared = None
         self._told = Told()
+
+
+def _absolute(path: str | os.PathLike[str] | None) -> str | None:
+    return None if path is None else os.path.abspath(os.path.expanduser(os.fspath(path)))
+
+
+async def _settled(future: asyncio.Future[Any]) -> None:
+    """Wait until it is done, however often the waiting is cancelled, and whatever it raises."""
+    import asyncio
+
+    while not future.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([future])
+    if not future.cancelled():
+        future.exception()
 
 
 _running: weakref.WeakSet[Replication] = weakref.WeakSet()
