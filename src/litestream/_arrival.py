@@ -107,19 +107,21 @@ class Watch:
         self._end, self._local = end, False
         pause = _FIRST
         hole, settled = "", False
+        start: int | str = 0
         while True:
             self._pulse()
             if not settled:
                 hole, self._txid = self._dead_writer() if self._sure else "", 0
                 settled = not hole
+                start = self._start()
                 if self._sure and settled:  # a sync that read what is gone now has ended by then
                     self._end = _position.committed_end(self._wal) or end
             arrival = look() if settled else None
             if arrival is not None:
                 hole = self._hole()
-                if not hole:
+                if not hole and start == self._start():
                     return arrival
-                settled = False
+                settled = False  # what has made a hole good may not have arrived
             left = self._deadline - time.monotonic()
             if left <= 0:
                 raise NotArrivedError(local=self._local, hole=hole)
@@ -134,6 +136,12 @@ class Watch:
             if found.look():
                 return str(noted or "")
             return str(noted or found.hole or "it holds what no commit covers")
+
+    def _start(self) -> int | str:
+        with _auditing:
+            found = self._audit()
+            found.look()
+            return found.start
 
     def _dead_writer(self) -> str:
         """Say that a writer has died in its COMMIT, if it has left there what will be copied.

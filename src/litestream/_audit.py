@@ -51,8 +51,11 @@ class Audit:
 
     `hole` says what is wrong with what was copied, until a copy of the whole database follows.
     `unsettled` is true while something was copied that no commit covers: a writer may be about to
-    commit it, or was killed.
+    commit it, or was killed. `start` is where the newest copy of the whole database begins that is
+    known: what made a hole good.
     """
+
+    start: int | str = 0
 
     def __init__(self, database: str, meta: str, pieces: int = _PIECES) -> None:
         self.database = database
@@ -180,7 +183,7 @@ class Audit05(Audit):
     ) -> None:
         before = self._last
         if is_copy_of_all(transaction, pages):
-            self.hole = ""
+            self.hole, self.start = "", transaction.txid
         elif transaction.start == WAL_HEADER_SIZE:
             pass  # the WAL was restarted: by the daemon's own checkpoint, for it holds the WAL
         elif before is not None and before.txid == transaction.txid - 1:
@@ -230,7 +233,6 @@ class Audit05(Audit):
 class Audit03(Audit):
     """The audit of 0.3's shadow WAL, a copy of each WAL."""
 
-    _generation = ""
     _index = 0
 
     def look(self) -> bool:
@@ -243,8 +245,8 @@ class Audit03(Audit):
             names = sorted(name for name in os.listdir(folder) if name.endswith(".wal"))
         except (OSError, ValueError):
             return self.clean  # a new generation begins
-        if generation != self._generation:
-            self._generation, self._index, self.hole = generation, 0, ""
+        if generation != self.start:
+            self.start, self._index, self.hole = generation, 0, ""
         copies = [os.path.join(folder, name) for name in names]
         for number, copy in enumerate(copies):
             index = int(names[number].partition(".")[0], 16)
