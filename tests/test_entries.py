@@ -16,6 +16,7 @@ from litestream import (
     ReplicationError,
     _daemon_config,
     _entries,
+    _runtime,
     commands,
     configuration,
 )
@@ -165,9 +166,8 @@ def test_a_config_that_cannot_be_written_leaves_nothing(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(_daemon_config, "_write", fail)
+    monkeypatch.setattr(_runtime, "write", fail)
     expected = ReplicationError if isinstance(error, OSError) else KeyError
     with pytest.raises(expected) as caught:
         _daemon_config.prepare(None, {tmp_path / "app.db": "file:///copies"}, 1.0)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.support import PATIENCE, Site, daemons, wait_until
@@ -63,9 +64,10 @@ class Terminal:
         return self.process.wait(PATIENCE)
 
     def close(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGHUP)
-            os.killpg(self.process.pid, signal.SIGCONT)
+        with contextlib.suppress(psutil.Error):  # a job that a failed test has left stopped
+            for child in psutil.Process(self.process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    child.kill()
         os.close(self.keyboard)  # who still reads, gets a hang-up
         self.process.kill()
         self.process.wait()
@@ -233,7 +235,5 @@ def jobs(terminal: Terminal) -> str:
 
 def sleepers(terminal: Terminal) -> list[str]:
     """Return the commands named `sleep` below a terminal's program."""
-    import psutil
-
     below = psutil.Process(terminal.process.pid).children(recursive=True)
     return [Path(child.name()).name for child in below if child.name() == "sleep"]

@@ -46,8 +46,12 @@ def write(directory: str, config: str) -> None:
     if not is_ours(directory):
         raise PermissionError(errno.EPERM, "somebody else's directory is there", directory)
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(file, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-        stream.write(config)
+    try:
+        with open(file, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            stream.write(config)
+    except OSError:  # a full disk: half of it would be read as if it were all
+        os.unlink(path)
+        raise
 
 
 def is_ours(directory: str) -> bool:
