@@ -27,6 +27,9 @@ _FIRST, _LAST = 0.01, 0.25  # seconds between two looks
 _TOUCH_EVERY = 1.0  # seconds between two commits of ours, where only the replica's listing tells
 _REQUEST = 5.0  # seconds that a metrics page or a daemon's answer may take
 
+_DOUBT = 1.0
+"""Seconds for a keeper to see, and to note, a hole that was seen here."""
+
 _audits: dict[tuple[str, str, str], Audit] = {}
 _auditing = threading.Lock()
 
@@ -80,6 +83,7 @@ class Watch:
         self._touched = 0.0
         self._woken = False
         self._leftover = b""
+        self._doubtful_until = 0.0
         self._end: _position.WALEnd | None = None
         self._local = False
         self._txid = 0
@@ -133,9 +137,16 @@ class Watch:
         noted = Lock(self._source.database).noted().get("hole")
         with _auditing:
             found = self._audit()
-            if found.look():
-                return str(noted or "")
-            return str(noted or found.hole or "it holds what no commit covers")
+            found.look()
+            hole = str(noted or found.hole)
+            if found.hole:  # seen anew next time: whether it is mended, the daemon's keeper knows
+                self._audit(anew=True)
+                self._doubtful_until = time.monotonic() + _DOUBT
+            elif found.unsettled:
+                hole = hole or "it holds what no commit covers"
+        if time.monotonic() < self._doubtful_until:
+            hole = hole or "it is being looked at"
+        return hole
 
     def _start(self) -> int | str:
         with _auditing:
@@ -161,9 +172,11 @@ class Watch:
             self._touch()
         return "a writer has died in its COMMIT"
 
-    def _audit(self) -> Audit:
+    def _audit(self, *, anew: bool = False) -> Audit:
         key = self._source.series, self._source.database, self._source.meta
-        return _audits.setdefault(key, audit(*key))
+        if anew or key not in _audits:
+            _audits[key] = audit(*key)
+        return _audits[key]
 
     def is_over(self) -> bool:
         """Say whether the deadline has passed."""

@@ -50,18 +50,20 @@ class Audit:
     """The audit of one database's local state.
 
     `hole` says what is wrong with what was copied, until a copy of the whole database follows.
-    `unsettled` is true while something was copied that no commit covers: a writer may be about to
-    commit it, or was killed. `start` is where the newest copy of the whole database begins that is
-    known: what made a hole good.
+    `unsettled` is true while that cannot be told yet; `ahead` if that is because something was
+    copied that no commit covers: a writer may be about to commit it, or was killed. `start` is
+    where the newest copy of the whole database begins that is known, `final` is to be set once no
+    daemon runs that could copy more.
     """
 
+    final = False
     start: int | str = 0
 
     def __init__(self, database: str, meta: str, pieces: int = _PIECES) -> None:
         self.database = database
         self.meta = meta
         self.hole = ""
-        self.unsettled = False
+        self.unsettled = self.ahead = False
         self._pieces = pieces
         self._wal = wal_path(database)
 
@@ -112,6 +114,8 @@ class Audit:
         with closing(Frames(self._wal, now.salts)) as frames:
             numbers = numbers - frames.numbers(WAL_HEADER_SIZE, now.offset)
             content = {n: os.pread(file, size, (n - 1) * size) for n in numbers}
+            # A database that has shrunk has lost its last pages.
+            content = {n: page for n, page in content.items() if len(page) == size}
             number = pages(content)
             if not number:
                 return False
@@ -136,7 +140,7 @@ class Audit05(Audit):
             return self.clean
         if mtime == self._mtime and not self.unsettled:
             return self.clean
-        self.unsettled = False
+        self.unsettled = self.ahead = False
         new = self._since_copy_of_all(self._new())
         for number, transaction in enumerate(new):
             with suppress(OSError, struct.error):  # retention has deleted it
@@ -192,7 +196,8 @@ class Audit05(Audit):
             elif pages.are_all(transaction.commit) and not self._covers(transaction, before):
                 self.hole = "the whole database was copied, but not the whole WAL"
         committed = committed_end(self._wal)
-        if _is_ahead(transaction.end, committed) or is_being_restarted(self._wal):
+        self.ahead = _is_ahead(transaction.end, committed)
+        if self.ahead or is_being_restarted(self._wal):
             self.unsettled = True
             return
         with closing(Frames(self._wal, transaction.end.salts)) as frames:
@@ -237,7 +242,7 @@ class Audit03(Audit):
 
     def look(self) -> bool:
         """Look at the newest copies, and say whether all is clean."""
-        self.unsettled = False
+        self.unsettled = self.ahead = False
         try:
             with open(os.path.join(self.meta, "generation"), encoding="ascii") as file:
                 generation = file.read().strip()
@@ -277,11 +282,13 @@ class Audit03(Audit):
             end = copied.end()
             self.unsettled = is_being_restarted(self._wal)
             if committed is not None and committed.salts == salts and end > committed.offset:
-                self.unsettled = True
+                self.unsettled = self.ahead = True
                 end = committed.offset
             here, there = mine.head(end - mine.size), copied.head(end - copied.size)
             if here and here != there:  # their running checksums tell
                 self.hole = _WRONG
+            elif not (later or self.final) and committed is not None and committed.salts != salts:
+                self.unsettled = True  # its end may still be copied, before the next one begins
             elif committed is None or committed.salts != salts:
                 self._compare_with_database(salts, copied.last(WAL_HEADER_SIZE, end), later)
 

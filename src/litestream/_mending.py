@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _AGAIN = 2.0
 """Seconds, beside two sync intervals, for the daemon to copy the whole database."""
+_UNTOLD = 10.0
+"""Seconds, beside those, for what was copied to become comparable with what is committed."""
 _PIECES = 64
 """Pieces of the local state that are looked at when a daemon is about to start."""
 
@@ -72,12 +74,18 @@ class _Database:
         self._pause = 2 * database.interval + _AGAIN
         self._told = ""
         self._leftover = b""
+        self._settled = time.monotonic()
         self._forgotten = ""
         self._again = 0.0
 
     def look(self, report: Callable[[Mapping[str, Any]], None]) -> bool:
-        if not self.audit.look() and not self.audit.hole:
+        self.audit.final = False
+        if self.audit.look() or self.audit.hole:
+            self._settled = time.monotonic()
+        elif self.audit.ahead:
             self._ask_for_the_writer()
+        elif time.monotonic() > self._settled + self._pause + _UNTOLD:
+            self.audit.hole = "it cannot be told whether all that was committed was copied"
         self._tell(report)
         if self.audit.hole:
             self._mend()
@@ -86,17 +94,18 @@ class _Database:
         return self.audit.clean
 
     def settle(self, report: Callable[[Mapping[str, Any]], None]) -> bool:
-        if not self.audit.look() and not self.audit.hole:
+        self.audit.final = True
+        if not self.audit.look() and self.audit.ahead and not self.audit.hole:
             bump(self._path)  # waits for a writer, and writes over what a dead one has left
-            if not self.audit.look():
+            if not self.audit.look() and self.audit.ahead:
                 self._blame_the_dead()
         self._tell(report)
-        return self.audit.clean
+        return not (self.audit.hole or self.audit.ahead)
 
     def _ask_for_the_writer(self) -> None:
         """Tell a writer that is in its COMMIT from one that has died there: nobody writes then."""
         with is_unused(self._path) as unused:
-            if unused and not self.audit.look():
+            if unused and not self.audit.look() and self.audit.ahead:
                 self._blame_the_dead()
 
     def _remove_leftover(self) -> None:

@@ -206,7 +206,7 @@ class Supervisor:
             self._daemon.signal(signal.SIGKILL)
             self._whole = True
             return 0.05
-        if self._health.lost_tables:
+        if self._health.lost_tables and self._kill_at == math.inf:
             self._health.lost_tables = False
             self._report_fault({"fault": "Litestream's tables were dropped; it starts again"})
             self._daemon.signal(signal.SIGTERM)
