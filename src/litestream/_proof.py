@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import sqlite3
 import time
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from litestream import (
     _arrival,
@@ -19,6 +18,7 @@ from litestream import (
     _position,
     _sentinel,
 )
+from litestream._outcome import Verification
 from litestream.errors import (
     CommandFailedError,
     CommandTimeoutError,
@@ -41,38 +41,6 @@ BUSY = 5.0
 
 _LOOK = 0.1  # seconds between two calls of progress
 _ATTEMPTS = 2  # a fault that is gone at the second look was none of the backup
-
-
-class Pair(TypedDict):
-    """A figure of the database, and the same of its restored copy."""
-
-    original: int
-    restored: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Verification:
-    """What was proved of a backup. It is true.
-
-    ``size`` is in bytes, ``tables`` counts tables. ``txid`` is the transaction that was waited for
-    (0.5). ``exact`` says that the content was compared. Durations are in seconds: ``waited`` until
-    the replica had the last commit, ``restored`` for the restore, ``seconds`` for all of it.
-    ``started`` is in UTC.
-    """
-
-    database: str
-    exact: bool
-    integrity_check: IntegrityCheck
-    size: Pair
-    tables: Pair
-    txid: int | None
-    started: str
-    waited: float
-    restored: float
-    seconds: float
-
-    def __bool__(self) -> bool:
-        return True
 
 
 class Proof:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import FrameType
 
-    from litestream.errors import VerificationFailure
-    from litestream.verification import Verification
+    from litestream.verification import Outcome
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -94,40 +93,22 @@ def _verify(options: argparse.Namespace) -> int:
         )
         for outcome in outcomes:
             proved = proved and bool(outcome)
-            print(_as_json(outcome) if options.json else _as_line(outcome), flush=True)
+            print(json.dumps(outcome.as_dict()) if options.json else _as_line(outcome), flush=True)
     return 0 if proved else 1
 
 
-def _as_line(outcome: Verification | VerificationFailure) -> str:
-    from litestream.verification import Verification
-
+def _as_line(outcome: Outcome) -> str:
     database = outcome.database.encode("utf-8", "backslashreplace").decode()
-    if not isinstance(outcome, Verification):
-        return f"FAILED  {database}  {outcome.reason}: {outcome.message}"
-    content = "content equal at one transaction" if outcome.exact else "up to date"
+    if outcome.failure is not None:
+        return f"FAILED  {database}  {outcome.failure.reason}: {outcome.failure.message}"
+    proved = outcome.verification
+    assert proved is not None
+    content = "content equal at one transaction" if proved.exact else "up to date"
     checked = {"none": "not checked", "quick": "sound", "full": "sound, indexes too"}
     return (
-        f"proved  {database}  restores, {checked[outcome.integrity_check]}, {content}  "
-        f"({outcome.size['restored']} bytes, {outcome.tables['restored']} tables, "
-        f"{outcome.seconds:.2f} s)"
-    )
-
-
-def _as_json(outcome: Verification | VerificationFailure) -> str:
-    import dataclasses
-
-    from litestream.verification import Verification
-
-    if isinstance(outcome, Verification):
-        return json.dumps({"proved": True, **dataclasses.asdict(outcome)})
-    return json.dumps(
-        {
-            "proved": False,
-            "database": outcome.database,
-            "reason": outcome.reason,
-            "message": outcome.message,
-            "details": outcome.details,
-        }
+        f"proved  {database}  restores, {checked[proved.integrity_check]}, {content}  "
+        f"({proved.size['restored']} bytes, {proved.tables['restored']} tables, "
+        f"{proved.seconds:.2f} s)"
     )
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from litestream import _integrity, _listings, _position, _proof, _run, _source, configuration
-from litestream._proof import Pair, Proof, Verification
+from litestream._outcome import Outcome, Pair, Verification
+from litestream._proof import Proof
 from litestream._staging import Staging
 from litestream.errors import LitestreamError, UnusableDatabaseError, VerificationFailure
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from litestream._source import Source
     from litestream._watched import Progress
 
-__all__ = ["Pair", "Verification", "verify", "verify_all"]
+__all__ = ["Outcome", "Pair", "Verification", "verify", "verify_all"]
 
 
 def verify(
@@ -149,11 +150,12 @@ def verify_all(
     integrity_check: IntegrityCheck = "quick",
     exact: bool = False,
     directory: StrPath | None = None,
-) -> list[Verification | VerificationFailure]:
+) -> list[Outcome]:
     """Verify every database of the config, ``jobs`` at a time, and return what came of each.
 
-    One that fails never hides another: failures are returned, in the config's order, and are
-    false. All are proved when ``all(verify_all())``, and there is at least one.
+    One that fails never hides another: there is an ``Outcome`` for each, in the config's order,
+    true if the backup is proved. All are proved when ``all(verify_all())``, and there is at least
+    one.
 
     Raises:
         ConfigurationError, CommandFailedError: the config cannot be read.
@@ -178,7 +180,7 @@ def each(
     *,
     progress: Callable[[StrPath, int, int | None], object] = lambda *_: None,
     **options: Any,
-) -> Generator[Verification | VerificationFailure, None, None]:
+) -> Generator[Outcome, None, None]:
     """Verify some databases side by side, and yield what came of each, in their order.
 
     An exception in the consumer, Ctrl-C for one, ends those that run and cleans up after them.
@@ -188,7 +190,7 @@ def each(
 
     stopped = threading.Event()
 
-    def one(database: StrPath) -> Verification | VerificationFailure:
+    def one(database: StrPath) -> Outcome:
         def report(written: int, expected: int | None) -> None:
             if stopped.is_set():
                 raise KeyboardInterrupt
@@ -207,14 +209,15 @@ def each(
                 future.cancel()
 
 
-def _outcome(database: StrPath, **options: Any) -> Verification | VerificationFailure:
+def _outcome(database: StrPath, **options: Any) -> Outcome:
     try:
-        return verify(database, **options)
+        proved = verify(database, **options)
     except VerificationFailure as failure:
-        return failure
+        return Outcome(failure.database, failure=failure)
     except LitestreamError as error:
         name = configuration.masked(os.fsdecode(database))
         path = name if _run.is_url(database) else os.path.abspath(name)
         unusable = VerificationFailure(path, "unusable", str(error))
         unusable.__cause__ = error
-        return unusable
+        return Outcome(path, failure=unusable)
+    return Outcome(proved.database, proved)
