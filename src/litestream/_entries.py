@@ -106,7 +106,7 @@ def entry(path: str, raw: Mapping[str, Any], content: Mapping[str, Any], series:
             "one, or install the other series: pip install 'litestream==0.3.*'"
         )
     meta = raw.get("meta-path")
-    intervals = [_seconds(r.get("sync-interval", content.get("sync-interval"))) for r in replicas]
+    intervals = [seconds(r.get("sync-interval", content.get("sync-interval"))) for r in replicas]
     return Entry(
         path,
         os.path.abspath(os.path.expanduser(str(meta))) if meta else meta_path(path),
@@ -115,7 +115,8 @@ def entry(path: str, raw: Mapping[str, Any], content: Mapping[str, Any], series:
     )
 
 
-def _seconds(duration: object) -> float:
+def seconds(duration: object) -> float:
+    """Return a duration of the config in seconds; upstream's default of one where there is none."""
     parts = _DURATION.findall(str(duration)) if duration else []
     return sum(float(number) * _SECONDS[unit] for number, unit in parts) if parts else 1.0
 
@@ -123,6 +124,12 @@ def _seconds(duration: object) -> float:
 def has_local_state(entry: Entry) -> bool:
     """Tell whether Litestream, of either series, already keeps state of its own for a database."""
     return any(os.path.exists(os.path.join(entry.meta, name)) for name in ("generation", "ltx"))
+
+
+def name(replica: Mapping[str, Any]) -> str:
+    """Return a replica's name (0.3): the one it has, or its type's."""
+    scheme, found, _ = str(replica.get("url") or "").partition("://")
+    return str(replica.get("name") or (scheme if found else "") or replica.get("type") or "file")
 
 
 def directory(replica: Mapping[str, Any]) -> str | None:

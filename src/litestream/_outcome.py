@@ -17,14 +17,26 @@ class Pair(TypedDict):
     restored: int
 
 
+class Gap(TypedDict):
+    """A time whose states a replica cannot give back, from ``start`` to ``end`` (UTC)."""
+
+    replica: str
+    start: str
+    end: str
+
+
 @dataclasses.dataclass(frozen=True)
 class Verification:
     """What was proved of a backup. It is true.
 
     ``size`` is in bytes, ``tables`` counts tables. ``txid`` is the transaction that was waited for
-    (0.5). ``exact`` says that the content was compared. Durations are in seconds: ``waited`` until
-    the replica had the last commit, ``restored`` for the restore, ``seconds`` for all of it.
-    ``started`` is in UTC.
+    (0.5), ``replicas`` are the names of those that were restored: all of the database's, or the one
+    that was named. ``exact`` says that the content was compared. Durations are in seconds:
+    ``waited`` until the replica had the last commit, ``restored`` for the restore, ``seconds`` for
+    all of it. ``started`` is in UTC.
+
+    It is the newest state that was proved, or the one at ``timestamp``. ``gaps`` are the times in
+    the past that cannot be restored; None where the replicas could not be listed.
     """
 
     database: str
@@ -33,10 +45,13 @@ class Verification:
     size: Pair
     tables: Pair
     txid: int | None
+    replicas: list[str]
     started: str
     waited: float
     restored: float
     seconds: float
+    timestamp: str | None = None
+    gaps: list[Gap] | None = None
 
     def __bool__(self) -> bool:
         return True

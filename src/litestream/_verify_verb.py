@@ -34,6 +34,12 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "that nothing is missing in the middle",
     )
     parser.add_argument(
+        "--timestamp",
+        metavar="TIME",
+        help="prove that the state of a time in the past can be restored and is sound, such as "
+        "2026-11-25T13:00:00Z (default: the newest)",
+    )
+    parser.add_argument(
         "--timeout",
         type=_seconds,
         default=30.0,
@@ -50,6 +56,9 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--jobs", type=_count, default=4, metavar="N", help="databases at once (default: 4)"
     )
+    parser.add_argument(
+        "--replica", metavar="NAME", help="prove this replica alone (0.3; default: every one)"
+    )
     parser.add_argument("--directory", metavar="DIR", help="where the copies are restored to")
     parser.add_argument("--config", metavar="FILE", help="the config, if not where it is found")
     parser.add_argument("--json", action="store_true", help="print one JSON object for each")
@@ -59,6 +68,8 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     if bool(options.databases) == options.all:
         parser.error("name the databases, or pass --all")
+    if options.exact and options.timestamp:
+        parser.error("--exact compares with what the database holds now: pass no --timestamp")
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         return _verify(options)
@@ -88,6 +99,8 @@ def _verify(options: argparse.Namespace) -> int:
             timeout=options.timeout,
             integrity_check=options.integrity_check,
             exact=options.exact,
+            timestamp=options.timestamp,
+            replica=options.replica,
             directory=options.directory,
             config=options.config,
         )
@@ -105,11 +118,19 @@ def _as_line(outcome: Outcome) -> str:
     assert proved is not None
     content = "content equal at one transaction" if proved.exact else "up to date"
     checked = {"none": "not checked", "quick": "sound", "full": "sound, indexes too"}
-    return (
+    if proved.timestamp is not None:
+        content = f"as of {proved.timestamp}"
+    lines = [
         f"proved  {database}  restores, {checked[proved.integrity_check]}, {content}  "
         f"({proved.size['restored']} bytes, {proved.tables['restored']} tables, "
         f"{proved.seconds:.2f} s)"
-    )
+    ]
+    lines += [
+        f"warning {database}  points in time between {gap['start']} and {gap['end']} cannot be "
+        f"restored from replica {gap['replica']!r}"
+        for gap in proved.gaps or []
+    ]
+    return "\n".join(lines)
 
 
 def _seconds(text: str) -> float:
