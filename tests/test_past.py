@@ -55,27 +55,29 @@ def fill(site) -> None:
 
 
 def tear(site, series) -> None:
-    """Delete what stands behind the newest snapshot alone, and wait for a newer one."""
-
-    def torn() -> bool:
-        before = snapshots(site)[-1]
-        for _ in range(12):
-            site.write()
-            litestream.sync(site.database, config=site.config)
-        found = sorted(site.replica_path.rglob("*.ltx" if series == "0.5" else "*.wal.lz4"))
-        found = [path for path in found if path.parent.name in ("0", "wal")]
-        after = [path for path in found if number(path) > before + 1]
-        if len({number(path) for path in after}) < 4 or snapshots(site)[-1] != before:
-            return False
-        for path in after:
-            if number(path) == number(after[0]) + 1:
-                path.unlink()
-        gone = number(after[0]) + 1
-        wait_until(lambda: site.write() or snapshots(site)[-1] > gone, "a newer snapshot")
-        return True
+    """Delete what stands between two snapshots, and nowhere else."""
 
     def number(path) -> int:
         return int(path.name.partition("-" if series == "0.5" else "_")[0], 16)
+
+    def torn() -> bool:
+        fill(site)
+        earlier, later = snapshots(site)[-2:]
+        for path in site.replica_path.rglob("1/*.ltx"):  # compacted: that has it a second time
+            earlier = max(earlier, int(path.stem.partition("-")[2], 16))
+        files = [*site.replica_path.rglob("*.lz4"), *site.replica_path.rglob("0/*.ltx")]
+        between = [
+            path
+            for path in files
+            if path.parent.name != "snapshots" and earlier + 1 < number(path) < later - 1
+        ]
+        if not between:
+            return False
+        gone = max(map(number, between))
+        for path in between:
+            if number(path) == gone:
+                path.unlink()
+        return True
 
     wait_until(torn, "a hole that a newer snapshot hides")
 
