@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import pickle
 import re
 
@@ -20,6 +21,14 @@ EXAMPLES = [
     FAILED,
     errors.CommandTimeoutError(["/bin/litestream", "wal"], 2.5, "reason"),
     errors.ControlSocketError("refused", 404),
+    errors.CorruptBackupError("damaged", ["page 2"]),
+    errors.BackupExistsError("another's", "/a.db"),
+    errors.VerificationFailure("/a.db", "stale", "no daemon", {"age": 3}),
+]
+EXAMPLES += [
+    kind(*FAILED.args) if issubclass(kind, errors.CommandFailedError) else kind("what happened")
+    for kind in CLASSES
+    if kind not in {type(error) for error in EXAMPLES}
 ]
 
 
@@ -28,6 +37,16 @@ def test_errors_pickle(error):
     copy = pickle.loads(pickle.dumps(error))
     assert vars(error) == vars(copy)
     assert str(error) == str(copy)
+
+
+@pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
+def test_errors_are_true(error):
+    """``concurrent.futures`` asks an exception for its truth before it raises it."""
+    assert error
+    future: concurrent.futures.Future[None] = concurrent.futures.Future()
+    future.set_exception(error)
+    with pytest.raises(type(error)):
+        future.result()
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
+import json
 import os
 import pickle
 import shutil
@@ -86,7 +88,7 @@ def test_healthy_backups_are_proved_while_others_write(
 def test_an_idle_database_is_proved(running, series, temporary, exact):
     outcome = outcome_of(running, temporary, exact=exact)
     if exact and not outcome and series == "0.3":  # see the next test: exact makes no commit
-        assert "took up" in str(outcome)
+        assert "took up" in str(outcome.failure)
         running.write()
         outcome = outcome_of(running, temporary, exact=exact)
     assert outcome, outcome
@@ -95,12 +97,19 @@ def test_an_idle_database_is_proved(running, series, temporary, exact):
 @pytest.mark.only_series("0.3")
 def test_a_commit_that_the_daemon_overlooked_comes_with_the_next(running, temporary, monkeypatch):
     """0.3.13 does not tell its replica of one in a thousand; here, of the first one."""
-    touched: list[sqlite3.Connection] = []
-    are_at = _arrival.Watch._are_at
-    monkeypatch.setattr(_sentinel, "touch", touched.append)
+    touched: list[bool] = []
+    are_at, touch = _arrival.Watch._are_at, _sentinel.touch
+    wal = _position.wal_path(running.database)
+
+    def seen(connection, token):
+        before = _position.committed_end(wal)
+        touch(connection, token)
+        touched.append(before != _position.committed_end(wal))
+
+    monkeypatch.setattr(_sentinel, "touch", seen)
     monkeypatch.setattr(_arrival.Watch, "_are_at", lambda *a: bool(touched) and are_at(*a))
     assert verify(running, temporary, timeout=4)
-    assert 1 == len(touched)
+    assert [True] == touched
 
 
 @pytest.mark.parametrize("exact", [False, True])
@@ -323,7 +332,7 @@ def test_an_emptied_replica(running, temporary, exact):
         copy = commands.restore(running.database, config=running.config)
         assert running.rows() == running.rows(copy)
     else:
-        assert outcome.reason in ("unrestorable", "stale")
+        assert outcome.failure.reason in ("unrestorable", "stale")
     assert (0, []) == (tokens(running), list(temporary.iterdir()))
 
 
@@ -379,8 +388,7 @@ def test_a_replica_that_sync_wait_has_damaged_is_seen_by_exact(make_site, tempor
                 time.sleep(0.2)
         outcome = outcome_of(site, temporary, exact=True)
         if not outcome:
-            assert isinstance(outcome, VerificationFailure)
-            assert outcome.reason in ("different", "unrestorable", "corrupt")
+            assert outcome.failure.reason in ("different", "unrestorable", "corrupt")
             return
         site.stop()
     pytest.fail("sync -wait has damaged nothing: is the bug fixed upstream?")
@@ -447,7 +455,6 @@ def test_a_failure_keeps_its_parts_when_pickled():
     copy = pickle.loads(pickle.dumps(failure))
     assert ("/a.db", "stale", {"age": 3}) == (copy.database, copy.reason, copy.details)
     assert str(copy) == str(failure)
-    assert not copy
 
 
 # What cannot be verified
@@ -522,15 +529,33 @@ def moving_always():
 
 
 def test_verify_all_hides_nothing(running, temporary):
-    import json
-
     config = json.loads(running.config.read_text())
     config["dbs"].append({**config["dbs"][0], "path": str(running.directory / "missing.db")})
     running.config.write_text(json.dumps(config))
-    proved, failure = litestream.verify_all(running.config, directory=temporary)
-    assert isinstance(proved, litestream.Verification)
-    assert isinstance(failure, VerificationFailure)
-    assert ("unusable", "missing.db") == (failure.reason, Path(failure.database).name)
+    outcomes = litestream.verify_all(running.config, directory=temporary)
+    assert [True, False] == [bool(outcome) for outcome in outcomes]
+    proved, failed = outcomes
+    assert isinstance(proved.verification, litestream.Verification)
+    assert (True, None, str(running.database)) == (proved.proved, proved.failure, proved.database)
+    assert (False, None, "missing.db") == (
+        failed.proved, failed.verification, Path(failed.database).name
+    )  # fmt: skip
+    assert isinstance(failed.failure, VerificationFailure)
+    assert "unusable" == failed.failure.reason
+    for outcome in outcomes:
+        copy = pickle.loads(pickle.dumps(outcome))
+        assert outcome.as_dict() == copy.as_dict() == json.loads(json.dumps(outcome.as_dict()))
+        assert bool(outcome) == bool(copy)
+
+
+def test_a_failure_in_a_pool_is_raised(running, temporary):
+    running.stop()
+    running.write()
+    with (
+        concurrent.futures.ThreadPoolExecutor() as pool,
+        pytest.raises(VerificationFailure, match="stale"),
+    ):
+        pool.submit(verify, running, temporary, timeout=0.5).result()
 
 
 @pytest.mark.parametrize(
@@ -617,7 +642,8 @@ def test_exact_sees_a_change_of_what_is_restored(running, temporary, monkeypatch
         assert "different" == failure.reason
         assert failure.details["tables"]
         patches.setattr(_integrity, "check", lambda path, *_: flip_unused(path))
-        assert verify(running, temporary, exact=True)
+        failure = fails(running, temporary, exact=True)
+        assert "'pages'" in str(failure.details["tables"])
     assert verify(running, temporary, exact=True)
 
 

@@ -29,7 +29,7 @@ from pathlib import Path
 from unittest import mock
 
 import litestream
-from litestream import configuration
+from litestream import configuration, verification
 from tests.support import S3_KEY, S3_SECRET, S3Server, Site, executable, wait_until, writing
 
 DAMAGED = frozenset({"unrestorable", "corrupt", "different"})
@@ -57,19 +57,16 @@ class Trial:
         self.second: Site | None = None
         self.patches = contextlib.ExitStack()
 
-    def verify(
-        self, *, exact: bool, timeout: float = 20
-    ) -> litestream.Verification | litestream.VerificationFailure:
-        try:
-            return litestream.verify(
-                self.site.database,
-                config=self.site.config,
-                directory=self.copies,
-                exact=exact,
-                timeout=timeout,
-            )
-        except litestream.VerificationFailure as failure:
-            return failure
+    def verify(self, *, exact: bool, timeout: float = 20) -> litestream.Outcome:
+        (outcome,) = verification.each(
+            [self.site.database],
+            1,
+            config=self.site.config,
+            directory=self.copies,
+            exact=exact,
+            timeout=timeout,
+        )
+        return outcome
 
     def files(self) -> list[Path]:
         """Return the files of the replica that are complete, oldest first."""
@@ -299,13 +296,13 @@ def one(name: str, series: str, seed: str, *, exact: bool, s3: bool = False) -> 
             right = (ON_S3 if s3 else ON_FILES)[name](trial)
             outcome = trial.verify(exact=exact, timeout=5)
         if not outcome:
-            assert isinstance(outcome, litestream.VerificationFailure)
-            if outcome.reason in right:
+            assert outcome.failure is not None
+            if outcome.failure.reason in right:
                 weaker = ""
                 if name in MAYBE_HARMLESS and trial.is_harmed() and trial.passes_weaker_checks():
                     weaker = " (exit status and integrity check pass)"
-                return f"{outcome.reason}{weaker}"
-            return f"MISSED: wrong reason, {outcome}"
+                return f"{outcome.failure.reason}{weaker}"
+            return f"MISSED: wrong reason, {outcome.failure}"
         if name in MAYBE_HARMLESS and not trial.is_harmed():
             return "harmless, proved"
         return "MISSED: proved"
@@ -320,7 +317,7 @@ def healthy(series: str, seed: str, count: int, *, s3: bool) -> Counter[str]:
         with writing(trial.site, pause=0.003):
             for number in range(count):
                 outcome = trial.verify(exact=number % 2 == 1)
-                outcomes["proved" if outcome else f"MISSED: {outcome}"] += 1
+                outcomes["proved" if outcome else f"MISSED: {outcome.failure}"] += 1
         assert [] == list(trial.copies.iterdir())
     return outcomes
 

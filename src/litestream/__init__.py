@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from litestream.introspection import databases, replicate_process
     from litestream.recovery import Recovered, recover
     from litestream.replication import Replication
-    from litestream.verification import Verification, verify, verify_all
+    from litestream.verification import Outcome, Verification, verify, verify_all
 
     __version__: str
 
@@ -62,6 +62,7 @@ __all__ = [
     "LitestreamError",
     "MissingExtraError",
     "NotEnoughSpaceError",
+    "Outcome",
     "OutputExistsError",
     "OutputInUseError",
     "OutputNotWritableError",
@@ -99,6 +100,7 @@ _HOMES = {
     "configure": "configuration",
     "databases": "introspection",
     "replicate_process": "introspection",
+    "Outcome": "verification",
     "Verification": "verification",
     "verify": "verification",
     "verify_all": "verification",

@@ -182,6 +182,10 @@ class Watch:
         """Say whether the deadline has passed."""
         return time.monotonic() >= self._deadline
 
+    def renew(self, deadline: float) -> None:
+        """Set the deadline for another attempt."""
+        self._deadline = max(deadline, self._deadline)
+
     def _left(self) -> float:
         """Return the seconds until the deadline, and a moment for what must still be asked."""
         return max(0.1, self._deadline - time.monotonic())
@@ -282,7 +286,9 @@ class Watch:
                 self._touch()
         if source.metrics:
             page = metrics_page(source.metrics)
-            found = [_position.measured_position(page, source.database, place.generation)]
+            found = [
+                _position.measured_position(page, source.database, place.generation, source.replica)
+            ]
         else:
             folders = source.folders or []
             found = [_position.stored_position(folder, place.generation) for folder in folders]
@@ -314,6 +320,7 @@ class Watch:
         with contextlib.suppress(LitestreamError):
             return _listings.wal(
                 self._source.database,
+                replica=self._source.replica,
                 config=self._source.config,
                 timeout=self._left(),
                 **self._source.flags,
@@ -355,7 +362,8 @@ def last_replicated(source: Source) -> tuple[str, str] | None:
     if source.series == "0.5":
         found = rows(_listings.ltx, level="all")
         return max(((row["max_txid"], row["created"]) for row in found), default=None)
-    found = [*rows(_listings.snapshots), *rows(_listings.wal)]
+    one = {"replica": source.replica}
+    found = [*rows(_listings.snapshots, **one), *rows(_listings.wal, **one)]
     newest = max(found, key=lambda row: (row["created"], row["index"]), default=None)
     if newest is None:
         return None

@@ -89,7 +89,7 @@ def entry(path: str, raw: Mapping[str, Any], content: Mapping[str, Any], series:
             "one, or install the other series: pip install 'litestream==0.3.*'"
         )
     meta = raw.get("meta-path")
-    intervals = [_seconds(r.get("sync-interval", content.get("sync-interval"))) for r in replicas]
+    intervals = [seconds(r.get("sync-interval", content.get("sync-interval"))) for r in replicas]
     return Entry(
         path,
         os.path.abspath(os.path.expanduser(str(meta))) if meta else meta_path(path),
@@ -125,7 +125,8 @@ def _unsupported(folder: str, pattern: str) -> ConfigurationError:
     )
 
 
-def _seconds(duration: object) -> float:
+def seconds(duration: object) -> float:
+    """Return a duration of the config in seconds; upstream's default of one where there is none."""
     parts = _DURATION.findall(str(duration)) if duration else []
     return sum(float(number) * _SECONDS[unit] for number, unit in parts) if parts else 1.0
 

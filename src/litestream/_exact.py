@@ -5,6 +5,9 @@ restarted. What the database file holds together with the WAL's frames up to a c
 database at that commit, wherever the reader itself stands: pages that no frame touches are the
 same in both. So the source is copied once, the frames are laid over it commit by commit, and the
 restored copy must be equal at one of those commits, none of them older than the call.
+
+Equal is: every page, but those that are free in both. Nothing less will do: an index, a type or a
+rowid that is not what it was leaves every ``SELECT *`` as it was.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from litestream import _position
 from litestream._position import WAL_FRAME_HEADER_SIZE, WAL_HEADER_SIZE, WALEnd
+from litestream.errors import NotEnoughSpaceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,8 +29,11 @@ _CHUNK = 1 << 20
 _BACKUP_PAGES = 4096  # between two chances to interrupt
 
 # What SQLite's backup and Litestream's restore write into the first page: the journal mode, the
-# change counter, the schema cookie and the version for which the counter is valid.
-_MASKED = ((18, 20), (24, 28), (40, 44), (92, 96))
+# change counter, the schema cookie, the version for which the counter is valid, and the version of
+# the SQLite that wrote it.
+_MASKED = ((18, 20), (24, 28), (40, 44), (92, 100))
+_FREELIST = 32  # where page 1 has the freelist's first page
+_LOCKED = 0x40000000  # the byte that SQLite locks; its page holds nothing
 
 
 class MovedError(Exception):
@@ -58,11 +65,23 @@ class Pin:
             self.connection.execute("ROLLBACK")
 
     def copy(self, path: str) -> None:
-        """Copy the source as it was when it was pinned, or a little later: see the module."""
+        """Copy the source as it was when it was pinned, or a little later: see the module.
+
+        Raises:
+            NotEnoughSpaceError: the file system is full.
+
+        """
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as copy:
             copy.execute("PRAGMA journal_mode=OFF")  # nobody needs half a copy
             copy.execute("PRAGMA synchronous=OFF")
-            self.connection.backup(copy, pages=_BACKUP_PAGES, progress=lambda *_: self.interrupt())
+            try:
+                self.connection.backup(
+                    copy, pages=_BACKUP_PAGES, progress=lambda *_: self.interrupt()
+                )
+            except sqlite3.OperationalError as error:
+                if "full" not in str(error):
+                    raise
+                raise NotEnoughSpaceError(f"The copy {path!r} cannot be made: {error}") from error
 
     def commits(self) -> list[Commit]:
         """Return the commits in the WAL, up to now, the pages of each.
@@ -73,8 +92,11 @@ class Pin:
         """
         if self.end is None:
             return []
+        now = _position.committed_end(self._wal)
+        if now is None or now.salts != self.end.salts:
+            raise MovedError
         found = []
-        for commit in _commits(self._wal, self.end):
+        for commit in _commits(self._wal, now):
             self.interrupt()
             found.append(commit)
         if _position.wal_salts(self._wal) != self.end.salts:
@@ -94,15 +116,14 @@ class Commit(NamedTuple):
 
 
 def _commits(wal: str, end: WALEnd) -> Iterator[Commit]:
+    """Yield the commits up to ``end``: frames behind it may look like one, and are none."""
     with open(wal, "rb") as file:
         header = file.read(WAL_HEADER_SIZE)
         (page_size,) = struct.unpack(">I", header[8:12])
         pages: dict[int, int] = {}
         offset = WAL_HEADER_SIZE
-        while len(frame := os.pread(file.fileno(), 16, offset)) == 16:
-            number, size, *salts = struct.unpack(">IIII", frame)
-            if tuple(salts) != end.salts:
-                return
+        while offset < end.offset and len(frame := os.pread(file.fileno(), 8, offset)) == 8:
+            number, size = struct.unpack(">II", frame)
             pages[number] = offset + WAL_FRAME_HEADER_SIZE
             offset += WAL_FRAME_HEADER_SIZE + page_size
             if size:
@@ -125,11 +146,10 @@ def is_equal(pin: Pin, copy: str, restored: str, wal: str) -> bool:
         mine = stack.enter_context(open(copy, "r+b")).fileno()
         other = stack.enter_context(open(restored, "rb")).fileno()
         log = stack.enter_context(open(wal, "rb")).fileno() if commits else -1
-        page_size = _page_size(mine)
         start = pin.end.offset if pin.end else 0
         before = [commit for commit in commits if commit.end <= start]
         after = [commit for commit in commits if commit.end > start]
-        files = _Files(mine, other, log, page_size, pin.interrupt)
+        files = _Files(mine, other, log, _page_size(mine), pin.interrupt)
         _lay_over(files, before)
         left, best = _fewest(files, after)
         _lay_over(files, after[:best])
@@ -145,9 +165,12 @@ class _Files(NamedTuple):
     page_size: int
     interrupt: Callable[[], object]
 
+    def page_of(self, file: int, number: int) -> bytes:
+        return os.pread(file, self.page_size, (number - 1) * self.page_size)
+
     def same(self, page: int, commit: Commit) -> bool:
         """Say whether a page that a commit has written is the same in the restored file."""
-        there = os.pread(self.other, self.page_size, (page - 1) * self.page_size)
+        there = self.page_of(self.other, page)
         at = commit.pages.get(page)
         if at is None:  # the file has grown over a page that nobody wrote
             return there == bytes(self.page_size)
@@ -159,22 +182,56 @@ def _fewest(files: _Files, after: list[Commit]) -> tuple[int, int]:
     """Return how many pages differ where the fewest do, and after how many commits that is."""
     restored = os.fstat(files.other).st_size // files.page_size
     size = os.fstat(files.mine).st_size // files.page_size
-    differing = _differing(files, {page for commit in after for page in commit.pages})
-    fewest, best = len(differing) + (size != restored), 0
-    for number, commit in enumerate(after, 1):
-        if not fewest:
-            break
+    free = _free(files, files.other, {})
+    differing = _differing(files, free | {page for commit in after for page in commit.pages})
+    written: dict[int, int] = {}
+    fewest, best = None, 0
+    for number, commit in enumerate([None, *after]):
         files.interrupt()
-        for page in {*commit.pages, *range(size + 1, commit.size + 1)}:
-            if files.same(page, commit):
-                differing.discard(page)
-            else:
-                differing.add(page)
-        size = commit.size
-        left = sum(page <= size for page in differing) + (size != restored)
-        if left < fewest:
+        if commit is not None:
+            for page in {*commit.pages, *range(size + 1, commit.size + 1)}:
+                if files.same(page, commit):
+                    differing.discard(page)
+                else:
+                    differing.add(page)
+            written.update(commit.pages)
+            size = commit.size
+        at_risk = {page for page in differing if page <= size}
+        left = len(at_risk - free) + (size != restored)
+        if not left and at_risk:  # they are free in what is restored: in the database, too?
+            here = _free(files, files.mine, written)
+            left = len(at_risk - here) or int(here != free)
+        if fewest is None or left < fewest:
             fewest, best = left, number
-    return fewest, best
+        if not left:
+            break
+    return fewest or 0, best
+
+
+def _free(files: _Files, file: int, written: dict[int, int]) -> set[int]:
+    """Return the free pages of a database: those of its freelist, and the page of SQLite's locks.
+
+    ``written`` are the pages that the WAL has instead. Source: the SQLite file format: a trunk page
+    holds the next trunk's number, how many leaves it names, and their numbers.
+    """
+
+    def content(number: int) -> bytes:
+        if number in written:
+            return os.pread(files.log, files.page_size, written[number])
+        return files.page_of(file, number)
+
+    found = {_LOCKED // files.page_size + 1}
+    trunk = int.from_bytes(content(1)[_FREELIST : _FREELIST + 4], "big")
+    while trunk and trunk not in found:
+        files.interrupt()
+        found.add(trunk)
+        page = content(trunk)
+        if len(page) < files.page_size:
+            break
+        trunk, count = struct.unpack(">II", page[:8])
+        count = min(count, files.page_size // 4 - 2)
+        found.update(struct.unpack(f">{count}I", page[8 : 8 + 4 * count]))
+    return found
 
 
 def _lay_over(files: _Files, commits: list[Commit]) -> None:
@@ -199,11 +256,12 @@ def _masked(content: bytes) -> bytes:
     return bytes(masked)
 
 
-def _differing(files: _Files, changing: set[int]) -> set[int]:
+def _differing(files: _Files, allowed: set[int]) -> set[int]:
     """Return the pages that are not the same in both files, as far as both go.
 
-    The first that is not among those ``changing`` later ends it: those will never be equal, and
-    their number knows no bounds.
+    The first that is not among those ``allowed``, which change later or are free, ends it: such
+    pages will never be equal, and their number knows no bounds. Page 1 does not: what it holds is
+    the least part of what may differ.
     """
     found: set[int] = set()
     size = files.page_size
@@ -217,7 +275,7 @@ def _differing(files: _Files, changing: set[int]) -> set[int]:
                 left, right = mine[at : at + size], others[at : at + size]
                 if left != right and (number > 1 or _masked(left) != _masked(right)):
                     found.add(number)
-                    if number not in changing:
+                    if number > 1 and number not in allowed:
                         return found
         if len(mine) < _CHUNK or len(others) < _CHUNK:
             return found

@@ -25,6 +25,11 @@ def opened(path: str) -> Iterator[sqlite3.Connection]:
     """Open a restored copy for reading, its content not trusted.
 
     Immutable: no lock is taken and no ``-wal`` or ``-shm`` is made.
+
+    Raises:
+        CorruptBackupError: SQLite cannot read it; never an error of SQLite's, which would be taken
+            for one of the database itself.
+
     """
     uri = f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1"
     connection = sqlite3.connect(
@@ -37,6 +42,10 @@ def opened(path: str) -> Iterator[sqlite3.Connection]:
         connection.execute("PRAGMA trusted_schema=OFF")
         connection.execute("PRAGMA cell_size_check=ON")
         yield connection
+    except sqlite3.Error as error:
+        raise CorruptBackupError(
+            f"The restored database cannot be read: {error}", [str(error)]
+        ) from error
     finally:
         connection.close()
 
@@ -97,12 +106,12 @@ def check(path: str, how: IntegrityCheck, interrupt: Callable[[], object] = lamb
         return
     if os.path.getsize(path) == 0:
         raise CorruptBackupError("The restored database is empty: 0 bytes")
-    try:
-        with opened(path) as connection:
+    with opened(path) as connection:
+        try:
             found = rows(connection, f"PRAGMA {_PRAGMAS[how]}({_SHOWN})", interrupt)
-        problems = [str(row[0]) for row in found]
-    except sqlite3.Error as error:
-        problems = [str(error)]
+            problems = [str(row[0]) for row in found]
+        except sqlite3.Error as error:
+            problems = [str(error)]
     if problems != ["ok"]:
         raise CorruptBackupError(
             f"The restored database fails SQLite's {_PRAGMAS[how].replace('_', ' ')}: "

@@ -205,20 +205,27 @@ def logged_position(fields: Mapping[str, object]) -> Position03 | None:
         return None
 
 
-def measured_position(metrics: str, database: str, generation: str) -> Position03 | None:
+def measured_position(
+    metrics: str, database: str, generation: str, replica: str | None = None
+) -> Position03 | None:
     """Read how far a 0.3 replica has come from the text of the daemon's metrics page.
 
-    With several replicas of one database, the one that is furthest behind counts.
+    With several replicas of one database, the one that is furthest behind counts, unless one is
+    named.
     """
-    label = 'db="' + database.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n") + '"'
+    label = f"db={_quoted(database)},name={'' if replica is None else _quoted(replica)}"
     found: dict[str, list[int]] = {"index": [], "offset": []}
     for line in metrics.splitlines():
         name, _, rest = line.partition("{")
         kind = name.removeprefix("litestream_replica_wal_")
-        if kind in found and rest.startswith(label + ","):
+        if kind in found and rest.startswith(label):
             found[kind].append(int(float(line.rpartition(" ")[2])))
     places = list(zip(found["index"], found["offset"], strict=False))
     return Position03(generation, *min(places)) if places else None
+
+
+def _quoted(label: str) -> str:
+    return '"' + label.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n") + '"'
 
 
 def stored_position(replica: str | os.PathLike[str], generation: str) -> Position03 | None:

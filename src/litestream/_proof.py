@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
-import sqlite3
 import time
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, TypedDict
+from functools import partial
+from typing import TYPE_CHECKING
 
 from litestream import (
     _arrival,
     _differences,
     _exact,
+    _failures,
     _fetch,
     _integrity,
+    _past,
     _position,
     _sentinel,
 )
-from litestream.errors import (
-    CommandFailedError,
-    CommandTimeoutError,
-    CorruptBackupError,
-    LitestreamError,
-    NotEnoughSpaceError,
-    VerificationFailure,
-)
+from litestream._outcome import Verification
+from litestream.errors import LitestreamError, VerificationFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import sqlite3
+    from collections.abc import Callable
 
     from litestream._integrity import IntegrityCheck
+    from litestream._outcome import Gap
     from litestream._source import Source
     from litestream._staging import Staging
     from litestream._watched import Progress
@@ -43,38 +40,6 @@ _LOOK = 0.1  # seconds between two calls of progress
 _ATTEMPTS = 2  # a fault that is gone at the second look was none of the backup
 
 
-class Pair(TypedDict):
-    """A figure of the database, and the same of its restored copy."""
-
-    original: int
-    restored: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Verification:
-    """What was proved of a backup. It is true.
-
-    ``size`` is in bytes, ``tables`` counts tables. ``txid`` is the transaction that was waited for
-    (0.5). ``exact`` says that the content was compared. Durations are in seconds: ``waited`` until
-    the replica had the last commit, ``restored`` for the restore, ``seconds`` for all of it.
-    ``started`` is in UTC.
-    """
-
-    database: str
-    exact: bool
-    integrity_check: IntegrityCheck
-    size: Pair
-    tables: Pair
-    txid: int | None
-    started: str
-    waited: float
-    restored: float
-    seconds: float
-
-    def __bool__(self) -> bool:
-        return True
-
-
 class Proof:
     """One verify: its arguments, and the durations that it measures."""
 
@@ -83,13 +48,12 @@ class Proof:
         source: Source,
         timeout: float,
         integrity_check: IntegrityCheck,
-        replica: str | None,
         progress: Progress | None,
     ) -> None:
         self._source = source
         self._timeout = timeout
+        self._patience = timeout + source.interval
         self._integrity_check = integrity_check
-        self._replica = replica
         self._progress = progress
         self._started = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         self._begun = time.monotonic()
@@ -98,119 +62,170 @@ class Proof:
         self._told = 0.0
 
     def by_sentinel(self, connection: sqlite3.Connection, staging: Staging) -> Verification:
-        """Prove that a commit of ours comes back."""
-        watch = self._watch(only_new=True, touch=lambda: _sentinel.touch(connection))
+        """Prove that a commit of ours comes back, from every replica."""
+        token = _sentinel.new_token()
+
+        def touch() -> None:
+            _sentinel.touch(connection, token)
+
+        watches = [  # from before the commit
+            (source, self._watch(source, touch, only_new=True))
+            for source in self._source.each_replica()
+        ]
         with (
-            _unlocked(self._source, min(BUSY, self._timeout)),
-            _sentinel.sentinel(connection) as token,
+            _failures.unlocked(self._source, min(BUSY, self._timeout)),
+            _sentinel.sentinel(connection, token),
         ):
             end = _position.committed_end(_position.wal_path(self._source.database))
-            failures = 0
-            while True:
-                arrival = self._wait(watch, end)
-                copy = staging.file("database")
-                try:
-                    self._restore(staging, connection)
-                    if _sentinel.is_in(copy, token):
-                        return self._proved(connection, copy, arrival.txid, exact=False)
-                    failure = failure_of(
-                        self._source,
-                        "different",
-                        "the row that was written for this verify reached the replica, and is "
-                        "not in what is restored: that is another database, or an older state",
-                    )
-                except VerificationFailure as error:
-                    failure = error
-                failures += arrival.sure or failure.reason != "different"
-                if failures == _ATTEMPTS:
-                    raise failure
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(copy)
+            for source, watch in watches:
+                attempt = partial(self._restore_with, token, source, staging, connection)
+                txid, copy = self._repeated(source, watch, lambda _: end, attempt)
+            return self._proved(connection, copy, txid, exact=False)
+
+    def _restore_with(
+        self, token: bytes, source: Source, staging: Staging, connection: sqlite3.Connection
+    ) -> str:
+        """Restore a copy that holds the row, and return its path."""
+        copy = self._restore(source, staging, connection)
+        if _sentinel.is_in(copy, token):
+            return copy
+        raise _failures.failure_of(
+            source,
+            "different",
+            "the row that was written for this verify reached the replica, and is not in what is "
+            "restored: that is another database, or an older state",
+        )
 
     def by_content(self, connection: sqlite3.Connection, staging: Staging) -> Verification:
         """Prove that what comes back is what the database held at one commit."""
-        watch = self._watch(only_new=False, touch=lambda: None)
-        wal = _position.wal_path(self._source.database)
+        for source in self._source.each_replica():
+            txid, copy = self._equal(source, connection, staging)
+        return self._proved(connection, copy, txid, exact=True)
+
+    def _equal(
+        self, source: Source, connection: sqlite3.Connection, staging: Staging
+    ) -> tuple[int | None, str]:
+        wal = _position.wal_path(source.database)
+        watch = self._watch(source, lambda: None, only_new=False)
         pin = _exact.Pin(connection, wal, self._interrupt)
-        failures = 0
-        while True:
-            arrival = self._wait(watch, pin.end)
-            copy, restored = staging.file("source"), staging.file("database")
-            try:
-                self._restore(staging, connection)
-                pin.copy(copy)
-                found = {}
-                if not _exact.is_equal(pin, copy, restored, wal):
-                    found = _differences.differences(copy, restored, self._interrupt)
-                if not found:
-                    pin.release()
-                    return self._proved(connection, restored, arrival.txid, exact=True)
-                failure = self._different(found, pin)
-            except VerificationFailure as error:
-                failure = error
-            except _exact.MovedError:
-                failure = failure_of(
-                    self._source, "busy", "its WAL was restarted while it was being compared"
-                )
-            failures += arrival.sure or failure.reason == "unrestorable" or pin.end is None
-            if failures == _ATTEMPTS or watch.is_over():
-                raise failure
-            if arrival.sure:  # where it is not, the next segment decides about this very state
+
+        def end(anew: bool) -> _position.WALEnd | None:
+            nonlocal pin
+            if anew:  # else the next segment decides about this very state
                 pin.release()
                 pin = _exact.Pin(connection, wal, self._interrupt)
-            for path in (copy, restored):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(path)
+            return pin.end
 
-    def _watch(self, *, only_new: bool, touch: Callable[[], object]) -> _arrival.Watch:
+        def attempt() -> str:
+            restored = self._restore(source, staging, connection)
+            copy = staging.file("source")
+            pin.copy(copy)
+            try:
+                if _exact.is_equal(pin, copy, restored, wal):
+                    return restored
+            except _exact.MovedError:
+                moved = "its WAL was restarted while it was being compared"
+                raise _failures.failure_of(source, "busy", moved) from None
+            found = _differences.differences(copy, restored, self._interrupt)
+            raise _failures.different(source, found, pin)
+
+        proved = self._repeated(source, watch, end, attempt)
+        pin.release()
+        return proved
+
+    def of_past(
+        self, timestamp: str, connection: sqlite3.Connection, staging: Staging
+    ) -> Verification:
+        """Prove that what was in every replica at a time comes back, and is sound."""
+        for source in self._source.each_replica():
+            with _failures.explained(source):
+                for gap in _past.gaps(source, self._patience):
+                    if _past.lies_in(timestamp, gap):
+                        raise _failures.failure_of(
+                            source,
+                            "unrestorable",
+                            f"changes between {gap['start']} and {gap['end']} are missing in the "
+                            "replica: what is restored for a time between them is older",
+                        )
+                copy = self._restore(source, staging, connection, timestamp)
+        return self._proved(connection, copy, None, exact=False, timestamp=timestamp)
+
+    def _repeated(
+        self,
+        source: Source,
+        watch: _arrival.Watch,
+        end: Callable[[bool], _position.WALEnd | None],
+        attempt: Callable[[], str],
+    ) -> tuple[int | None, str]:
+        """Wait for ``end(anew)`` and try, until it succeeds or nothing more can be expected.
+
+        Where only the restored copy can tell whether it came too early, that is until the deadline.
+        Otherwise a failure counts, and the second one is believed.
+        """
+        failures, anew = 0, False
+        while True:
+            place = end(anew)
+            arrival = self._wait(source, watch, place)
+            try:
+                with _failures.explained(source):
+                    return arrival.txid, attempt()
+            except VerificationFailure as error:
+                failure = error
+            anew = arrival.sure or place is None or failure.reason != "different"
+            failures += anew
+            if failures == _ATTEMPTS or (not anew and watch.is_over()):
+                raise failure
+            if anew:
+                watch.renew(time.monotonic() + self._patience)
+
+    def _watch(
+        self, source: Source, touch: Callable[[], object], *, only_new: bool
+    ) -> _arrival.Watch:
         def pulse() -> None:
             if self._progress is not None:
                 self._progress(0, None)
 
-        source, deadline = self._source, self._begun + self._timeout
-        if len(source.replicas) > 1:  # the executable chooses one to restore from
-            source = source._replace(replicas=[])
+        deadline = time.monotonic() + self._patience
         return _arrival.Watch(source, deadline, only_new=only_new, pulse=pulse, touch=touch)
 
-    def _wait(self, watch: _arrival.Watch, end: _position.WALEnd | None) -> _arrival.Arrival:
+    def _wait(
+        self, source: Source, watch: _arrival.Watch, end: _position.WALEnd | None
+    ) -> _arrival.Arrival:
         if end is None:  # no WAL: everything is in the database, and so in its backup
             return _arrival.Arrival(sure=False)
         begun = time.monotonic()
         try:
             return watch.arrival(end)
         except _arrival.NotArrivedError as error:
-            self._source.require_valid()
-            raise _stale(self._source, self._timeout, taken_up=error.local) from None
+            source.require_valid()
+            raise _failures.stale(source, self._patience, taken_up=error.local) from None
         finally:
             self._waited += time.monotonic() - begun
 
-    def _restore(self, staging: Staging, connection: sqlite3.Connection) -> None:
-        """Restore into ``staging`` and check the copy.
-
-        Raises:
-            VerificationFailure: the reason is ``"unrestorable"``, ``"corrupt"`` or ``"unusable"``.
-
-        """
+    def _restore(
+        self,
+        source: Source,
+        staging: Staging,
+        connection: sqlite3.Connection,
+        timestamp: str | None = None,
+    ) -> str:
+        """Restore into ``staging``, check the copy and return its path."""
+        for name in ("source", "database"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(staging.file(name))
         begun = time.monotonic()
-        try:
-            copy = _fetch.fetch(
-                self._source.database,
-                staging,
-                {"replica": self._replica, **self._source.flags},
-                config=self._source.config,
-                stall=self._timeout,
-                report=(self._progress, figures(connection)[0] if self._progress else None),
-            )
-            self._restored = time.monotonic() - begun
-            self._size = os.path.getsize(copy)
-            _integrity.check(copy, self._integrity_check, self._interrupt)
-        except CorruptBackupError as error:
-            details: dict[str, object] = {"problems": error.problems}
-            raise failure_of(self._source, "corrupt", str(error), details) from error
-        except NotEnoughSpaceError as error:
-            raise failure_of(self._source, "unusable", str(error)) from error
-        except (CommandFailedError, CommandTimeoutError) as error:
-            raise failure_of(self._source, "unrestorable", str(error)) from error
+        copy = _fetch.fetch(
+            source.database,
+            staging,
+            {"replica": source.replica, "timestamp": timestamp, **source.flags},
+            config=source.config,
+            stall=self._timeout,
+            report=(self._progress, figures(connection)[0] if self._progress else None),
+        )
+        self._restored += time.monotonic() - begun
+        self._size = os.path.getsize(copy)
+        _integrity.check(copy, self._integrity_check, self._interrupt)
+        return copy
 
     def _interrupt(self) -> None:
         """Let ``progress`` end a check or a comparison, some ten times a second."""
@@ -219,11 +234,26 @@ class Proof:
             self._told = now
             self._progress(self._size, self._size)
 
+    def _gaps(self) -> list[Gap] | None:
+        found: list[Gap] = []
+        with contextlib.suppress(LitestreamError):
+            for source in self._source.each_replica():
+                found += _past.gaps(source, self._patience)
+            return found
+        return None
+
     def _proved(
-        self, connection: sqlite3.Connection, copy: str, txid: int | None, *, exact: bool
+        self,
+        connection: sqlite3.Connection,
+        copy: str,
+        txid: int | None,
+        *,
+        exact: bool,
+        timestamp: str | None = None,
     ) -> Verification:
+        gaps = self._gaps()
         size, tables = figures(connection)
-        with _integrity.opened(copy) as restored:
+        with _failures.explained(self._source), _integrity.opened(copy) as restored:
             restored_size, restored_tables = figures(restored)
         return Verification(
             database=self._source.database,
@@ -232,40 +262,14 @@ class Proof:
             size={"original": size, "restored": restored_size},
             tables={"original": tables, "restored": restored_tables},
             txid=txid,
+            replicas=self._source.names,
             started=self._started,
             waited=round(self._waited, 3),
             restored=round(self._restored, 3),
             seconds=round(time.monotonic() - self._begun, 3),
+            timestamp=timestamp,
+            gaps=gaps,
         )
-
-    def _different(self, found: dict[str, str], pin: _exact.Pin) -> VerificationFailure:
-        if pin.end is None:
-            return failure_of(
-                self._source,
-                "stale",
-                "no daemon is replicating it (it has no WAL), and the backup is not what it holds",
-                {"tables": found},
-            )
-        named = "; ".join(f"{name}: {how}" for name, how in found.items())
-        return failure_of(
-            self._source,
-            "different",
-            f"what is restored is not what the database held at any commit since. {named}",
-            {"tables": found},
-        )
-
-
-@contextlib.contextmanager
-def _unlocked(source: Source, seconds: float) -> Iterator[None]:
-    """Turn SQLite's "locked" into the failure that says so."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if "locked" not in str(error):
-            raise
-        raise failure_of(
-            source, "busy", f"a writer has held the database for longer than {seconds:g} s"
-        ) from error
 
 
 def figures(connection: sqlite3.Connection) -> tuple[int, int]:
@@ -276,38 +280,3 @@ def figures(connection: sqlite3.Connection) -> tuple[int, int]:
         "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"
     ).fetchone()
     return pages * page_size, tables
-
-
-def _stale(source: Source, timeout: float, *, taken_up: bool) -> VerificationFailure:
-    """Describe a commit that did not reach the replica."""
-    if taken_up:
-        message = (
-            f"a daemon took up its last commit, but the replica did not get it within {timeout:g} "
-            "s. Does the replica's endpoint answer? See the daemon's log"
-        )
-    else:
-        message = (
-            f"no daemon is replicating it: none took up its last commit within {timeout:g} s. "
-            "Start one; if one runs, see its log"
-        )
-    try:
-        last = _arrival.last_replicated(source)
-    except LitestreamError as error:
-        return failure_of(source, "stale", f"{message}. The replica cannot be asked: {error}")
-    if last is None:
-        return failure_of(source, "stale", f"{message}. The replica shows no backup")
-    position, created = last
-    moment = datetime.fromisoformat(created.replace("Z", "+00:00"))
-    age = round((datetime.now(timezone.utc) - moment).total_seconds())
-    return failure_of(
-        source,
-        "stale",
-        f"{message}. The newest change in the replica ({position}) is {age} s old",
-        {"position": position, "age": age},
-    )
-
-
-def failure_of(
-    source: Source, reason: str, message: str, details: dict[str, object] | None = None
-) -> VerificationFailure:
-    return VerificationFailure(source.database, reason, message, details)

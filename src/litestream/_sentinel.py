@@ -22,22 +22,26 @@ _SWEEP = (
 )
 
 
+def new_token() -> bytes:
+    """Return what the row of one verify is recognised by."""
+    return _uuid(time.time())
+
+
 @contextlib.contextmanager
-def sentinel(connection: sqlite3.Connection) -> Iterator[bytes]:
-    """Commit a row of our own, give its id, and remove it at the end.
+def sentinel(connection: sqlite3.Connection, token: bytes) -> Iterator[None]:
+    """Commit a row of our own, and remove it at the end.
 
     The table has the shape that the Ruby gem gives it, and one made by the gem is used as it is.
     It stays: making it anew would have every connection prepare its statements again. Rows that a
     killed verify has left go with the next one, a day later; others' rows are never touched.
     """
-    token = _uuid(time.time())
     try:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(_CREATE)
         connection.execute(_SWEEP, (_uuid(time.time() - _FORGOTTEN),))
         connection.execute(f"INSERT INTO {_TABLE} (uuid) VALUES (?)", (token,))  # noqa: S608
         connection.execute("COMMIT")
-        yield token
+        yield
     except BaseException:
         with contextlib.suppress(sqlite3.Error):  # the error that is under way says more
             _remove(connection, token)
@@ -46,18 +50,28 @@ def sentinel(connection: sqlite3.Connection) -> Iterator[bytes]:
 
 
 def is_in(copy: str, token: bytes) -> bool:
-    """Say whether a restored copy holds the row."""
-    try:
-        with _integrity.opened(copy) as connection:
+    """Say whether a restored copy holds the row.
+
+    Raises:
+        CorruptBackupError: SQLite cannot read it.
+
+    """
+    with _integrity.opened(copy) as connection:
+        try:
             found = connection.execute(f"SELECT 1 FROM {_TABLE} WHERE uuid = ?", (token,))  # noqa: S608
-            return found.fetchone() is not None
-    except sqlite3.OperationalError:  # no such table
-        return False
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                return False
+            raise
+        return found.fetchone() is not None
 
 
-def touch(connection: sqlite3.Connection) -> None:
-    """Make another commit, which changes nothing."""
-    connection.execute(f"UPDATE {_TABLE} SET uuid = uuid")  # noqa: S608
+def touch(connection: sqlite3.Connection, token: bytes) -> None:
+    """Make another commit: the row gets a new number. One that changes nothing writes nothing."""
+    connection.execute(
+        f"UPDATE {_TABLE} SET id = (SELECT max(id) + 1 FROM {_TABLE}) WHERE uuid = ?",  # noqa: S608
+        (token,),
+    )
 
 
 def _remove(connection: sqlite3.Connection, token: bytes) -> None:

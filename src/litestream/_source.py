@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 class Source(NamedTuple):
     """A database of the config, and how to ask about it.
 
-    ``meta`` is Litestream's local state, ``replicas`` what the config says of them. ``socket`` is
-    the daemon's control socket (0.5), ``metrics`` the address of its metrics page, both "" where
-    there is none. With ``flags`` the executable finds the database in ``config``.
+    ``meta`` is Litestream's local state, ``replicas`` what the config says of them, ``interval``
+    the seconds that the config lets a commit wait. ``socket`` is the daemon's control socket (0.5),
+    ``metrics`` the address of its metrics page, both "" where there is none. With ``flags`` the
+    executable finds the database in ``config``. ``replica`` is the one that is meant (0.3), None
+    where there is but one.
     """
 
     database: str
@@ -29,12 +31,25 @@ class Source(NamedTuple):
     flags: dict[str, Any]
     socket: str
     metrics: str
+    interval: float = 0.0
+    replica: str | None = None
 
     @property
     def folders(self) -> list[str] | None:
-        """Return the replicas' directories, or None if one of them is on no disk."""
-        found = [_places.directory(replica) for replica in self.replicas]
+        """Return the replicas' directories; None if one is on no disk, or cannot be looked into."""
+        found = [not r.get("age") and _places.directory(r) for r in self.replicas]
         return [folder for folder in found if folder] if all(found) else None
+
+    @property
+    def names(self) -> list[str]:
+        """Return the replicas' names."""
+        return [_places.name(replica) for replica in self.replicas]
+
+    def each_replica(self) -> list[Source]:
+        """Return it once for each of its replicas, with that one alone."""
+        if len(self.replicas) == 1:
+            return [self]
+        return [self._replace(replicas=[r], replica=_places.name(r)) for r in self.replicas]
 
     def require_valid(self) -> None:
         """Let Litestream say what it refuses in the config, if that is why nothing comes.
@@ -79,6 +94,8 @@ def find(database: StrPath, config: StrPath | None, replica: str | None = None) 
                 flags={"no_expand_env": True} if literal else {},
                 socket=_control.socket_path(file),
                 metrics=content.get("addr") or "",
+                interval=entry.interval + _entries.seconds(known[name].get("monitor-interval")),
+                replica=replica,
             )
     raise _unknown(content, path, file)
 

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import FrameType
 
-    from litestream.errors import VerificationFailure
-    from litestream.verification import Verification
+    from litestream.verification import Outcome
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -35,6 +34,12 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "that nothing is missing in the middle",
     )
     parser.add_argument(
+        "--timestamp",
+        metavar="TIME",
+        help="prove that the state of a time in the past can be restored and is sound, such as "
+        "2026-11-25T13:00:00Z (default: the newest)",
+    )
+    parser.add_argument(
         "--timeout",
         type=_seconds,
         default=30.0,
@@ -51,6 +56,9 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--jobs", type=_count, default=4, metavar="N", help="databases at once (default: 4)"
     )
+    parser.add_argument(
+        "--replica", metavar="NAME", help="prove this replica alone (0.3; default: every one)"
+    )
     parser.add_argument("--directory", metavar="DIR", help="where the copies are restored to")
     parser.add_argument("--config", metavar="FILE", help="the config, if not where it is found")
     parser.add_argument("--json", action="store_true", help="print one JSON object for each")
@@ -60,6 +68,8 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     if bool(options.databases) == options.all:
         parser.error("name the databases, or pass --all")
+    if options.exact and options.timestamp:
+        parser.error("--exact compares with what the database holds now: pass no --timestamp")
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         return _verify(options)
@@ -89,46 +99,38 @@ def _verify(options: argparse.Namespace) -> int:
             timeout=options.timeout,
             integrity_check=options.integrity_check,
             exact=options.exact,
+            timestamp=options.timestamp,
+            replica=options.replica,
             directory=options.directory,
             config=options.config,
         )
         for outcome in outcomes:
             proved = proved and bool(outcome)
-            print(_as_json(outcome) if options.json else _as_line(outcome), flush=True)
+            print(json.dumps(outcome.as_dict()) if options.json else _as_line(outcome), flush=True)
     return 0 if proved else 1
 
 
-def _as_line(outcome: Verification | VerificationFailure) -> str:
-    from litestream.verification import Verification
-
+def _as_line(outcome: Outcome) -> str:
     database = outcome.database.encode("utf-8", "backslashreplace").decode()
-    if not isinstance(outcome, Verification):
-        return f"FAILED  {database}  {outcome.reason}: {outcome.message}"
-    content = "content equal at one transaction" if outcome.exact else "up to date"
+    if outcome.failure is not None:
+        return f"FAILED  {database}  {outcome.failure.reason}: {outcome.failure.message}"
+    proved = outcome.verification
+    assert proved is not None
+    content = "content equal at one transaction" if proved.exact else "up to date"
     checked = {"none": "not checked", "quick": "sound", "full": "sound, indexes too"}
-    return (
-        f"proved  {database}  restores, {checked[outcome.integrity_check]}, {content}  "
-        f"({outcome.size['restored']} bytes, {outcome.tables['restored']} tables, "
-        f"{outcome.seconds:.2f} s)"
-    )
-
-
-def _as_json(outcome: Verification | VerificationFailure) -> str:
-    import dataclasses
-
-    from litestream.verification import Verification
-
-    if isinstance(outcome, Verification):
-        return json.dumps({"proved": True, **dataclasses.asdict(outcome)})
-    return json.dumps(
-        {
-            "proved": False,
-            "database": outcome.database,
-            "reason": outcome.reason,
-            "message": outcome.message,
-            "details": outcome.details,
-        }
-    )
+    if proved.timestamp is not None:
+        content = f"as of {proved.timestamp}"
+    lines = [
+        f"proved  {database}  restores, {checked[proved.integrity_check]}, {content}  "
+        f"({proved.size['restored']} bytes, {proved.tables['restored']} tables, "
+        f"{proved.seconds:.2f} s)"
+    ]
+    lines += [
+        f"warning {database}  points in time between {gap['start']} and {gap['end']} cannot be "
+        f"restored from replica {gap['replica']!r}"
+        for gap in proved.gaps or []
+    ]
+    return "\n".join(lines)
 
 
 def _seconds(text: str) -> float:

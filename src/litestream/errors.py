@@ -178,7 +178,7 @@ class UnusableDatabaseError(LitestreamError):
 
 
 class VerificationFailure(LitestreamError):  # noqa: N818 - what the Ruby gem raises
-    """Say that a backup is not proved. It is false, as a ``Verification`` is true.
+    """Say that a backup is not proved.
 
     ``reason`` says which promise broke:
 
@@ -204,9 +204,6 @@ class VerificationFailure(LitestreamError):  # noqa: N818 - what the Ruby gem ra
 
     def __str__(self) -> str:
         return f"The backup of {self.database!r} is not proved ({self.reason}): {self.message}"
-
-    def __bool__(self) -> bool:
-        return False
 
 
 class ControlSocketError(LitestreamError):

@@ -4,26 +4,43 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import sqlite3
 import tempfile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from litestream import _integrity, _position, _proof, _run, _source, configuration
-from litestream._proof import Pair, Proof, Verification
+from litestream import (
+    _failures,
+    _integrity,
+    _past,
+    _position,
+    _proof,
+    _run,
+    _source,
+    configuration,
+)
+from litestream._outcome import Gap, Outcome, Pair, Verification
+from litestream._proof import Proof
 from litestream._staging import Staging
-from litestream.errors import LitestreamError, UnusableDatabaseError, VerificationFailure
+from litestream.errors import (
+    ConfigurationError,
+    LitestreamError,
+    UnusableDatabaseError,
+    VerificationFailure,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
+    from datetime import datetime
 
     from litestream._integrity import IntegrityCheck
     from litestream._run import StrPath
     from litestream._source import Source
     from litestream._watched import Progress
 
-__all__ = ["Pair", "Verification", "verify", "verify_all"]
+__all__ = ["Gap", "Outcome", "Pair", "Verification", "verify", "verify_all"]
 
 
 def verify(
@@ -32,12 +49,16 @@ def verify(
     timeout: float = 30.0,
     integrity_check: IntegrityCheck = "quick",
     exact: bool = False,
+    timestamp: datetime | str | None = None,
     replica: str | None = None,
     directory: StrPath | None = None,
     config: StrPath | None = None,
     progress: Progress | None = None,
 ) -> Verification:
     """Prove that a database's backup can be restored and is up to date.
+
+    It is the newest state that is proved. A time in the past that the replica cannot give back any
+    more fails nothing; it is in ``gaps`` of the result.
 
     A row is committed to the database (table ``_litestream_verification``, which stays; the row
     is removed again), the replica is waited for until it holds that commit, restored into a private
@@ -51,13 +72,18 @@ def verify(
     content. It takes the database's size once more in ``directory``, and while it runs the
     database's WAL grows by what is written; no writer waits for it.
 
+    With ``timestamp`` nothing is written either: it is proved that what the replica held at that
+    time can be restored, without a gap before it, and is sound. There is nothing left to compare it
+    with, so ``exact`` is refused.
+
     Args:
         database: The database's path, as the config has it.
-        timeout: Seconds that the last commit may take to reach the replica, and that a restore may
-            stand still.
+        timeout: Seconds that the last commit may take to reach the replica, besides the config's
+            ``monitor-interval`` and ``sync-interval``, and that a restore may stand still.
         integrity_check: SQLite's check of the restored copy, as for ``commands.restore``.
         exact: Compare the content.
-        replica: The replica's name (0.3, whose databases may have several).
+        timestamp: A time in the past to prove, as for ``commands.restore``.
+        replica: The name of the replica to prove (0.3); every one of the database by default.
         directory: Where the copy is restored to; the system's temporary directory by default.
         config: The config's path; see ``configure`` for where it is looked for otherwise.
         progress: Called some ten times a second, as by ``commands.restore``: with 0 bytes while
@@ -66,38 +92,55 @@ def verify(
 
     Raises:
         VerificationFailure: it is not proved; ``reason`` says which promise broke.
-        ConfigurationError: the database is not in the config, or a replica URL.
+        ConfigurationError: the database is not in the config, or a replica URL; ``timestamp`` has
+            not come yet, or ``exact`` is given with it.
         UnusableDatabaseError: it is missing, no SQLite database, damaged, encrypted, read-only.
 
     """
     _integrity.require_known(integrity_check)
+    _require_file(database)
+    if exact and timestamp is not None:
+        raise ConfigurationError(
+            "exact= compares with what the database holds now. Leave it out to prove a timestamp="
+        )
+    past = None if timestamp is None else _past.moment(timestamp)
     source = _source.find(database, config, replica)
-    proof = Proof(source, timeout, integrity_check, replica, progress)
-    with _opened(source.database, timeout, exact=exact) as connection:
-        _require_wal(connection, source)
+    proof = Proof(source, timeout, integrity_check, progress)
+    silent = exact or past is not None
+    with _opened(source.database, timeout, silent=silent) as connection:
+        if past is None:
+            _require_wal(connection, source)
         folder = os.path.abspath(directory or tempfile.gettempdir())
         try:
             with Staging(folder) as staging:
                 _require_room(folder, connection, source, copies=2 if exact else 1)
+                if past is not None:
+                    return proof.of_past(past, connection, staging)
                 prove = proof.by_content if exact else proof.by_sentinel
                 return prove(connection, staging)
         except OSError as error:
             if isinstance(error, LitestreamError):
                 raise
-            raise _proof.failure_of(
+            raise _failures.failure_of(
                 source, "unusable", f"the copy cannot be made in {folder!r}: {error}"
             ) from error
 
 
+def _require_file(database: StrPath) -> None:
+    name = os.fsdecode(database)
+    if name == ":memory:" or (name.startswith("file:") and re.search(":memory:|mode=memory", name)):
+        raise UnusableDatabaseError(f"{name!r}: an in-memory database has no backup")
+
+
 @contextlib.contextmanager
-def _opened(path: str, timeout: float, *, exact: bool) -> Iterator[sqlite3.Connection]:
-    """Open the database, which is never created; for ``exact`` only to be read.
+def _opened(path: str, timeout: float, *, silent: bool) -> Iterator[sqlite3.Connection]:
+    """Open the database, which is never created; where it is ``silent`` only to be read.
 
     The last connection to close removes the WAL, one that may only read leaves an empty one behind.
     """
     if not os.path.isfile(path) or os.path.getsize(path) == 0:
         raise UnusableDatabaseError(f"There is no database at {path!r}. Is the path mistyped?")
-    read_only = exact and os.path.exists(_position.wal_path(path))
+    read_only = silent and os.path.exists(_position.wal_path(path))
     uri = f"file:{quote(os.fsencode(path))}?mode={'ro' if read_only else 'rw'}"
     try:
         connection = sqlite3.connect(
@@ -107,13 +150,17 @@ def _opened(path: str, timeout: float, *, exact: bool) -> Iterator[sqlite3.Conne
         raise UnusableDatabaseError(f"The database {path!r} cannot be opened: {error}") from error
     try:
         connection.execute("PRAGMA wal_autocheckpoint=0")  # a daemon's business, not ours
-        connection.execute(f"PRAGMA query_only={int(exact)}")
+        # a process that is killed in a COMMIT with FULL leaves frames that only Litestream reads
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute(f"PRAGMA query_only={int(silent)}")
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         yield connection
     except sqlite3.Error as error:
+        what = "Is it damaged, encrypted or read-only? (exact=True does not write)"
+        if "full" in str(error):
+            what = "Make room" if silent else "Make room, or pass exact=True, which does not write"
         raise UnusableDatabaseError(
-            f"The database {path!r} cannot be used: {error}. Is it damaged, encrypted or "
-            "read-only? (exact=True does not write)"
+            f"The database {path!r} cannot be used: {error}. {what}"
         ) from error
     finally:
         connection.close()
@@ -122,7 +169,7 @@ def _opened(path: str, timeout: float, *, exact: bool) -> Iterator[sqlite3.Conne
 def _require_wal(connection: sqlite3.Connection, source: Source) -> None:
     (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
     if mode != "wal":
-        raise _proof.failure_of(
+        raise _failures.failure_of(
             source,
             "stale",
             f"no daemon is replicating it: its journal mode is {mode!r}, and Litestream changes "
@@ -133,7 +180,7 @@ def _require_wal(connection: sqlite3.Connection, source: Source) -> None:
 def _require_room(folder: str, connection: sqlite3.Connection, source: Source, copies: int) -> None:
     needed, free = copies * _proof.figures(connection)[0], shutil.disk_usage(folder).free
     if free < needed:
-        raise _proof.failure_of(
+        raise _failures.failure_of(
             source,
             "unusable",
             f"restoring it takes {needed} bytes, and {free} are free in {folder!r}. Make room, or "
@@ -148,12 +195,15 @@ def verify_all(
     timeout: float = 30.0,
     integrity_check: IntegrityCheck = "quick",
     exact: bool = False,
+    timestamp: datetime | str | None = None,
+    replica: str | None = None,
     directory: StrPath | None = None,
-) -> list[Verification | VerificationFailure]:
+) -> list[Outcome]:
     """Verify every database of the config, ``jobs`` at a time, and return what came of each.
 
-    One that fails never hides another: failures are returned, in the config's order, and are
-    false. All are proved when ``all(verify_all())``, and there is at least one.
+    One that fails never hides another: there is an ``Outcome`` for each, in the config's order,
+    true if the backup is proved. All are proved when ``all(verify_all())``, and there is at least
+    one.
 
     Raises:
         ConfigurationError, CommandFailedError: the config cannot be read.
@@ -166,6 +216,8 @@ def verify_all(
             timeout=timeout,
             integrity_check=integrity_check,
             exact=exact,
+            timestamp=timestamp,
+            replica=replica,
             directory=directory,
             config=config,
         )
@@ -178,7 +230,7 @@ def each(
     *,
     progress: Callable[[StrPath, int, int | None], object] = lambda *_: None,
     **options: Any,
-) -> Generator[Verification | VerificationFailure, None, None]:
+) -> Generator[Outcome, None, None]:
     """Verify some databases side by side, and yield what came of each, in their order.
 
     An exception in the consumer, Ctrl-C for one, ends those that run and cleans up after them.
@@ -188,7 +240,7 @@ def each(
 
     stopped = threading.Event()
 
-    def one(database: StrPath) -> Verification | VerificationFailure:
+    def one(database: StrPath) -> Outcome:
         def report(written: int, expected: int | None) -> None:
             if stopped.is_set():
                 raise KeyboardInterrupt
@@ -207,14 +259,15 @@ def each(
                 future.cancel()
 
 
-def _outcome(database: StrPath, **options: Any) -> Verification | VerificationFailure:
+def _outcome(database: StrPath, **options: Any) -> Outcome:
     try:
-        return verify(database, **options)
+        proved = verify(database, **options)
     except VerificationFailure as failure:
-        return failure
+        return Outcome(failure.database, failure=failure)
     except LitestreamError as error:
         name = configuration.masked(os.fsdecode(database))
         path = name if _run.is_url(database) else os.path.abspath(name)
         unusable = VerificationFailure(path, "unusable", str(error))
         unusable.__cause__ = error
-        return unusable
+        return Outcome(path, failure=unusable)
+    return Outcome(proved.database, proved)

@@ -1,0 +1,100 @@
+"""What ``exact`` believes: a small part of its campaign (see exact_truth.py)."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+
+import pytest
+
+from litestream import _differences, _exact
+from tests import exact_truth
+
+
+@pytest.mark.parametrize("load", exact_truth.LOADS)
+def test_a_healthy_backup_is_proved_under_every_load(series, load):
+    assert {"proved": 4} == exact_truth.healthy(series, load, 4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"), [("index", "by_mail"), ("type", "blob is of type text"), ("rowid", "rowid")]
+)
+def test_a_hole_that_no_row_shows_is_not_believed(series, kind, named):
+    outcome = exact_truth.hole(series, kind)
+    assert outcome.startswith("different: ")
+    assert named in outcome
+
+
+@pytest.fixture
+def copies(tmp_path):
+    """Return two equal files of a database, with some free pages."""
+    paths = [tmp_path / name for name in ("source", "restored")]
+    for path in paths:
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.executescript(
+                "CREATE TABLE items (v); CREATE TABLE gone (v);"
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 300)"
+                "  INSERT INTO gone SELECT printf('%0500d', i) FROM n;"
+                "INSERT INTO items VALUES (1), (x'00'), ('a'); DROP TABLE gone"
+            )
+            assert connection.execute("PRAGMA freelist_count").fetchone()[0] > 5
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    return paths
+
+
+class _Unmoved(_exact.Pin):
+    def __init__(self):
+        self.end = None
+        self.interrupt = lambda: None
+
+
+def equal(copies) -> bool:
+    source, restored = map(str, copies)
+    return _exact.is_equal(_Unmoved(), source, restored, f"{source}-wal")
+
+
+def flip(path, page: int, at: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[(page - 1) * 4096 + at] ^= 0xFF
+    path.write_bytes(content)
+
+
+def test_what_free_pages_hold_is_nothing(copies):
+    with contextlib.closing(sqlite3.connect(copies[0])) as connection:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    trunk = int.from_bytes(copies[0].read_bytes()[32:36], "big")
+    leaf = next(page for page in (pages, pages - 1) if page != trunk)
+    flip(copies[1], leaf, 100)
+    assert equal(copies)
+    flip(copies[1], trunk, 4095)  # behind the leaves' numbers
+    assert equal(copies)
+    flip(copies[1], trunk, 11)  # a leaf's number: another page is free then
+    assert not equal(copies)
+
+
+def test_a_page_in_use_must_be_equal(copies):
+    flip(copies[1], 2, 4000)
+    assert not equal(copies)
+
+
+def test_a_damaged_copy_is_described(copies):
+    flip(copies[1], 2, 0)
+    found = _differences.differences(str(copies[0]), str(copies[1]))
+    assert "cannot be compared" in found["items"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "how"),
+    [
+        ("UPDATE items SET v = 1.0 WHERE rowid = 1", "integer is of type real"),
+        ("UPDATE items SET v = CAST(v AS BLOB) WHERE rowid = 3", "text is of type blob"),
+        ("UPDATE items SET rowid = 7 WHERE rowid = 3", "rowid 3 has rowid 7"),
+        ("DELETE FROM items WHERE rowid = 3", "3 rows in the database, 2 in the backup"),
+    ],
+)
+def test_what_differs_is_named(copies, statement, how):
+    with contextlib.closing(sqlite3.connect(copies[1])) as connection:
+        connection.execute(statement)
+        connection.commit()
+    assert not equal(copies)
+    assert how in _differences.differences(str(copies[0]), str(copies[1]))["items"]
