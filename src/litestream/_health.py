@@ -169,12 +169,14 @@ class Health:
         SQLite would play the WAL of the old file into the new one. Litestream would look for the
         WAL beside a link, and SQLite has it beside the link's target.
         """
-        for path in self._replaced:
+        for database in self.job.databases:
+            path = database.path
             if os.path.islink(path):
                 return (
-                    f"{path} has become a link to {os.path.realpath(path)}, and Litestream cannot "
+                    f"{path} is a symbolic link to {os.path.realpath(path)}, and Litestream cannot "
                     "replicate a link. Name its target in the config, and start again"
                 )
+        for path in self._replaced:
             wal = wal_path(path)
             salts = wal_salts(wal)
             if salts is not None and salts == self._salts.get(path) and is_database(path):
