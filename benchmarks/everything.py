@@ -1,4 +1,4 @@
-"""Everything at once: mixed loads, faults of all kinds, and after every `sync()` a proof by content.
+"""Everything at once: mixed loads, all kinds of faults, a proof by content after each `sync()`.
 
     python -m benchmarks.everything --series 0.5 --lives 100 --interval 0.1
     python -m benchmarks.everything --series 0.3 --lives 100 --interval 1 --replica s3
