@@ -79,44 +79,6 @@ def serving(
         wait_until(lambda: not daemons(site.directory), "the daemons' end")
 
 
-def test_gunicorn(site: Site) -> None:
-    pytest.importorskip("gunicorn")
-    files = {
-        "app.py": """
-            from rows import insert
-            def application(environ, start_response):
-                start_response("200 OK", [("Content-Type", "text/plain")])
-                return [insert(environ["PATH_INFO"][1:])]
-        """,
-        "gunicorn.conf.py": """
-            import litestream
-            replication = litestream.Replication(CONFIG)
-            def when_ready(server):
-                replication.start()
-            def on_exit(server):
-                replication.stop()
-        """,
-    }
-    arguments = "-m gunicorn -w 2 -b 127.0.0.1:PORT app:application"
-    with serving(site, files, arguments) as (server, client, first):
-        worker = client.save("one")
-        os.kill(worker, signal.SIGKILL)
-        wait_until(client.answers, "another worker")
-        server.send_signal(signal.SIGHUP)  # new workers
-        wait_until(client.answers, "the new workers")
-        assert daemons(site.directory) == [first]
-        os.kill(first, signal.SIGKILL)
-        wait_until(lambda: daemons(site.directory) not in ([], [first]), "another daemon")
-        client.save("two")
-        server.send_signal(signal.SIGTERM)
-        assert server.wait(PATIENCE) == 0
-        assert daemons(site.directory) == []
-        assert set(client.saved) <= restored_values(site)
-    with serving(site, files, arguments) as (server, _, _):
-        server.kill()
-        wait_until(lambda: not daemons(site.directory), "the daemon's end", 20)
-
-
 def test_uvicorn(site: Site) -> None:
     pytest.importorskip("uvicorn")
     files = {
