@@ -79,41 +79,6 @@ def serving(
         wait_until(lambda: not daemons(site.directory), "the daemons' end")
 
 
-def test_uvicorn(site: Site) -> None:
-    pytest.importorskip("uvicorn")
-    files = {
-        "app.py": """
-            import litestream
-            from rows import insert
-            replication = litestream.Replication(CONFIG)
-            async def application(scope, receive, send):
-                if scope["type"] == "lifespan":
-                    await receive()
-                    async with replication:
-                        await send({"type": "lifespan.startup.complete"})
-                        await receive()
-                    await send({"type": "lifespan.shutdown.complete"})
-                    return
-                body = insert(scope["path"][1:])
-                await send({"type": "http.response.start", "status": 200, "headers": []})
-                await send({"type": "http.response.body", "body": body})
-        """
-    }
-    arguments = "-m uvicorn --workers 2 --port PORT app:application"
-    with serving(site, files, arguments) as (server, client, first):
-        # The worker whose daemon it is: the daemon's keeper is the worker's child.
-        keeper = parent(first)
-        os.kill(parent(keeper), signal.SIGKILL)
-        wait_until(lambda: daemons(site.directory) not in ([], [first]), "the takeover")
-        wait_until(client.answers, "the other worker")
-        wait_until(lambda: len(daemons(site.directory)) == 1, "one daemon")
-        client.save("two")
-        server.send_signal(signal.SIGTERM)
-        server.wait(PATIENCE)
-        wait_until(lambda: not daemons(site.directory), "the daemon's end", 20)
-        assert set(client.saved) <= restored_values(site)
-
-
 def test_django_runserver_and_its_reloader(site: Site) -> None:
     pytest.importorskip("django")
     files = {
