@@ -100,7 +100,7 @@ class Server:
         for name, content in {"rows.py": ROWS, **files}.items():
             path = site.directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(textwrap.dedent(content).replace("/srv", str(site.directory)))
+            path.write_text(adapted(content, site))
         self.client = Client(free_port())
         self._log = site.directory / "server.log"
         argv = shlex.split(command) if isinstance(command, str) else list(command)
@@ -172,6 +172,11 @@ class Server:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         wait_until(lambda: not self.daemons(), "the daemons' end")
+
+
+def adapted(content: str, site: Site) -> str:
+    """Return a file of a page for a site: the replica of /srv/backups is the site's."""
+    return textwrap.dedent(content).replace("/srv/backups/app", str(site.replica_path))
 
 
 @contextmanager
