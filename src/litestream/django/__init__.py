@@ -1,0 +1,54 @@
+"""Litestream in a Django project.
+
+::
+
+    # settings.py
+    import litestream.django
+
+    INSTALLED_APPS += ["litestream.django"]
+    DATABASES["default"]["OPTIONS"] = litestream.django.sqlite_options()
+    LITESTREAM = {"REPLICAS": {"default": "s3://bucket/app"}}
+
+Then ``manage.py litestream VERB``, and ``manage.py litestream run -- gunicorn project.wsgi``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from litestream._adapters import Config
+
+__all__ = ["config", "sqlite_options"]
+
+
+def config() -> Config:
+    """Return what the setting ``LITESTREAM`` says: every ``config=`` of the adapters takes it.
+
+    Raises:
+        ConfigurationError: The setting is wrong; the system checks say all that is.
+
+    """
+    from litestream.django import _settings
+
+    return _settings.config()
+
+
+def sqlite_options(*, replicated: bool = True) -> dict[str, Any]:
+    """Return the ``OPTIONS`` of a SQLite database that Litestream wants.
+
+    WAL mode, ``synchronous=NORMAL``, a busy timeout of five seconds, transactions that are
+    ``IMMEDIATE`` (Django 5.1 and newer), and, unless ``replicated`` is false, no checkpoints but
+    the daemon's, as ``litestream.connect``. Pass false where no daemon runs: the WAL would grow.
+    """
+    import django
+
+    from litestream import _adapters
+
+    options: dict[str, Any] = {"timeout": 5}
+    if django.VERSION >= (5, 1):
+        options["transaction_mode"] = "IMMEDIATE"
+        options["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"
+    if replicated:
+        options["factory"] = _adapters.connection
+    return options

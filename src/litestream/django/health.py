@@ -1,0 +1,33 @@
+"""A check for django-health-check 4: what was committed is in the replica."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+
+from health_check.base import HealthCheck
+from health_check.exceptions import ServiceUnavailable
+
+from litestream import _adapters
+from litestream.django import _settings
+from litestream.errors import LitestreamError
+
+__all__ = ["Replicated"]
+
+
+@dataclasses.dataclass
+class Replicated(HealthCheck):
+    """Ask whether everything committed to a database reaches its replica within ``timeout``."""
+
+    alias: str = "default"
+    timeout: datetime.timedelta = dataclasses.field(
+        default=datetime.timedelta(seconds=5), repr=False
+    )
+
+    def run(self) -> None:
+        """Wait for the last commit; what is said of a failure is said to anybody."""
+        try:
+            seconds = self.timeout.total_seconds()
+            _adapters.sync(_settings.config(), _settings.path(self.alias), seconds)
+        except LitestreamError as error:
+            raise ServiceUnavailable("The last commit is not in the replica") from error

@@ -1,0 +1,1 @@
+"""``manage.py litestream``, and ``inspectdb`` without Litestream's tables."""
