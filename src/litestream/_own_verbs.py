@@ -10,13 +10,14 @@ import signal
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from litestream import __version__, _executable, _run, _verify_verb, configuration
+from litestream import _config_verbs, _executable, _run, _verify_verb, configuration
 from litestream.errors import LitestreamError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PURPOSES = {
+    "check": "say what is wrong with the config, line by line",
     "demo": "replicate, lose and restore a database in a temporary directory",
     "env": "print the environment variables that litestream.configure() sets for configs",
     "recover": "restore the databases that are missing, before the application starts",
@@ -49,6 +50,8 @@ def _run_verb(argv: Sequence[str]) -> int:
     if not argv:
         return _help(sys.stderr)
     if argv[0] == "--version":
+        from litestream import __version__  # it costs more than a check of the config
+
         print(f"litestream {__version__} (Litestream {_run.version(_executable.find())})")
         return 0
     if argv[0] == "run":  # what follows -- is not ours to parse
@@ -100,6 +103,8 @@ def _parser() -> argparse.ArgumentParser:
     # `run` has a parser of its own, and belongs into the usage line all the same.
     every = "{" + ",".join(PURPOSES) + "}"
     verbs = parser.add_subparsers(dest="verb", required=True, metavar=every)
+
+    _config_verbs.add(verbs)
 
     demo = verbs.add_parser("demo", description=PURPOSES["demo"].capitalize() + ".")
     demo.set_defaults(run=_demo)

@@ -8,7 +8,10 @@ from litestream.errors import ConfigNotFoundError, ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any, Final
+
+    from litestream._rows import FindingRow
 
 VARIABLES: Final = {
     "replica_bucket": "LITESTREAM_REPLICA_BUCKET",
@@ -206,3 +209,34 @@ def parse(text: str, origin: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigurationError(f"The config {origin!r} is no mapping; it needs a 'dbs:' list")
     return content
+
+
+def check(
+    config: str | os.PathLike[str] | None = None,
+    *,
+    series: str | None = None,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+) -> list[FindingRow]:
+    """Return what is wrong with the config, as the executable reads it; nothing is opened but it.
+
+    A row has ``path``, ``line`` and ``column`` (from 1), ``id``, ``level`` (``"error"``: the config
+    does not do what it says; ``"warning"``), ``message`` and ``hint``. No row shows a value.
+    ``series``, ``"0.3"`` or ``"0.5"``, is by default the executable's own. ``select`` and
+    ``ignore`` are ids of findings.
+
+    Raises:
+        ConfigNotFoundError: There is no config; the message lists the places.
+        ConfigurationError: No finding has that id.
+
+    """
+    from litestream import _config_check, _config_keys, _executable, _run
+
+    if series is None:
+        version = _run.version(_executable.find())
+    elif series in _config_keys.VERSIONS:
+        version = _config_keys.VERSIONS[series]
+    else:
+        raise ConfigurationError(f"There is no series {series!r}: it is '0.3' or '0.5'")
+    rows = _config_check.check(find_config(config), version)
+    return _config_check.chosen(rows, select, ignore)

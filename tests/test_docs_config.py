@@ -1,0 +1,65 @@
+"""The pages about the config: every block runs, every table is the code's own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from litestream import _config_check
+from litestream._config_keys import BY_PLACE, KEYS, PLACES
+from litestream._config_probe import IDS as ONLINE
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    text = (DOCS / page).read_text()
+    return re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def shell(command: str) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}"
+    return subprocess.run(
+        command, shell=True, env={**os.environ, "PATH": path}, capture_output=True, text=True
+    )
+
+
+@pytest.mark.only_series("0.5")
+def test_check(installed, tmp_path):
+    configs = [text for kind, text in blocks("check.md") if kind == "yaml"]
+    (tmp_path / "litestream.yml").write_text(configs[0])
+    (said,) = [text for kind, text in blocks("check.md") if kind == "text"]
+    for kind, text in blocks("check.md"):
+        if kind == "sh":
+            assert said == shell(text).stdout
+        elif kind == "python":
+            exec(compile(text, "check.md", "exec"), {})
+    (tmp_path / "litestream.yml").write_text(configs[1])
+    assert "nothing found" in shell("litestream check").stderr
+
+
+def test_every_finding_has_its_line():
+    text = (DOCS / "check.md").read_text()
+    for ident, about in {**_config_check.IDS, **ONLINE}.items():
+        assert f'<a id="{ident}"></a>`{ident}`' in text
+        assert about in text
+    assert len(re.findall('<a id="', text)) == len({**_config_check.IDS, **ONLINE})
+
+
+def test_every_key_has_its_line():
+    sections = re.split("^## ", (DOCS / "keys.md").read_text(), flags=re.MULTILINE)[1:]
+    assert len(sections) == len(PLACES)
+    for section, place in zip(sections, PLACES, strict=True):
+        rows = re.findall(r"^\| `([\w-]+)` \|[^|]*\| (✓?) ?\| (✓?) ?\| (.*) \|$", section, re.M)
+        found = {
+            name: (*[s for s, has in (("0.3", old), ("0.5", new)) if has], about)
+            for name, old, new, about in rows
+        }
+        expected = {n: (*key.series, key.about) for n, key in BY_PLACE[place].items()}
+        assert expected == found
+    assert KEYS
