@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from litestream import _config_check
+from litestream._config_create import KINDS
 from litestream._config_keys import BY_PLACE, KEYS, PLACES
 from litestream._config_probe import IDS as ONLINE
+from tests import projects
+from tests.support import wait_until
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -63,3 +66,24 @@ def test_every_key_has_its_line():
         expected = {n: (*key.series, key.about) for n, key in BY_PLACE[place].items()}
         assert expected == found
     assert KEYS
+
+
+@pytest.mark.only_series("0.5")
+def test_init(installed, tmp_path, tmp_path_factory):
+    projects.database(tmp_path / "app.db")
+    (tmp_path / "serve.py").write_text("import time; time.sleep(30)")
+    first, rest = [text for kind, text in blocks("init.md") if kind == "sh"]
+    assert "Written to" in shell(first).stdout
+    rest = rest.replace("/mnt/backups", str(tmp_path_factory.mktemp("backups")))
+    export, check, run, verify = rest.splitlines()
+    assert "nothing found" in shell(f"{export}; {check}").stderr
+    both = f"{export}; {run} & RUN=$!; {verify} --timeout 100; S=$?; kill $RUN; wait $RUN; exit $S"
+    wait_until(lambda: shell(both).returncode == 0, "the daemon's start")
+    for kind, text in blocks("init.md"):
+        if kind == "python":
+            exec(compile(text, "init.md", "exec"), {})
+
+
+def test_every_kind_of_replica_is_named():
+    for kind in KINDS:
+        assert f"`{kind}`" in (DOCS / "init.md").read_text()

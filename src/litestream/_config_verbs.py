@@ -17,6 +17,11 @@ _CHECK = """Say what is wrong with the config, as path:line:column: message [id]
 database is opened, and no network; no value is shown. The exit status is 0 without an error, 1 with
 one, 2 for wrong usage."""
 
+_INIT = """Write a config for the databases of this project: those that are named, else Django's,
+those of a URL in the environment, or the SQLite files below this directory. It holds no secret: it
+refers to variables. A config that is there is never replaced without --force; what would change is
+shown."""
+
 
 def add(verbs: Any) -> None:
     """Add the verbs to a parser's subparsers."""
@@ -29,6 +34,16 @@ def add(verbs: Any) -> None:
     check.add_argument("--ignore", metavar="IDS", default="", help="do not say these")
     check.add_argument("--strict", action="store_true", help="let a warning fail, too")
     check.set_defaults(run=_check)
+
+    init = verbs.add_parser("init", description=_INIT)
+    init.add_argument("database", nargs="*", help="its path; by default they are looked for")
+    init.add_argument("--to", metavar="TYPE", help="s3 (the default), r2, b2, minio, spaces, "
+                      "tigris, hetzner, sftp, abs, gs, webdav, nats or file")  # fmt: skip
+    init.add_argument("--output", metavar="FILE", default="litestream.yml", help="the config")
+    init.add_argument("--relative", action="store_true", help="write relative paths")
+    init.add_argument("--force", action="store_true", help="replace a config that is there")
+    _series(init)
+    init.set_defaults(run=_init)
 
 
 def _series(parser: argparse.ArgumentParser) -> None:
@@ -77,3 +92,100 @@ def _shown(path: str) -> str:
     """Return a path as it is shortest to read: relative, where it is below this directory."""
     below = os.path.relpath(path)
     return path if below.startswith("..") else below
+
+
+def _init(options: argparse.Namespace) -> int:
+    from litestream import _config_create, _run
+
+    series = options.series or _run.series()
+    plan = _config_create.plan(options.database, ".", series)
+    kind = options.to or _asked()
+    text = _config_create.text(plan, kind, series, relative=options.relative)
+    print(f"A config for Litestream {series}, to {_config_create.KINDS[kind].about}:")
+    for name, each in plan.chosen.items():
+        print(f"  {each.path} ({each.origin}), as {name!r}")
+    for each in plan.left_out:
+        print(f"  left out: {each.path}: {each.reason}")
+    if not _written(options.output, text, replace=options.force):
+        return 1
+    where = "" if options.output == "litestream.yml" else f" --config {options.output}"
+    print("Set these variables, or give them to litestream.configure() in Python:")
+    for variable, about in _config_create.KINDS[kind].variables.items():
+        print(f"  {variable}: {about}")
+    print(
+        f"Then:\n  litestream check{where}\n  litestream run{where} -- YOUR-PROGRAM\n"
+        f"  litestream verify --all{where}"
+    )
+    return 0
+
+
+def _asked() -> str:
+    """Ask for the kind of replica where somebody can answer."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return "s3"
+    from litestream._config_create import KINDS
+
+    for name, kind in KINDS.items():
+        print(f"  {name:<8} {kind.about}")
+    while True:
+        answer = input("Where to? [s3] ").strip() or "s3"
+        if answer in KINDS:
+            return answer
+
+
+def _written(path: str, text: str, *, replace: bool) -> bool:
+    """Write a config whole or not at all; show what would change where that is not wished."""
+    import tempfile
+
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+            before = file.read()
+    except FileNotFoundError:
+        before = ""
+    if before == text:
+        print(f"{path} is so already.")
+        return True
+    if before and not replace:
+        print(difference(before, text, path, f"{path} (new)"), end="")
+        print(f"litestream init: {path} is there: --force replaces it", file=sys.stderr)
+        return False
+    mode = os.stat(path).st_mode & 0o777 if before else 0o644
+    path = os.path.realpath(path)
+    file_descriptor, beside = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".litestream-")
+    try:
+        with open(file_descriptor, "w", encoding="utf-8", newline="") as file:
+            os.fchmod(file_descriptor, mode & ~_private(text))
+            file.write(text)
+            file.flush()
+            os.fsync(file_descriptor)
+        if replace:
+            os.replace(beside, path)
+        else:
+            os.link(beside, path)  # which fails where there is one by now
+    finally:
+        if os.path.exists(beside):
+            os.unlink(beside)
+    print(f"Written to {path}")
+    return True
+
+
+def difference(before: str, after: str, old: str, new: str) -> str:
+    """Return a unified diff of two configs, secrets masked."""
+    import difflib
+    import re
+
+    from litestream._config_keys import KEYS
+
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), old, new, lineterm="")
+    secret = "|".join(sorted({key.name for key in KEYS if key.kind == "secret"}))
+    hidden = re.compile(rf"(\b(?:{secret})['\"]?\s*:\s*)[^\s$][^,}}]*")
+    shown = [configuration.masked(hidden.sub(r"\1***", line)) for line in lines]
+    return "".join(f"{line}\n" for line in shown)
+
+
+def _private(text: str) -> int:
+    """Return the bits of a file's mode that a text's secrets do not allow."""
+    from litestream import _config_check
+
+    rows = _config_check.check_text(text, "", "0.5")
+    return 0o077 if any(row["id"] == "secret-in-file" for row in rows) else 0

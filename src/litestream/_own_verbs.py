@@ -20,6 +20,7 @@ PURPOSES = {
     "check": "say what is wrong with the config, line by line",
     "demo": "replicate, lose and restore a database in a temporary directory",
     "env": "print the environment variables that litestream.configure() sets for configs",
+    "init": "write a config for the databases of this project",
     "recover": "restore the databases that are missing, before the application starts",
     "run": "recover, replicate, and run a command beside the daemon",
     "verify": "prove that backups restore and are up to date",

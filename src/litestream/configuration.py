@@ -8,7 +8,7 @@ from litestream.errors import ConfigNotFoundError, ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Any, Final
 
     from litestream._rows import FindingRow
@@ -240,3 +240,30 @@ def check(
         raise ConfigurationError(f"There is no series {series!r}: it is '0.3' or '0.5'")
     rows = _config_check.check(find_config(config), version)
     return _config_check.chosen(rows, select, ignore)
+
+
+def create(
+    databases: Iterable[str | os.PathLike[str]] = (),
+    *,
+    to: str = "s3",
+    directory: str | os.PathLike[str] = ".",
+    relative: bool = False,
+    series: str | None = None,
+) -> str:
+    """Return the text of a config for databases; nothing is written.
+
+    For those that are given, else for those of the project in ``directory``: Django's
+    ``DATABASES``, a SQLite URL in ``DATABASE_URL``, else the SQLite files below it that are not
+    tests', caches' or tools'. ``to`` is a kind of replica: ``s3``, ``r2``, ``b2``, ``minio``,
+    ``spaces``, ``tigris``, ``hetzner``, ``sftp``, ``abs``, ``gs``, ``webdav``, ``nats`` or
+    ``file``. The text holds no secret: it refers to variables, and lists them.
+
+    Raises:
+        ConfigurationError: There is no database, or the series has no such replica.
+
+    """
+    from litestream import _config_create, _run
+
+    line = series or _run.series()
+    plan = _config_create.plan(databases, os.fspath(directory), line)
+    return _config_create.text(plan, to, line, relative=relative)
