@@ -43,7 +43,9 @@ def walk(
     with log.open("wb") as stream:
         daemon = subprocess.Popen([COMMAND, "run", *at], cwd=root, env=env, stderr=stream)
     try:
-        wait_until(lambda: b"replicating to" in log.read_bytes(), "the daemon's start", patience)
+        # 0.3 says "replicating to" before it has opened anything
+        wals = [path.with_name(f"{path.name}-wal") for path in databases]
+        wait_until(lambda: all(map(Path.exists, wals)), "the daemon's start", patience)
         seconds["run"] = time.monotonic() - began
         step("verify", "verify", "--all", *at)
     finally:

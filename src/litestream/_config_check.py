@@ -15,6 +15,7 @@ from litestream.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from litestream._config_rules import Database
     from litestream._rows import FindingRow
 
 IDS = {
@@ -52,6 +53,30 @@ IDS = {
     "costly-interval": "The interval makes requests that cost money.",
 }
 """The ids of the findings, and what each says."""
+
+ONLINE = {
+    "no-executable": "There is no executable, or it cannot be run.",
+    "few-files": "The process may not open as many files as Litestream needs: 6 per database.",
+    "no-file": "The database does not exist (yet).",
+    "no-sqlite": "The file is no SQLite database, or cannot be read.",
+    "not-wal": "The database is not in WAL mode; Litestream changes that for good.",
+    "network-file-system": "The database is on a network file system, where WAL mode is not safe.",
+    "not-writable": "The database's directory cannot be written to.",
+    "no-room": "There is no room for a restore beside the database.",
+    "other-daemon": "A daemon that this library did not start replicates the database.",
+    "replica-name": "The endpoint's name does not resolve.",
+    "replica-refused": "The endpoint refuses the connection.",
+    "replica-slow": "The replica does not answer in time.",
+    "replica-tls": "TLS does not come about.",
+    "replica-failed": "The replica cannot be used, for another reason.",
+    "wrong-key": "The credentials are wrong.",
+    "wrong-bucket": "There is no such bucket.",
+    "wrong-region": "The bucket is in another region.",
+    "no-permission": "The credentials lack a permission.",
+    "clock-skew": "This machine's clock is more than 5 minutes off.",
+    "old-backup": "The newest backup is older than the database's last change by an hour or more.",
+}
+"""The ids of what only a trial finds."""
 
 _WARNINGS = {
     *("other-series", "replica-in-tree", "relative-path", "unset-variable", "secret-in-file"),
@@ -104,6 +129,10 @@ class Report:
             }
         )
 
+    def sorted(self) -> list[FindingRow]:
+        """Return the findings in the order of the file."""
+        return sorted(self.rows, key=lambda row: (row["line"], row["column"]))
+
     def line(self, node: Node) -> int:
         """Return the line of a node."""
         return self.text.place(node.start)[0]
@@ -115,6 +144,11 @@ def _level(ident: str) -> str:
 
 def check(path: str, version: str, *, literal: bool = False) -> list[FindingRow]:
     """Return what is wrong with the config, as the executable of ``version`` reads it."""
+    return load(path, version, literal=literal)[0].sorted()
+
+
+def load(path: str, version: str, *, literal: bool = False) -> tuple[Report, list[Database]]:
+    """Return the findings of a config, and its databases as they are written."""
     series = ".".join(version.split(".")[:2])
     is_known = _number(version) <= _number(VERSIONS[series])
     try:
@@ -122,28 +156,27 @@ def check(path: str, version: str, *, literal: bool = False) -> list[FindingRow]
     except Unreadable as problem:
         report = Report(path, None, series)
         report.add(problem.ident, 0, problem.message, problem.hint)
-        return report.rows
-    return check_text(source, path, series, is_known=is_known, literal=literal)
+        return report, []
+    return _load(Report(path, Text(source, literal=literal), series, is_known=is_known))
 
 
-def check_text(
-    source: str, path: str, series: str, *, is_known: bool = True, literal: bool = False
-) -> list[FindingRow]:
+def check_text(source: str, path: str, series: str, *, is_known: bool = True) -> list[FindingRow]:
     """Return what is wrong with a config's text; ``path`` is what the rows say of it."""
+    return _load(Report(path, Text(source), series, is_known=is_known))[0].sorted()
+
+
+def _load(report: Report) -> tuple[Report, list[Database]]:
     from litestream import _config_rules
 
-    text = Text(source, literal=literal)
-    report = Report(path, text, series, is_known=is_known)
     try:
-        root = _config_nodes.build(text.expanded)
+        root = _config_nodes.build(report.text.expanded)
     except Unreadable as problem:
         report.add(problem.ident, problem.at, problem.message, problem.hint)
-        return report.rows
+        return report, []
     if root is not None and root.kind != "mapping" and not root.is_null:
         report.add("wrong-type", root, "a config is a mapping", "Begin it with 'dbs:'")
-        return report.rows
-    _config_rules.check(report, root or Node("mapping", 0, 0))
-    return sorted(report.rows, key=lambda row: (row["line"], row["column"]))
+        return report, []
+    return report, _config_rules.check(report, root or Node("mapping", 0, 0))
 
 
 def values(report: Report, mapping: Node, place: str) -> dict[str, Node]:
@@ -249,11 +282,9 @@ def chosen(
 
     """
     select, ignore = set(select), set(ignore)
-    from litestream import _config_probe
-
-    unknown = sorted((select | ignore) - set(IDS) - set(_config_probe.IDS))
+    unknown = sorted((select | ignore) - set(IDS) - set(ONLINE))
     if unknown:
-        close = difflib.get_close_matches(unknown[0], [*IDS, *_config_probe.IDS], 1)
+        close = difflib.get_close_matches(unknown[0], [*IDS, *ONLINE], 1)
         more = f"; did you mean {close[0]!r}?" if close else ""
         raise ConfigurationError(f"There is no finding {unknown[0]!r}{more}")
     return [row for row in rows if (not select or row["id"] in select) and row["id"] not in ignore]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import ipaddress
 import os
 import re
@@ -23,15 +24,30 @@ _NOT_NEGATIVE = {
 }
 
 
-class _Database:
+class Database:
+    """A database of a config, as it is written there: its values and its replicas' values."""
+
     def __init__(self, node: Node, found: dict[str, Node]) -> None:
         self.node, self.values = node, found
         self.path = _config_replicas.text(found, "path")
         self.replicas: list[tuple[Node, dict[str, Node]]] = []
 
+    def paths(self) -> list[str]:
+        """Return the files that it names: one, or those that are in its directory now."""
+        if self.path:
+            return [_config_replicas.absolute(re.sub("^sqlite3?://", "", self.path))]
+        folder = _config_replicas.absolute(_config_replicas.text(self.values, "dir"))
+        pattern = _config_replicas.text(self.values, "pattern")
+        below = "**/" if _config_values.is_true(self._recursive()) else ""
+        found = glob.glob(os.path.join(glob.escape(folder), below + pattern), recursive=True)
+        return sorted(path for path in found if os.path.isfile(path))
 
-def check(report: Report, root: Node) -> None:
-    """Report what is wrong with a config's root."""
+    def _recursive(self) -> str:
+        return _config_replicas.text(self.values, "recursive")
+
+
+def check(report: Report, root: Node) -> list[Database]:
+    """Report what is wrong with a config's root, and return its databases."""
     top = values(report, root, "")
     own: dict[str, dict[str, Node]] = {}
     for name in ("snapshot", "retention", "validation", "socket", "logging", "age"):
@@ -48,6 +64,7 @@ def check(report: Report, root: Node) -> None:
             report.add("no-database", root, "no databases specified in configuration", hint)
     _compare(report, databases)
     _config_references.check(report, root)
+    return databases
 
 
 def _entries(report: Report, node: Node | None) -> Iterator[Node]:
@@ -103,9 +120,9 @@ def _is_local(address: str) -> bool:
         return host == "localhost"
 
 
-def _database(report: Report, node: Node, top: dict[str, Node]) -> _Database:
+def _database(report: Report, node: Node, top: dict[str, Node]) -> Database:
     found = values(report, node, "dbs[]")
-    database = _Database(node, found)
+    database = Database(node, found)
     is_new = report.series == "0.5"
     has_dir = bool(_config_replicas.text(found, "dir"))
     given = {key.text for key, _ in node.pairs}
@@ -146,7 +163,7 @@ def _database(report: Report, node: Node, top: dict[str, Node]) -> _Database:
     return database
 
 
-def _replicas(report: Report, database: _Database, top: dict[str, Node], given: set[str]) -> None:
+def _replicas(report: Report, database: Database, top: dict[str, Node], given: set[str]) -> None:
     found = database.values
     listed = list(_entries(report, found.get("replicas")))
     single = found.get("replica")
@@ -176,10 +193,10 @@ def _replicas(report: Report, database: _Database, top: dict[str, Node], given: 
         _config_replicas.check(report, node, own, {**defaults, **own})
 
 
-def _compare(report: Report, databases: list[_Database]) -> None:
-    paths: dict[str, _Database] = {}
-    metas: dict[str, _Database] = {}
-    places: dict[tuple[str, ...], _Database] = {}
+def _compare(report: Report, databases: list[Database]) -> None:
+    paths: dict[str, Database] = {}
+    metas: dict[str, Database] = {}
+    places: dict[tuple[str, ...], Database] = {}
     for database in databases:
         if not database.path:
             continue

@@ -11,11 +11,12 @@ from litestream import configuration
 if TYPE_CHECKING:
     import argparse
 
+    from litestream._config_probe import Step
     from litestream._rows import FindingRow
 
-_CHECK = """Say what is wrong with the config, as path:line:column: message [id], with a hint. No
-database is opened, and no network; no value is shown. The exit status is 0 without an error, 1 with
-one, 2 for wrong usage."""
+_CHECK = """Say what is wrong with the config, as path:line:column: message [id], with a hint.
+Without --online no database is opened, and no network; no value is shown. The exit status is 0
+without an error, 1 with one, 2 for wrong usage."""
 
 _INIT = """Write a config for the databases of this project: those that are named, else Django's,
 those of a URL in the environment, or the SQLite files below this directory. It holds no secret: it
@@ -32,6 +33,9 @@ def add(verbs: Any) -> None:
     check.add_argument("--json", action="store_true", help="print the findings as JSON")
     check.add_argument("--select", metavar="IDS", default="", help="say these findings alone (a,b)")
     check.add_argument("--ignore", metavar="IDS", default="", help="do not say these")
+    check.add_argument(
+        "--online", action="store_true", help="try it: open the databases, write to the replica"
+    )
     check.add_argument("--strict", action="store_true", help="let a warning fail, too")
     check.set_defaults(run=_check)
 
@@ -65,6 +69,8 @@ def _check(options: argparse.Namespace) -> int:
         series=options.series,
         select=_ids(options.select),
         ignore=_ids(options.ignore),
+        online=options.online,
+        progress=None if options.json else _told,
     )
     if options.json:
         import json
@@ -73,6 +79,13 @@ def _check(options: argparse.Namespace) -> int:
     else:
         _print(rows)
     return 1 if any(options.strict or row["level"] == "error" for row in rows) else 0
+
+
+def _told(step: Step) -> None:
+    trouble = step.trouble
+    mark = "ok" if trouble is None else "FAILED" if trouble.level == "error" else "warning"
+    said = trouble.message if trouble else step.said
+    print(f"{mark:<8}{step.name} ({step.seconds:.2f} s): {said}", flush=True)
 
 
 def _print(rows: list[FindingRow]) -> None:

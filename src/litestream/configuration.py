@@ -8,9 +8,10 @@ from litestream.errors import ConfigNotFoundError, ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any, Final
 
+    from litestream._config_probe import Step
     from litestream._rows import FindingRow
 
 VARIABLES: Final = {
@@ -215,10 +216,16 @@ def check(
     config: str | os.PathLike[str] | None = None,
     *,
     series: str | None = None,
+    online: bool = False,
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
+    progress: Callable[[Step], object] | None = None,
 ) -> list[FindingRow]:
     """Return what is wrong with the config, as the executable reads it; nothing is opened but it.
+
+    With ``online=True``, and no error in what is written, it is tried for real: databases are
+    opened to read, and an object of our own is written to the replica, listed, read and deleted.
+    Each step takes 15 seconds at most; ``progress`` is called with each.
 
     A row has ``path``, ``line`` and ``column`` (from 1), ``id``, ``level`` (``"error"``: the config
     does not do what it says; ``"warning"``), ``message`` and ``hint``. No row shows a value.
@@ -238,8 +245,13 @@ def check(
         version = _config_keys.VERSIONS[series]
     else:
         raise ConfigurationError(f"There is no series {series!r}: it is '0.3' or '0.5'")
-    rows = _config_check.check(find_config(config), version)
-    return _config_check.chosen(rows, select, ignore)
+    report, databases = _config_check.load(find_config(config), version)
+    if online and not any(row["level"] == "error" for row in report.rows):
+        from litestream import _config_probe
+
+        told = progress or (lambda _step: None)
+        _config_probe.probe(report, databases, _executable.find(), told)
+    return _config_check.chosen(report.sorted(), select, ignore)
 
 
 def create(
