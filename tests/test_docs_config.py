@@ -88,3 +88,13 @@ def test_init(installed, tmp_path, tmp_path_factory):
 def test_every_kind_of_replica_is_named():
     for kind in KINDS:
         assert f"`{kind}`" in (DOCS / "init.md").read_text()
+
+
+@pytest.mark.only_series("0.3")
+def test_upgrade(installed, tmp_path):
+    before, after = [text for kind, text in blocks("upgrade.md") if kind == "yaml"]
+    (tmp_path / "litestream.yml").write_text(before)
+    for kind, text in blocks("upgrade.md"):
+        if kind == "sh":
+            assert 0 == shell(text).returncode
+    assert after == shell("litestream upgrade --text").stdout

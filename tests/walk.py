@@ -47,7 +47,8 @@ def walk(
         wals = [path.with_name(f"{path.name}-wal") for path in databases]
         wait_until(lambda: all(map(Path.exists, wals)), "the daemon's start", patience)
         seconds["run"] = time.monotonic() - began
-        step("verify", "verify", "--all", *at)
+        which = ["--all"] if len(databases) <= 100 else [str(databases[0])]  # seconds for each
+        step("verify", "verify", *which, *at)
     finally:
         daemon.terminate()
         assert 0 == daemon.wait(patience), log.read_text()

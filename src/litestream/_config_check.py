@@ -104,6 +104,7 @@ class Report:
         self.is_known = is_known
         """Whether the tables are of this very release: else a key may be one that they lack."""
         self.rows: list[FindingRow] = []
+        self.root: Node | None = None
 
     @property
     def text(self) -> Text:
@@ -176,6 +177,7 @@ def _load(report: Report) -> tuple[Report, list[Database]]:
     if root is not None and root.kind != "mapping" and not root.is_null:
         report.add("wrong-type", root, "a config is a mapping", "Begin it with 'dbs:'")
         return report, []
+    report.root = root
     return report, _config_rules.check(report, root or Node("mapping", 0, 0))
 
 

@@ -21,7 +21,7 @@ LIMIT = 8_000_000
 """Bytes that a config may have; 10,000 databases take some 2 MB."""
 _DEPTH, _NODES = 40, 1_000_000
 
-_REFERENCE = re.compile(r"\$(?:\{(?P<braced>[^}]*)\}|(?P<name>[A-Za-z_]\w*)|[*#$@!?\-0-9])")
+REFERENCE = re.compile(r"\$(?:\{(?P<braced>[^}]*)\}|(?P<name>[A-Za-z_]\w*)|[*#$@!?\-0-9])")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -73,7 +73,7 @@ class Text:
         self.references: list[Reference] = []
         known = configuration.environment()
         parts, length, at = [], 0, 0
-        for match in [] if literal else _REFERENCE.finditer(source):
+        for match in [] if literal else REFERENCE.finditer(source):
             name = match["braced"] or match["name"] or ""
             value = known.get(name)
             parts += [source[at : match.start()], value or ""]

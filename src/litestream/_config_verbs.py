@@ -23,6 +23,11 @@ those of a URL in the environment, or the SQLite files below this directory. It 
 refers to variables. A config that is there is never replaced without --force; what would change is
 shown."""
 
+_CONFIG = """Print the config as the daemon sees it: variables replaced, defaults filled in, secrets
+masked, and where each value came from."""
+_UPGRADE = """Print what a config of Litestream 0.3 becomes on 0.5, as a unified diff, and the steps
+there and back. Nothing is changed. The exit status is 1 when something stands against it."""
+
 
 def add(verbs: Any) -> None:
     """Add the verbs to a parser's subparsers."""
@@ -48,6 +53,16 @@ def add(verbs: Any) -> None:
     init.add_argument("--force", action="store_true", help="replace a config that is there")
     _series(init)
     init.set_defaults(run=_init)
+
+    config = verbs.add_parser("config", description=_CONFIG)
+    config.add_argument("config", nargs="?", help="the config; by default it is looked for")
+    _series(config)
+    config.set_defaults(run=_config)
+
+    upgrade = verbs.add_parser("upgrade", description=_UPGRADE)
+    upgrade.add_argument("config", nargs="?", help="the config; by default it is looked for")
+    upgrade.add_argument("--text", action="store_true", help="print the new config alone")
+    upgrade.set_defaults(run=_upgrade)
 
 
 def _series(parser: argparse.ArgumentParser) -> None:
@@ -130,6 +145,38 @@ def _init(options: argparse.Namespace) -> int:
         f"  litestream verify --all{where}"
     )
     return 0
+
+
+def _config(options: argparse.Namespace) -> int:
+    from litestream import _config_keys, _config_show, _executable, _run
+
+    version = _config_keys.VERSIONS.get(options.series) or _run.version(_executable.find())
+    path = configuration.find_config(options.config)
+    print(_config_show.show(path, version), end="")
+    rows = configuration.check(path, series=options.series)
+    if any(row["level"] == "error" for row in rows):
+        print("litestream config: it has errors; see litestream check", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _upgrade(options: argparse.Namespace) -> int:
+    from litestream import _config_check, _config_upgrade
+
+    path = configuration.find_config(options.config)
+    source = configuration.text(path)
+    found = _config_upgrade.upgrade(source, path)
+    if options.text:
+        print(found.text, end="")
+    else:
+        shown = _shown(path)
+        print(difference(source, found.text, f"{shown} (0.3)", f"{shown} (0.5)"))
+        for note in found.notes:
+            print(f"{shown}, {note}")
+        print("\n" + _config_upgrade.run_book(shown, found.retention), end="")
+    for row in found.errors:
+        print(f"litestream upgrade: {_config_check.line(row)}\n    {row['hint']}", file=sys.stderr)
+    return 1 if found.errors else 0
 
 
 def _asked() -> str:

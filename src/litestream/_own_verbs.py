@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 PURPOSES = {
     "check": "say what is wrong with the config, line by line",
+    "config": "print the config as the daemon sees it, and where each value came from",
     "demo": "replicate, lose and restore a database in a temporary directory",
     "env": "print the environment variables that litestream.configure() sets for configs",
     "init": "write a config for the databases of this project",
     "recover": "restore the databases that are missing, before the application starts",
     "run": "recover, replicate, and run a command beside the daemon",
+    "upgrade": "show the way from Litestream 0.3 to 0.5: the new config, and the steps",
     "verify": "prove that backups restore and are up to date",
     "which": "print the path of the executable",
 }
