@@ -10,17 +10,21 @@ import signal
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from litestream import __version__, _executable, _run, _verify_verb, configuration
+from litestream import _config_verbs, _executable, _run, _verify_verb, configuration
 from litestream.errors import LitestreamError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PURPOSES = {
+    "check": "say what is wrong with the config, line by line",
+    "config": "print the config as the daemon sees it, and where each value came from",
     "demo": "replicate, lose and restore a database in a temporary directory",
     "env": "print the environment variables that litestream.configure() sets for configs",
+    "init": "write a config for the databases of this project",
     "recover": "restore the databases that are missing, before the application starts",
     "run": "recover, replicate, and run a command beside the daemon",
+    "upgrade": "show the way from Litestream 0.3 to 0.5: the new config, and the steps",
     "verify": "prove that backups restore and are up to date",
     "which": "print the path of the executable",
 }
@@ -50,6 +54,8 @@ def _run_verb(argv: Sequence[str]) -> int:
     if not argv:
         return _help(sys.stderr)
     if argv[0] == "--version":
+        from litestream import __version__  # it costs more than a check of the config
+
         print(f"litestream {__version__} (Litestream {_run.version(_executable.find())})")
         return 0
     if argv[0] == "run":  # what follows -- is not ours to parse
@@ -102,6 +108,8 @@ def _parser() -> argparse.ArgumentParser:
     # `run` has a parser of its own, and belongs into the usage line all the same.
     every = "{" + ",".join(PURPOSES) + "}"
     verbs = parser.add_subparsers(dest="verb", required=True, metavar=every)
+
+    _config_verbs.add(verbs)
 
     demo = verbs.add_parser("demo", description=PURPOSES["demo"].capitalize() + ".")
     demo.set_defaults(run=_demo)

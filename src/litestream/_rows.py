@@ -59,6 +59,18 @@ class LTXRow(TypedDict):
     created: str
 
 
+class FindingRow(TypedDict):
+    """Something that is wrong with a config; ``level`` is ``"error"`` or ``"warning"``."""
+
+    path: str
+    line: int
+    column: int
+    id: str
+    level: str
+    message: str
+    hint: str
+
+
 class _LTX(TypedDict):
     level: int
     min_txid: str

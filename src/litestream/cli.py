@@ -13,7 +13,9 @@ from litestream import _executable, configuration
 from litestream.errors import ConfigNotFoundError, LitestreamError
 
 _ASKED = ("-h", "-help", "--help", "help", "--version")
-OWN_VERBS = ("demo", "env", "recover", "run", "verify", "which")  # _own_verbs says what they do
+OWN_VERBS = (  # _own_verbs says what they do
+    *("check", "config", "demo", "env", "init", "recover", "run", "upgrade", "verify", "which"),
+)
 _WARNINGS = {
     "sync": "up to Litestream 0.5.17, 'litestream sync' can damage the replica for good, without "
     "an error, while others write to the database. Safe instead, from Python: "

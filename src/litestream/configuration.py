@@ -8,7 +8,11 @@ from litestream.errors import ConfigNotFoundError, ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any, Final
+
+    from litestream._config_probe import Step
+    from litestream._rows import FindingRow
 
 VARIABLES: Final = {
     "replica_bucket": "LITESTREAM_REPLICA_BUCKET",
@@ -261,3 +265,72 @@ def _holds_itself(value: object, above: tuple[int, ...] = ()) -> bool:
     values = value.values() if isinstance(value, dict) else value
     inside = (*above, id(value))
     return id(value) in above or any(_holds_itself(inner, inside) for inner in values)
+
+
+def check(
+    config: str | os.PathLike[str] | None = None,
+    *,
+    series: str | None = None,
+    online: bool = False,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    progress: Callable[[Step], object] | None = None,
+) -> list[FindingRow]:
+    """Return what is wrong with the config, as the executable reads it; nothing is opened but it.
+
+    With ``online=True``, and no error in what is written, it is tried for real: databases are
+    opened to read, and an object of our own is written to the replica, listed, read and deleted.
+    Each step takes 15 seconds at most; ``progress`` is called with each.
+
+    A row has ``path``, ``line`` and ``column`` (from 1), ``id``, ``level`` (``"error"``: the config
+    does not do what it says; ``"warning"``), ``message`` and ``hint``. No row shows a value.
+    ``series``, ``"0.3"`` or ``"0.5"``, is by default the executable's own. ``select`` and
+    ``ignore`` are ids of findings.
+
+    Raises:
+        ConfigNotFoundError: There is no config; the message lists the places.
+        ConfigurationError: No finding has that id.
+
+    """
+    from litestream import _config_check, _config_keys, _executable, _run
+
+    if series is None:
+        version = _run.version(_executable.find())
+    elif series in _config_keys.VERSIONS:
+        version = _config_keys.VERSIONS[series]
+    else:
+        raise ConfigurationError(f"There is no series {series!r}: it is '0.3' or '0.5'")
+    report, databases = _config_check.load(find_config(config), version)
+    if online and not any(row["level"] == "error" for row in report.rows):
+        from litestream import _config_probe
+
+        told = progress or (lambda _step: None)
+        _config_probe.probe(report, databases, _executable.find(), told)
+    return _config_check.chosen(report.sorted(), select, ignore)
+
+
+def create(
+    databases: Iterable[str | os.PathLike[str]] = (),
+    *,
+    to: str = "s3",
+    directory: str | os.PathLike[str] = ".",
+    relative: bool = False,
+    series: str | None = None,
+) -> str:
+    """Return the text of a config for databases; nothing is written.
+
+    For those that are given, else for those of the project in ``directory``: Django's
+    ``DATABASES``, a SQLite URL in ``DATABASE_URL``, else the SQLite files below it that are not
+    tests', caches' or tools'. ``to`` is a kind of replica: ``s3``, ``r2``, ``b2``, ``minio``,
+    ``spaces``, ``tigris``, ``hetzner``, ``sftp``, ``abs``, ``gs``, ``webdav``, ``nats`` or
+    ``file``. The text holds no secret: it refers to variables, and lists them.
+
+    Raises:
+        ConfigurationError: There is no database, or the series has no such replica.
+
+    """
+    from litestream import _config_create, _run
+
+    line = series or _run.series()
+    plan = _config_create.plan(databases, os.fspath(directory), line)
+    return _config_create.text(plan, to, line, relative=relative)
