@@ -29,7 +29,7 @@ dist: .venv/installed-dev
 
 # Which traps Litestream releases have: all pinned ones, or VERSION=0.5.16. Writes docs/upstream.md.
 upstream: .venv/installed-dev
-	$(BIN)/python -m upstream $(VERSION)
+	$(BIN)/python -m upstream $(VERSION) $(if $(CHANGES),--changes $(CHANGES))
 
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix .

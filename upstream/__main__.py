@@ -9,13 +9,14 @@ import argparse
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
 
 from wheels.pins import WorkshopError
 
 from upstream import configs, daemons, endpoints, report, restores, sockets, writers
 from upstream.harness import FAILED, Probe, Verdict, examine
 from upstream.lab import Release
-from upstream.releases import number, pinned, release
+from upstream.releases import pinned, release
 
 FAMILIES = writers, daemons, sockets, restores, endpoints, configs
 PROBES: list[Probe] = [probe for family in FAMILIES for probe in family.PROBES]
@@ -46,10 +47,7 @@ def main() -> int:
         report.write(results, PROBES)
         print(f"{version}: {time.monotonic() - begun:.0f} s", flush=True)
         if options.changes:
-            older = [other for other in results if number(other) < number(version)]
-            lines = report.changes(results, older[-1], version) if older else []
-            with open(options.changes, "w") as file:
-                file.write("\n".join(lines) + "\n" if lines else "")
+            Path(options.changes).write_text(report.changes(results, version))
     return int(failed)
 
 

@@ -51,4 +51,9 @@ def release(version: str) -> Release:
             f"'python build_wheels.py pin {version}'; pinned are: {', '.join(known)}"
         )
     fetch.fetch([known[version]])
+    if version not in tomllib.loads(FILE.read_text()):  # it stays here when the next is pinned
+        pin = known[version]
+        with FILE.open("a") as file:
+            file.write(f'\n["{version}".{pin.platform}]\n')
+            file.write(f'size = {pin.size}\nsha256 = "{pin.sha256}"\n')
     return Release(version, known[version].path)

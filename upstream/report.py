@@ -91,11 +91,16 @@ def _grouped(results: Mapping[str, Mapping[str, Verdict]], probe: Probe) -> dict
     return groups
 
 
-def changes(results: Results, old: str, new: str) -> list[str]:
-    """Say which verdicts differ between two releases."""
-    before = results[old]
-    return [
-        f"- `{name}`: {verdict} ({old}: {before[name].verdict if name in before else 'unknown'})"
-        for name, verdict in results[new].items()
+def changes(results: Results, version: str) -> str:
+    """Say which verdicts differ from those of the release before."""
+    older = [other for other in sorted(results, key=number) if number(other) < number(version)]
+    if not older:
+        return f"No release before {version} was examined.\n"
+    before = results[older[-1]]
+    lines = [
+        f"- `{name}`: {verdict} (before: {before[name].verdict if name in before else 'unknown'})"
+        for name, verdict in results[version].items()
         if name not in before or before[name].verdict != verdict.verdict
     ]
+    head = f"Against {older[-1]}, `make upstream` finds {len(lines)} other verdicts"
+    return "\n".join([head + (":\n" if lines else "."), *lines]) + "\n"
