@@ -104,13 +104,14 @@ class Lab:
         *,
         key: str = "replicas",
         replica: dict[str, Any] | None = None,
+        database: dict[str, Any] | None = None,
         top: dict[str, Any] | None = None,
     ) -> None:
-        """Write the config; `replica` adds to the replica's keys, `top` to the outermost ones."""
+        """Write the config; `replica`, `database` and `top` add to the keys of each level."""
         where: dict[str, Any] = {"type": "file", "path": str(self.replica)}
         where.update({"sync-interval": interval, **(replica or {})})
-        entry = {"path": str(self.database), "monitor-interval": interval}
-        entry[key] = [where] if key == "replicas" else where  # type: ignore[assignment]
+        entry = {"path": str(self.database), "monitor-interval": interval, **(database or {})}
+        entry[key] = [where] if key == "replicas" else where
         socket = {"enabled": True, "path": str(self.socket)}
         self.config.write_text(json.dumps({"dbs": [entry], "socket": socket, **(top or {})}))
 

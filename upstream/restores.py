@@ -77,6 +77,25 @@ def between(lab: Lab, *, generations: bool) -> str:
     return lab.compare(lab.restore(output, "-timestamp", moment), output, then)
 
 
+def index(lab: Lab, *, printed: int) -> str:
+    """Restore to an index as the listing prints it, and to the same one in hexadecimal."""
+    lab.configure("50ms", database={"min-checkpoint-page-count": 1})
+    lab.create()
+    lab.back_up()
+
+    def is_there(wanted: int) -> bool:
+        lines = lab.run("wal", "-config", lab.config, lab.database).stdout.splitlines()
+        return any(int(line.split()[2]) >= wanted for line in lines[1:])
+
+    for wanted in range(1, 21):
+        lab.write(1)
+        assert lab.wait(partial(is_there, wanted)), f"no index {wanted}"
+    lab.end()
+    here, there = lab.folder / "here.db", lab.folder / "there.db"
+    assert lab.restore(here, "-index", f"{printed:08x}").returncode == 0
+    return lab.compare(lab.restore(there, "-index", str(printed)), there, here)
+
+
 def listing(lab: Lab, *, broken: bool) -> str:
     """List what is in a replica that cannot be read."""
     lab.configure()
@@ -119,6 +138,12 @@ PROBES = [
         "between-generations",
         partial(between, generations=True),
         partial(between, generations=False),
+    ),
+    Probe(
+        "decimal-index",
+        partial(index, printed=10),
+        partial(index, printed=5),
+        before=(0, 5),
     ),
     Probe(
         "listing-status",

@@ -6,8 +6,8 @@ has the evidence. A release that is newer than all examined ones is taken to hav
 
 from __future__ import annotations
 
-NEWEST = "0.5.17"
-"""The newest release that was examined."""
+EXAMINED = "0.3.13 0.5.5-0.5.17"
+"""The releases that were examined."""
 
 TRAPS = {
     "load": (
@@ -54,6 +54,7 @@ TRAPS = {
     "between-generations": (
         "A time between two generations (or chains) cannot be restored, or restores another state"
     ),
+    "decimal-index": "Listings print indexes as decimals, `restore -index` takes hexadecimals",
     "listing-status": "Listings of a replica that cannot be read exit 0",
     "endpoint-down": "`restore` from an endpoint that refuses takes longer than 20 s to say so",
     "endpoint-hangs": (
@@ -72,3 +73,76 @@ TRAPS = {
     "stray-files": "`#`, `%` or `?` in a database's name opens another file",
     "metrics-address": '`addr: ":9090"` serves metrics and profiles on every interface',
 }
+"""What goes wrong, by the name of its probe."""
+
+FOUND = {
+    "load": "0.3.13 0.5.5-0.5.17",
+    "load-100ms": "0.3.13 0.5.5-0.5.17",
+    "restart-sigkill": "0.3.13 0.5.5-0.5.17",
+    "restart-sigkill-300": "0.3.13 0.5.5-0.5.17",
+    "restart-sigkill-1s": "0.3.13 0.5.5-0.5.17",
+    "restart-sigterm": "0.3.13 0.5.5-0.5.17",
+    "killed-writer": "0.3.13 0.5.5-0.5.17",
+    "killed-writer-normal": "0.3.13 0.5.5-0.5.17",
+    "two-daemons": "0.3.13 0.5.5-0.5.17",
+    "restarted-wal": "0.3.13 0.5.5-0.5.17",
+    "restarted-wal-sigterm": "0.3.13 0.5.5-0.5.17",
+    "page-size": "0.3.13 0.5.5-0.5.17",
+    "replaced-database": "0.3.13 0.5.5-0.5.17",
+    "linked-database": "0.3.13 0.5.5-0.5.17",
+    "emptied-replica": "0.3.13 0.5.5-0.5.17",
+    "sync-wait": "0.3.13 0.5.5-0.5.17",
+    "stop-start": "0.3.13 0.5.5-0.5.17",
+    "last-sync-at": "0.3.13 0.5.5-0.5.17",
+    "stale-wal": "0.3.13 0.5.5-0.5.17",
+    "force-deletes-first": "0.3.13 0.5.5-0.5.17",
+    "permissions": "0.3.13 0.5.5-0.5.17",
+    "between-generations": "0.3.13 0.5.5-0.5.17",
+    "decimal-index": "0.3.13",
+    "listing-status": "0.3.13 0.5.5-0.5.17",
+    "endpoint-down": "0.3.13 0.5.5-0.5.17",
+    "endpoint-hangs": "0.3.13 0.5.5-0.5.17",
+    "shutdown-status": "0.3.13 0.5.5-0.5.17",
+    "exec-status": "0.3.13 0.5.5-0.5.17",
+    "exec-final-sync": "0.3.13 0.5.5-0.5.17",
+    "exec-short": "0.3.13 0.5.5-0.5.17",
+    "replica-key": "0.3.13 0.5.5-0.5.17",
+    "retention-key": "0.3.13 0.5.5-0.5.17",
+    "unknown-key": "0.3.13 0.5.5-0.5.17",
+    "dollar-in-path": "0.3.13 0.5.5-0.5.17",
+    "stray-files": "0.3.13 0.5.5-0.5.17",
+    "metrics-address": "0.3.13 0.5.5-0.5.17",
+}
+"""The releases in which a probe found its trap, and those between two of them."""
+
+
+def of(version: str) -> list[str]:
+    """Return the traps of a release; of one that was not examined, all."""
+    return [trap for trap in TRAPS if has(trap, version)]
+
+
+def has(trap: str, version: str) -> bool:
+    """Tell whether a release has a trap, for all that is known."""
+    return not is_among(version, EXAMINED) or is_among(version, FOUND[trap])
+
+
+def last(trap: str) -> str:
+    """Return the last release in which a trap was found."""
+    return FOUND[trap].rsplit(" ", 1)[-1].rsplit("-", 1)[-1]
+
+
+def is_among(version: str, releases: str) -> bool:
+    """Tell whether a version is one of some releases, such as ``"0.3.13 0.5.5-0.5.17"``."""
+    try:
+        wanted = _number(version)
+        for part in releases.split():
+            first, _, end = part.partition("-")
+            if _number(first) <= wanted <= _number(end or first):
+                return True
+    except ValueError:  # a development build
+        pass
+    return False
+
+
+def _number(version: str) -> list[int]:
+    return [int(part) for part in version.removeprefix("v").split(".")]
