@@ -142,7 +142,7 @@ PROBES = [
         "killed-writer-normal",
         partial(killed_writer, synchronous="normal"),
         partial(killed_writer, synchronous="normal", kill=False),
-        most=12,
-        enough=3,
+        most=30,
+        enough=2,
     ),
 ]
