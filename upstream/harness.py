@@ -80,11 +80,11 @@ def examine(probe: Probe, release: Release) -> Verdict:
     try:
         for number in range(min(probe.most, CONTROLS)):
             with laboratory(release, f"{probe.name} control {number}") as lab:
-                if found := probe.control(lab):
+                if found := _attempt(probe.control, lab):
                     return Verdict(OBSCURED, f"the same goes wrong without the trap: {found}")
         while trials < probe.most and wrong < probe.enough:
             with laboratory(release, f"{probe.name} {trials}") as lab:
-                found = probe.trial(lab)
+                found = _attempt(probe.trial, lab)
             trials += 1
             wrong += bool(found)
             evidence = evidence or found
@@ -93,3 +93,7 @@ def examine(probe: Probe, release: Release) -> Verdict:
     except (AssertionError, OSError, sqlite3.Error, subprocess.SubprocessError) as error:
         return Verdict(FAILED, f"{type(error).__name__}: {error}"[:300])
     return Verdict(PRESENT if wrong else ABSENT, evidence, wrong, trials)
+
+
+def _attempt(step: Step, lab: Lab) -> str:
+    return step(lab).replace(f"{lab.folder}/", "")
