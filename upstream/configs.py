@@ -122,7 +122,7 @@ def stray(lab: Lab, names: tuple[str, ...]) -> str:
         lab.configure()
         lab.create()
         lab.start()
-        found = lab.difference(3)
+        found = lab.difference(3, 8)
         mine = {name, f"{name}-wal", f"{name}-shm", f".{name}-litestream"}
         others = sorted({file.name for file in folder.iterdir()} - mine)
         if others or found:
@@ -159,6 +159,7 @@ PROBES = [
         "exec-final-sync",
         partial(exec_signal, status=1),
         partial(exec_signal, status=0),
+        most=3,
     ),
     Probe(
         "exec-short",

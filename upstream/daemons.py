@@ -21,7 +21,7 @@ def two_daemons(lab: Lab, daemons: int = 2) -> str:
         time.sleep(10)
     for daemon in started:
         lab.end(process=daemon)
-    found = lab.difference(1)
+    found = lab.difference(1, 1)
     return f"{found}; {lab.logged_errors()}" if found else ""
 
 
@@ -57,7 +57,7 @@ def page_size(lab: Lab, size: int) -> str:
     lab.start()
     time.sleep(0.5)
     lab.write()
-    found = lab.difference(10)
+    found = lab.difference(10, 12)
     return f"{found}; {lab.logged_errors()}" if found else ""
 
 
@@ -79,7 +79,7 @@ def replaced(lab: Lab, *, running: bool) -> str:
     lab.write()
     if not running:
         lab.start()
-    found = lab.difference()
+    found = lab.difference(8, 12)
     return f"{found}; {lab.logged_errors()}" if found else ""
 
 
