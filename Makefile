@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PROJECT := pyproject.toml setup.py vendor/upstream.toml
 
-.PHONY: demo test check dist format clean
+.PHONY: demo test check dist format clean upstream
 
 demo: .venv/installed
 	$(BIN)/python build_wheels.py fetch
@@ -26,6 +26,10 @@ check: .venv/installed-dev
 dist: .venv/installed-dev
 	$(BIN)/python build_wheels.py build --out dist
 	$(BIN)/python build_wheels.py check dist
+
+# Which traps Litestream releases have: all pinned ones, or VERSION=0.5.16. Writes docs/upstream.md.
+upstream: .venv/installed-dev
+	$(BIN)/python -m upstream $(VERSION) $(if $(CHANGES),--changes $(CHANGES))
 
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix .

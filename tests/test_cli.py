@@ -198,6 +198,17 @@ def test_which(installed, capsys):
     assert f"{installed}\n" == capsys.readouterr().out
 
 
+def test_which_says_what_is_known_of_the_release(installed, series, capsys):
+    assert 0 == cli.main(["which", "--verbose"])
+    path, release, *traps = capsys.readouterr().out.splitlines()
+    assert str(installed) == path
+    assert release.startswith(f"Litestream {series}.")
+    assert "examined:" in release
+    names = [line.split(":")[0].strip() for line in traps]
+    assert "stale-wal" in names
+    assert ("stop-start" in names) == (series == "0.5")
+
+
 def test_which_without_an_executable(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(tmp_path / "nope"))
     assert 1 == cli.main(["which"])

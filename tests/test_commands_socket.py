@@ -253,7 +253,7 @@ def raw_restore(site, output):
 
 @pytest.mark.parametrize(
     ("version", "warned"),
-    [("0.5.17", True), ("0.5.18", False), ("0.6.0-dev", False), ("dev", True)],
+    [("0.5.17", True), ("0.5.18", True), ("0.5.6", False), ("dev", True)],
 )
 def test_only_releases_with_the_fault_are_warned_of(installed, tmp_path, version, warned):
     class Handler(http.server.BaseHTTPRequestHandler):

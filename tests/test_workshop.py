@@ -21,6 +21,6 @@ def test_make_demo_a_second_time_needs_no_network(monkeypatch):
     assert "all 300 rows are equal" in done.stdout
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "check", "dist", "format", "clean"])
+@pytest.mark.parametrize("target", ["demo", "test", "check", "dist", "format", "clean", "upstream"])
 def test_make_knows_the_targets(target):
     subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)

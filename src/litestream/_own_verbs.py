@@ -10,7 +10,14 @@ import signal
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from litestream import _config_verbs, _executable, _run, _verify_verb, configuration
+from litestream import (
+    _config_verbs,
+    _executable,
+    _run,
+    _traps,
+    _verify_verb,
+    configuration,
+)
 from litestream.errors import LitestreamError
 
 if TYPE_CHECKING:
@@ -138,6 +145,9 @@ def _parser() -> argparse.ArgumentParser:
     _verify_verb.add(verbs)
 
     which = verbs.add_parser("which", description="Print the path of the executable.")
+    which.add_argument(
+        "--verbose", action="store_true", help="say its version, and what its release loses"
+    )
     which.set_defaults(run=_which)
     return parser
 
@@ -174,6 +184,14 @@ def _env(options: argparse.Namespace) -> int:
     return 0
 
 
-def _which(_options: argparse.Namespace) -> int:
-    print(_executable.find())
+def _which(options: argparse.Namespace) -> int:
+    path = _executable.find()
+    print(path)
+    if options.verbose:
+        version = _run.version(path)
+        known = "examined" if _traps.is_among(version, _traps.EXAMINED) else "not examined"
+        traps = _traps.of(version)
+        print(f"Litestream {version}, {known}: {len(traps)} of {len(_traps.TRAPS)} traps")
+        for trap in traps:
+            print(f"  {trap}: {_traps.TRAPS[trap]}")
     return 0

@@ -6,7 +6,7 @@ import os
 import warnings
 from typing import TYPE_CHECKING, TypedDict
 
-from litestream import _control, _run
+from litestream import _control, _run, _traps
 from litestream.errors import UnsafeCommandWarning
 
 if TYPE_CHECKING:
@@ -15,11 +15,10 @@ if TYPE_CHECKING:
     from litestream._control import InfoRow, ManagedRow, SyncResult
     from litestream._run import StrPath
 
-_LAST_UNSAFE = (0, 5, 17)
 _UNSAFE = (
-    "Up to Litestream 0.5.17, 'stop' and then 'start' loses changes without an error when the WAL "
-    "was checkpointed in between (even by an application closing its last connection). Restart "
-    "the daemon's process instead"
+    f"Up to Litestream {_traps.last('stop-start')}, 'stop' and then 'start' loses changes without "
+    "an error when the WAL was checkpointed in between (even by an application closing its last "
+    "connection). Restart the daemon's process instead"
 )
 
 
@@ -122,8 +121,8 @@ def start(
 ) -> ChangeResult:
     """Have a running daemon take up a stopped database again.
 
-    Warns with UnsafeCommandWarning up to 0.5.17, where changes can be lost between ``stop`` and
-    ``start``. Arguments and errors as ``info``.
+    Warns with UnsafeCommandWarning where changes can be lost between ``stop`` and ``start``: up to
+    0.5.17, and on releases that were not examined. Arguments and errors as ``info``.
     """
     return _start_or_stop("start", database, socket, config, timeout)
 
@@ -137,8 +136,8 @@ def stop(
 ) -> ChangeResult:
     """Have a running daemon stop replicating a database, after a last sync.
 
-    Warns with UnsafeCommandWarning up to 0.5.17, where changes can be lost between ``stop`` and
-    ``start``. Arguments and errors as ``info``.
+    Warns with UnsafeCommandWarning where changes can be lost between ``stop`` and ``start``: up to
+    0.5.17, and on releases that were not examined. Arguments and errors as ``info``.
     """
     return _start_or_stop("stop", database, socket, config, timeout)
 
@@ -168,14 +167,6 @@ def _start_or_stop(
     timeout: float,
 ) -> ChangeResult:
     client = _client(verb, socket, config, timeout)
-    if _is_unsafe(client):
+    if _traps.has("stop-start", client.info()["version"]):
         warnings.warn(_UNSAFE, UnsafeCommandWarning, stacklevel=3)
     return _change(client, f"/{verb}", {"path": _run.target(database)})
-
-
-def _is_unsafe(client: _control.ControlSocket) -> bool:
-    number = client.info()["version"].removeprefix("v").split("-")[0]
-    try:
-        return tuple(int(part) for part in number.split(".")) <= _LAST_UNSAFE
-    except ValueError:  # a development build
-        return True

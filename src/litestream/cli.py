@@ -9,22 +9,29 @@ import _signal  # type: ignore[import-not-found]  # signal imports enum: dearer 
 import os
 import sys
 
-from litestream import _executable, configuration
+from litestream import _executable, _traps, configuration
 from litestream.errors import ConfigNotFoundError, LitestreamError
 
 _ASKED = ("-h", "-help", "--help", "help", "--version")
 OWN_VERBS = (  # _own_verbs says what they do
     *("check", "config", "demo", "env", "init", "recover", "run", "upgrade", "verify", "which"),
 )
-_WARNINGS = {
-    "sync": "up to Litestream 0.5.17, 'litestream sync' can damage the replica for good, without "
-    "an error, while others write to the database. Safe instead, from Python: "
-    "litestream.commands.sync(path, wait=True)",
-    "restore -force": "up to Litestream 0.5.17, 'restore -force' deletes the database before it "
-    "knows that the restore works. Safe instead, from Python: "
-    "litestream.commands.restore(path, output, force=True)",
-    "stop": "up to Litestream 0.5.17, 'stop' and then 'start' loses changes without an error when "
-    "the WAL was checkpointed in between. Restart the daemon's process instead",
+_WARNINGS = {  # by the probe of the trap
+    "sync": (
+        "sync-wait",
+        "'litestream sync' can damage the replica for good, without an error, while others write "
+        "to the database. Safe instead, from Python: litestream.commands.sync(path, wait=True)",
+    ),
+    "restore -force": (
+        "force-deletes-first",
+        "'restore -force' deletes the database before it knows that the restore works. Safe "
+        "instead, from Python: litestream.commands.restore(path, output, force=True)",
+    ),
+    "stop": (
+        "stop-start",
+        "'stop' and then 'start' loses changes without an error when the WAL was checkpointed in "
+        "between. Restart the daemon's process instead",
+    ),
 }
 
 
@@ -55,7 +62,9 @@ def hand_through(argv: list[str]) -> None:
     if verb == "restore" and any(a.startswith(("-force", "--force")) for a in argv):
         verb = "restore -force"
     if verb in _WARNINGS:
-        print(f"litestream: warning: {_WARNINGS[verb]}", file=sys.stderr, flush=True)
+        trap, text = _WARNINGS[verb]
+        warning = f"up to Litestream {_traps.last(trap)}, {text}"
+        print(f"litestream: warning: {warning}", file=sys.stderr, flush=True)
     environment = configuration.environment()
     if not environment.get("LITESTREAM_CONFIG"):
         try:

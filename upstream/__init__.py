@@ -1,0 +1,1 @@
+"""What each Litestream release loses without a word: one probe per trap, on the bare executable."""
