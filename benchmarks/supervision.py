@@ -22,7 +22,7 @@ from pathlib import Path
 from tests.support import executable
 
 from litestream import Replication, commands
-from litestream._request import Request
+from litestream._control_socket.nonblocking import Request
 
 
 def bare_start(series: str, config: Path, socket: str) -> float:

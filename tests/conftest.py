@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from litestream import _keeper_process, configuration
+from litestream import configuration
+from litestream._replication import keeper_process
 from tests.support import S3_KEY, S3_SECRET, S3Server, Site, executable
 
 # A shell's background job ignores these, and so would every child that a test interrupts.
@@ -20,6 +21,7 @@ for _number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(
             _number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL
         )
+
 
 SERIES = ("0.3", "0.5")
 FOREIGN = ("LITESTREAM_", "AWS_", "GOOGLE_", "AZURE_", "LOG_LEVEL")
@@ -46,7 +48,7 @@ def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def _measured_keeper(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let coverage into the keeper's process too, which it enters through ``site``."""
     if "COVERAGE_PROCESS_CONFIG" in os.environ:
-        monkeypatch.setattr(_keeper_process, "_OPTIONS", ("-I",))
+        monkeypatch.setattr(keeper_process, "_OPTIONS", ("-I",))
 
 
 @pytest.fixture

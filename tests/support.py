@@ -22,7 +22,7 @@ from typing import Any
 import psutil
 from wheels import pins
 
-from litestream._position import committed_end
+from litestream._database.wal import committed_end
 from litestream.configuration import environment
 
 PATIENCE = 120.0

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import litestream
-from litestream import _own_verbs, cli, configuration
+from litestream import cli, configuration
+from litestream._cli import verbs
 from tests.support import assert_signal_ends, wait_until
 
 COMMAND = Path(sys.executable).parent / "litestream"
@@ -145,7 +146,7 @@ def test_help_without_an_executable_still_helps(tmp_path, monkeypatch, capsys):
 
 
 def test_the_verbs_not_handed_through_are_those_that_are_ours():
-    assert cli.OWN_VERBS == tuple(_own_verbs.PURPOSES)
+    assert cli.OWN_VERBS == tuple(verbs.PURPOSES)
 
 
 @pytest.mark.parametrize("verb", cli.OWN_VERBS)
@@ -159,7 +160,7 @@ def test_every_verb_of_ours_explains_itself(verb, capsys):
 def test_an_argument_too_many_lists_every_verb(capsys):
     with pytest.raises(SystemExit, match="2"):
         cli.main(["demo", "extra"])
-    assert "{" + ",".join(_own_verbs.PURPOSES) + "}" in capsys.readouterr().err
+    assert "{" + ",".join(verbs.PURPOSES) + "}" in capsys.readouterr().err
 
 
 def test_a_wrong_option_is_a_usage_error(capsys):
@@ -286,6 +287,6 @@ class TestDemo:
         )
         (tmp_path / "litestream").chmod(0o755)
         monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(tmp_path))
-        monkeypatch.setattr("litestream._demo._PATIENCE", 0.5)
+        monkeypatch.setattr("litestream._cli.demo._PATIENCE", 0.5)
         assert 1 == cli.main(["demo"])
         assert "the daemon said no" in capsys.readouterr().err

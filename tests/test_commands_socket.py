@@ -18,7 +18,8 @@ from functools import partial
 import pytest
 
 import litestream
-from litestream import _control, commands
+from litestream import commands
+from litestream._control_socket.client import DEFAULT_PATH, socket_path
 from tests.support import PATIENCE, writing
 
 pytestmark = pytest.mark.only_series("0.5")
@@ -192,13 +193,13 @@ def test_the_socket_is_the_configs(tmp_path, monkeypatch):
     config = tmp_path / "litestream.yml"
     config.write_text("socket: {enabled: true, path: $PLACE/ls.sock}")
     monkeypatch.setenv("PLACE", "/run/here")
-    assert "/run/here/ls.sock" == _control.socket_path()
+    assert "/run/here/ls.sock" == socket_path()
     config.write_text("dbs: []")
-    assert _control.DEFAULT_PATH == _control.socket_path()
+    assert DEFAULT_PATH == socket_path()
     config.unlink()
-    assert _control.DEFAULT_PATH == _control.socket_path()
+    assert DEFAULT_PATH == socket_path()
     with pytest.raises(litestream.ConfigNotFoundError):
-        _control.socket_path("named.yml")
+        socket_path("named.yml")
 
 
 class TestTrap1:

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from litestream import ConfigNotFoundError, ConfigurationError, _config_check, configuration
-from litestream._config_keys import BY_PLACE, KEYS, VERSIONS
+from litestream import ConfigNotFoundError, ConfigurationError, configuration
+from litestream._check.check import IDS, check_text, require_sound
+from litestream._check.check import check as check_check
+from litestream._check.keys import BY_PLACE, KEYS, VERSIONS
 from tests.support import executable
 from tests.test_config_keys import databases
 
@@ -83,7 +85,7 @@ DOCUMENTED_05 = {
 
 
 def check(text, series="0.5"):
-    return _config_check.check_text(text, "litestream.yml", series)
+    return check_text(text, "litestream.yml", series)
 
 
 def ids(text, series="0.5"):
@@ -220,7 +222,7 @@ def test_each_rule(release, ident, line, text, words, tmp_path):
 def test_every_id_has_a_rule():
     tested = {rule[1] for rule in RULES}
     elsewhere = {"unreadable", "unknown-key", "misplaced-key", "other-series", "duplicate-key"}
-    assert set(_config_check.IDS) == tested | elsewhere | {"wrong-unit", "unset-variable"}
+    assert set(IDS) == tested | elsewhere | {"wrong-unit", "unset-variable"}
 
 
 BASE = {  # places of a config that has each kind of them; %s is where a line is put
@@ -301,7 +303,7 @@ def test_an_unknown_key_does_not_stop_a_release_that_is_newer_than_the_tables(se
     path = tmp_path / "c.yml"
     path.write_text(with_line("", "brand-new-key: 5"))
     levels = {
-        version: [row["level"] for row in _config_check.check(str(path), version)]
+        version: [row["level"] for row in check_check(str(path), version)]
         for version in (VERSIONS[series], VERSIONS[series] + "9")
     }
     assert [["error"], ["warning"]] == list(levels.values())
@@ -341,7 +343,7 @@ def test_a_dollar_can_be_written(series, installed, tmp_path):
 
 
 def test_expansion_is_that_of_the_rest_of_the_library(monkeypatch):
-    from litestream._config_nodes import Text
+    from litestream._check.nodes import Text
 
     monkeypatch.setenv("NAME", "value")
     text = "a $NAME ${NAME}b $$ $1 ${NO:-x} $NO $"
@@ -396,7 +398,7 @@ class TestBadInput:
         path = tmp_path / "c.yml"
         path.write_bytes(content)
         if content.startswith(b"a: &a [x"):
-            lines = _config_check.check(str(path), "0.5.17")
+            lines = check_check(str(path), "0.5.17")
             assert {"unknown-key", "no-database"} == {row["id"] for row in lines}
             return
         assert said in self.sentence(path)
@@ -412,11 +414,11 @@ class TestBadInput:
         path = tmp_path / "c.yml"
         text = "\n".join(["x-0: &l0 [{path: /a}]", *[f"x-{line}" for line in levels], "dbs: *l29"])
         path.write_text(text)
-        rows = _config_check.check(str(path), "0.5.17")
+        rows = check_check(str(path), "0.5.17")
         assert {"wrong-type"} == {row["id"] for row in rows}
         merge = [f"x-l{n}: &l{n} {{<<: [{', '.join([f'*l{n - 1}'] * 9)}]}}" for n in range(1, 30)]
         path.write_text("\n".join(["x-0: &l0 {addr: '127.0.0.1:1'}", *merge, "dbs: [*l29]"]))
-        assert "misplaced-key" in {row["id"] for row in _config_check.check(str(path), "0.5.17")}
+        assert "misplaced-key" in {row["id"] for row in check_check(str(path), "0.5.17")}
 
     def test_what_is_no_file(self, tmp_path):
         os.mkfifo(tmp_path / "fifo")
@@ -452,11 +454,11 @@ class TestFunction:
     def test_errors_are_raised_in_the_same_words(self, tmp_path):
         path = tmp_path / "litestream.yml"
         path.write_text(one("path: backups"))
-        _config_check.require_sound(path, "0.5.17")  # warnings do not stop anything
+        require_sound(path, "0.5.17")  # warnings do not stop anything
         path.write_text(one("paht: backups"))
-        row = _config_check.check(str(path), "0.5.17")[0]
+        row = check_check(str(path), "0.5.17")[0]
         with pytest.raises(ConfigurationError) as raised:
-            _config_check.require_sound(path, "0.5.17")
+            require_sound(path, "0.5.17")
         assert row["message"] in str(raised.value)
         assert row["hint"] in str(raised.value)
 

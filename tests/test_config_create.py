@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from litestream import ConfigurationError, _config_check, _config_create, configuration
-from litestream._config_create import KINDS
+from litestream import ConfigurationError, configuration
+from litestream._check import check
+from litestream._setup import create
+from litestream._setup.create import KINDS
 from tests import projects
 from tests.support import S3_KEY, S3_SECRET
 from tests.test_config_keys import databases
@@ -39,7 +41,7 @@ def test_each_kind_is_one_that_the_executable_takes(kind, series, installed, tmp
         return
     filled(kind, monkeypatch)
     text = configuration.create(paths, to=kind, directory=tmp_path / "project")
-    rows = _config_check.check_text(text, "c.yml", series)
+    rows = check.check_text(text, "c.yml", series)
     assert [] == rows
     said = databases(installed, text, tmp_path)
     # the library of 0.5 reads the file of the certificate at once
@@ -53,7 +55,7 @@ def test_what_is_found(name, tmp_path, installed, monkeypatch):
     root, expected = projects.make(name, tmp_path)
     for variable, value in projects.variables(root).items():
         monkeypatch.setenv(variable, value)
-    plan = _config_create.plan([], str(root), "0.5")
+    plan = create.plan([], str(root), "0.5")
     stray = [path for path in expected if set("#%?") & set(str(path))]
     assert sorted(map(str, expected)) == sorted(f.path for f in plan.chosen.values())
     assert not stray
@@ -69,7 +71,7 @@ test_what_is_found = pytest.mark.only_series("0.5")(test_what_is_found)
 def test_prefixes_are_stable_unique_and_readable(tmp_path):
     def named(*below):
         paths = [str(tmp_path / path) for path in below]
-        return list(_config_create.plan(paths, str(tmp_path), "0.5").chosen)
+        return list(create.plan(paths, str(tmp_path), "0.5").chosen)
 
     assert ["db", "data-logs", "tenants-a-app"] == named(
         "db.sqlite3", "data/logs.db", "tenants/a/app.sqlite"
@@ -85,7 +87,7 @@ def test_prefixes_are_stable_unique_and_readable(tmp_path):
 def test_what_cannot_be_replicated_is_left_out(tmp_path, series):
     for name in ("a#b.db", "a?b.db", "a%b.db"):
         projects.database(tmp_path / name)
-    plan = _config_create.plan([], str(tmp_path), series)
+    plan = create.plan([], str(tmp_path), series)
     assert (2 if series == "0.3" else 0) == len(plan.chosen)
     assert all("rename it" in each.reason for each in plan.left_out)
 
@@ -103,7 +105,7 @@ def test_nothing_to_write(installed, tmp_path, series):
 def test_settings_that_cannot_be_loaded_are_said(tmp_path, monkeypatch):
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "no.such.settings")
     projects.database(tmp_path / "a.db")
-    plan = _config_create.plan([], str(tmp_path), "0.5")
+    plan = create.plan([], str(tmp_path), "0.5")
     assert ["a"] == list(plan.chosen)
     assert "cannot be loaded" in plan.left_out[0].reason
 
@@ -114,7 +116,7 @@ def test_scanning_does_not_drop_the_locks_of_this_process(tmp_path):
     path = projects.database(tmp_path / "a.db")
     held = sqlite3.connect(path, isolation_level=None)
     held.execute("BEGIN EXCLUSIVE")
-    _config_create.plan([], str(tmp_path), "0.5")
+    create.plan([], str(tmp_path), "0.5")
     script = f"import sqlite3; sqlite3.connect({str(path)!r}, timeout=0).execute('BEGIN EXCLUSIVE')"
     other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     held.close()

@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from litestream import _config_check, _config_values
-from litestream._config_keys import BY_PLACE, KEYS, PLACES, VERSIONS
+from litestream._check import check, values
+from litestream._check.keys import BY_PLACE, KEYS, PLACES, VERSIONS
 
 NAMES = sorted({key.name for key in KEYS} | {"no-such-key", "replicass"})
 AROUND = {
@@ -21,7 +21,11 @@ AROUND = {
     "age": "dbs: [{{path: /a, replicas: [{{age: {}}}]}}]",
 }
 RIGHT = {"text": "x", "secret": "$UNSET", "bool": "true", "int": "5", "mode": "0600"}
+
+
 RIGHT |= {"duration": "90s", "size": "5MiB", "texts": "[a]"}
+
+
 VALUES = {  # kind: what is refused, what is taken
     "bool": (["1", '"true"', "[]", "{}", "maybe"], ["y", "off", "True", "NO", "~"]),
     "int": (['"5"', "x", "true", "[]", "10 s"], ["5", "-1", "0x10", "1_000"]),
@@ -73,7 +77,7 @@ def test_each_key_is_accepted_and_documented(key):
     for series in key.series:
         value = RIGHT.get(key.kind, "[]" if key.kind == "mappings" else "{}")
         text = AROUND[key.place].format(f"{{{key.name}: {value}}}")
-        rows = _config_check.check_text(text, "c.yml", series)
+        rows = check.check_text(text, "c.yml", series)
         ids = {row["id"] for row in rows}
         assert not ids & {"unknown-key", "misplaced-key", "other-series", "wrong-type"}, rows
         assert "wrong-unit" not in ids
@@ -103,7 +107,7 @@ def test_values_are_refused_as_the_executable_refuses_them(kind, installed, seri
         text = AROUND[keys[0].place].format(f"{{{keys[0].name}: {value}}}")
         said = databases(installed, text, tmp_path)
         is_refused = "cannot unmarshal" in said or "invalid size" in said
-        ids = {row["id"] for row in _config_check.check_text(text, "c.yml", series)}
+        ids = {row["id"] for row in check.check_text(text, "c.yml", series)}
         assert (value in wrong) == is_refused, (value, said)
         assert is_refused == bool(ids & {"wrong-type", "wrong-unit"}), value
 
@@ -120,14 +124,14 @@ def test_values_are_refused_as_the_executable_refuses_them(kind, installed, seri
 def test_values_that_litestream_takes_for_others(kind, value, ident):
     key = next(key for key in KEYS if key.kind == kind and "0.5" in key.series)
     text = AROUND[key.place].format(f"{{{key.name}: {value}}}")
-    assert ident in {row["id"] for row in _config_check.check_text(text, "c.yml", "0.5")}
+    assert ident in {row["id"] for row in check.check_text(text, "c.yml", "0.5")}
 
 
 def test_durations():
-    assert 5400 == _config_values.seconds("1h30m")
-    assert 0.05 == _config_values.seconds("50ms")
-    assert -1 == _config_values.seconds("-1s")
-    assert None is _config_values.seconds("1d")
+    assert 5400 == values.seconds("1h30m")
+    assert 0.05 == values.seconds("50ms")
+    assert -1 == values.seconds("-1s")
+    assert None is values.seconds("1d")
 
 
 def test_the_tables_are_of_the_pinned_releases(installed, series):

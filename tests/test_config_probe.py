@@ -16,7 +16,10 @@ from urllib.parse import unquote
 
 import pytest
 
-from litestream import _config_check, _config_probe, _executable, _run, configuration
+from litestream import configuration
+from litestream._check import check, probe
+from litestream._executable import run
+from litestream._executable.find import find as find_executable
 from tests import projects
 from tests.support import S3_KEY, S3_SECRET, free_port
 
@@ -27,12 +30,12 @@ def tried(replica, database, *, limit=15.0):
     """Return the findings of a trial, and its steps."""
     path = Path("litestream.yml")
     path.write_text(json.dumps({"dbs": [{"path": str(database), "replicas": [replica]}]}))
-    version = _run.version(_executable.find())
-    report, databases = _config_check.load(str(path.absolute()), version)
+    version = run.version(find_executable())
+    report, databases = check.load(str(path.absolute()), version)
     assert not [row for row in report.rows if row["level"] == "error"], report.rows
     report.rows.clear()
-    steps: list[_config_probe.Step] = []
-    _config_probe.probe(report, databases, _executable.find(), steps.append, limit)
+    steps: list[probe.Step] = []
+    probe.probe(report, databases, find_executable(), steps.append, limit)
     return report.sorted(), steps
 
 
@@ -250,13 +253,13 @@ class TestDatabase:
 
     @pytest.mark.only_series("0.5")
     def test_a_network_file_system(self, wal, installed, monkeypatch):
-        monkeypatch.setattr(_config_probe, "_file_system", lambda _path: "nfs4")
+        monkeypatch.setattr(probe, "_file_system", lambda _path: "nfs4")
         rows, _ = tried({"type": "file", "path": "/tmp"}, wal)
         assert "it is on nfs4" in only(rows, "network-file-system")
 
     def test_the_file_system_of_a_path(self):
         if sys.platform == "linux":
-            assert "proc" == _config_probe._file_system("/proc/self/status")
+            assert "proc" == probe._file_system("/proc/self/status")
 
 
 def test_the_verb_tells_each_step(wal, installed, series, tmp_path):

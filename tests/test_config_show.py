@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from litestream import _config_show, configuration
-from litestream._config_keys import VERSIONS
+from litestream import configuration
+from litestream._check.keys import VERSIONS
+from litestream._setup import show
 from tests.test_config_check import DOCUMENTED, DOCUMENTED_03, DOCUMENTED_05
 
 COMMAND = Path(sys.executable).parent / "litestream"
@@ -30,7 +31,7 @@ dbs:
 def shown(text, version, tmp_path):
     path = tmp_path / "litestream.yml"
     path.write_text(text)
-    return _config_show.show(str(path), version)
+    return show.show(str(path), version)
 
 
 @pytest.mark.parametrize("release", VERSIONS)

@@ -10,7 +10,9 @@ import pytest
 import yaml
 
 import litestream
-from litestream import ConfigurationError, _config_check, _config_upgrade, commands
+from litestream import ConfigurationError, commands
+from litestream._check import check
+from litestream._setup import upgrade
 from tests.support import Site, executable, wait_until
 from tests.test_config_check import DOCUMENTED, DOCUMENTED_03
 
@@ -37,7 +39,7 @@ dbs:
 
 
 def upgraded(text):
-    return _config_upgrade.upgrade(text, "litestream.yml")
+    return upgrade.upgrade(text, "litestream.yml")
 
 
 def test_the_new_text(monkeypatch):
@@ -59,7 +61,7 @@ def test_the_new_text(monkeypatch):
         assert needle in said, said
     monkeypatch.setenv("BUCKET", "b")
     monkeypatch.setenv("NAME", "n")
-    rows = _config_check.check_text(found.text, "c.yml", "0.5")
+    rows = check.check_text(found.text, "c.yml", "0.5")
     assert ["secret-in-file"] == [row["id"] for row in rows]
 
 

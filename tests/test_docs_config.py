@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from litestream import _config_check
-from litestream._config_create import KINDS
-from litestream._config_keys import BY_PLACE, KEYS, PLACES
+from litestream._check.check import IDS, ONLINE
+from litestream._check.keys import BY_PLACE, KEYS, PLACES
+from litestream._setup.create import KINDS
 from tests import projects
 from tests.support import wait_until
 
@@ -49,10 +49,10 @@ def test_check(installed, tmp_path):
 
 def test_every_finding_has_its_line():
     text = (DOCS / "check.md").read_text()
-    for ident, about in {**_config_check.IDS, **_config_check.ONLINE}.items():
+    for ident, about in {**IDS, **ONLINE}.items():
         assert f'<a id="{ident}"></a>`{ident}`' in text
         assert about in text
-    assert len(re.findall('<a id="', text)) == len({**_config_check.IDS, **_config_check.ONLINE})
+    assert len(re.findall('<a id="', text)) == len({**IDS, **ONLINE})
 
 
 def test_every_key_has_its_line():

@@ -11,15 +11,10 @@ from typing import Any
 
 import pytest
 
-from litestream import (
-    ConfigurationError,
-    ReplicationError,
-    _daemon_config,
-    _entries,
-    _runtime,
-    commands,
-    configuration,
-)
+from litestream import ConfigurationError, ReplicationError, commands, configuration
+from litestream._config import databases as config_databases
+from litestream._config import runtime_directory
+from litestream._replication import daemon_config
 from tests.support import Site
 
 FILE = {"url": "file:///copies"}
@@ -49,11 +44,13 @@ def test_paths_intervals_and_meta_paths() -> None:
         "meta-path": "~/meta",
         "replicas": [{**FILE, "sync-interval": "1m30s"}],
     }
-    (found,) = _entries.entries({"dbs": [entry]}, "0.5")
+    (found,) = config_databases.entries({"dbs": [entry]}, "0.5")
     home = os.path.expanduser("~")
     assert (found.path, found.meta) == (f"{home}/a.db", f"{home}/meta")
     assert found.interval == 90
-    (found,) = _entries.entries({"dbs": [{"path": "sqlite:///a.db", "replica": FILE}]}, "0.5")
+    (found,) = config_databases.entries(
+        {"dbs": [{"path": "sqlite:///a.db", "replica": FILE}]}, "0.5"
+    )
     assert found.path == "/a.db"
     assert found.meta == "/.a.db-litestream"
     assert found.interval == 1
@@ -78,7 +75,7 @@ def test_paths_intervals_and_meta_paths() -> None:
 )
 def test_what_would_not_be_replicated_is_refused(dbs: Any, line: str, problem: str) -> None:
     with pytest.raises(ConfigurationError, match=problem):
-        _entries.entries({"dbs": dbs}, line)
+        config_databases.entries({"dbs": dbs}, line)
 
 
 def test_a_config_that_is_no_mapping() -> None:
@@ -92,11 +89,11 @@ def test_a_socket_of_the_users_own_is_used(site: Site) -> None:
     text = f"socket: {{enabled: true, path: {site.directory}/own.sock}}\n"
     text += f"dbs: [{{path: {site.database}, replica: {{path: /copies}}}}]\n"
     site.config.write_text(text)
-    prepared = _daemon_config.prepare(site.config, None, 1.0)
+    prepared = daemon_config.prepare(site.config, None, 1.0)
     assert prepared.socket == f"{site.directory}/own.sock"
     assert (prepared.directory, prepared.config) == ("", str(site.config))
     site.config.write_text(text.replace("enabled: true", "enabled: false"))
-    assert _daemon_config.prepare(site.config, None, 1.0).socket == ""
+    assert daemon_config.prepare(site.config, None, 1.0).socket == ""
 
 
 @pytest.mark.parametrize(
@@ -107,18 +104,18 @@ def test_databases_of_another_kind(
     installed: Path, series: str, databases: Any, problem: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=problem):
-        _daemon_config.prepare(None, databases, 1.0)
+        daemon_config.prepare(None, databases, 1.0)
 
 
 def test_a_config_that_is_a_directory(installed: Path, series: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
-        _daemon_config.prepare(tmp_path, None, 1.0)
+        daemon_config.prepare(tmp_path, None, 1.0)
 
 
 def test_a_path_that_no_config_can_name(site: Site) -> None:
     path = os.fsdecode(b"/srv/\xff.db")
     with pytest.raises(ConfigurationError, match="no UTF-8"):
-        _daemon_config.prepare(None, {path: "file:///copies"}, 1.0)
+        daemon_config.prepare(None, {path: "file:///copies"}, 1.0)
 
 
 @pytest.mark.only_series("0.5")
@@ -137,7 +134,7 @@ def test_the_socket_is_added_to_every_form_of_a_config(
     monkeypatch.setenv("DB", str(site.database))
     site.config.write_text(text)
     before = configuration.read(str(site.config))
-    with _daemon_config.readable(site.config, None) as prepared:
+    with daemon_config.readable(site.config, None) as prepared:
         assert configuration.read(prepared.config) == {
             **before,
             "socket": {"enabled": True, "path": prepared.socket},
@@ -154,7 +151,7 @@ def test_a_config_without_a_place_for_the_socket(
     monkeypatch.setenv("ALL", json.dumps(json.loads(site.config.read_text())))
     site.config.write_text("$ALL\n")
     with pytest.raises(ConfigurationError, match=r"litestream\.yml' leaves no place.*'socket:'"):
-        _daemon_config.prepare(site.config, None, 1.0)
+        daemon_config.prepare(site.config, None, 1.0)
 
 
 @pytest.mark.only_series("0.5")
@@ -167,10 +164,10 @@ def test_a_config_that_cannot_be_written_leaves_nothing(
         raise error
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(_runtime, "write", fail)
+    monkeypatch.setattr(runtime_directory, "write", fail)
     expected = ReplicationError if isinstance(error, OSError) else KeyError
     with pytest.raises(expected) as caught:
-        _daemon_config.prepare(None, {tmp_path / "app.db": "file:///copies"}, 1.0)
+        daemon_config.prepare(None, {tmp_path / "app.db": "file:///copies"}, 1.0)
     if isinstance(error, OSError):
         assert "No space left on device" in str(caught.value)
     assert list(tmp_path.iterdir()) == []

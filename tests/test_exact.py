@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from litestream import _differences, _exact
+from litestream._verification import page_comparison, table_differences
 from tests import exact_truth
 
 
@@ -42,7 +42,7 @@ def copies(tmp_path):
     return paths
 
 
-class _Unmoved(_exact.Pin):
+class _Unmoved(page_comparison.Pin):
     def __init__(self):
         self.end = None
         self.interrupt = lambda: None
@@ -50,7 +50,7 @@ class _Unmoved(_exact.Pin):
 
 def equal(copies) -> bool:
     source, restored = map(str, copies)
-    return _exact.is_equal(_Unmoved(), source, restored, f"{source}-wal")
+    return page_comparison.is_equal(_Unmoved(), source, restored, f"{source}-wal")
 
 
 def flip(path, page: int, at: int) -> None:
@@ -79,7 +79,7 @@ def test_a_page_in_use_must_be_equal(copies):
 
 def test_a_damaged_copy_is_described(copies):
     flip(copies[1], 2, 0)
-    found = _differences.differences(str(copies[0]), str(copies[1]))
+    found = table_differences.differences(str(copies[0]), str(copies[1]))
     assert "cannot be compared" in found["items"]
 
 
@@ -97,4 +97,4 @@ def test_what_differs_is_named(copies, statement, how):
         connection.execute(statement)
         connection.commit()
     assert not equal(copies)
-    assert how in _differences.differences(str(copies[0]), str(copies[1]))["items"]
+    assert how in table_differences.differences(str(copies[0]), str(copies[1]))["items"]

@@ -11,7 +11,8 @@ import pytest
 from wheels import pins
 
 import litestream
-from litestream import _executable, _run, commands
+from litestream import commands
+from litestream._executable import find, run
 from tests.support import executable
 
 
@@ -21,13 +22,13 @@ def bundled(tmp_path, monkeypatch) -> Path:
     path = Path(tmp_path, "package", "bin", "litestream")
     path.parent.mkdir(parents=True)
     shutil.copy(executable("0.5"), path)
-    monkeypatch.setattr(_executable, "BUNDLED", str(path))
+    monkeypatch.setattr(find, "BUNDLED", str(path))
     return path
 
 
 @pytest.fixture
 def not_bundled(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(_executable, "BUNDLED", str(tmp_path / "package" / "bin" / "litestream"))
+    monkeypatch.setattr(find, "BUNDLED", str(tmp_path / "package" / "bin" / "litestream"))
 
 
 def put(directory: Path, content: str | bytes, mode: int = 0o755) -> Path:
@@ -40,65 +41,65 @@ def put(directory: Path, content: str | bytes, mode: int = 0o755) -> Path:
 
 def test_the_install_dir_comes_first(bundled, monkeypatch):
     monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(executable("0.3").parent))
-    assert str(executable("0.3")) == _executable.find()
+    assert str(executable("0.3")) == find.find()
 
 
 def test_the_install_dir_may_be_relative(tmp_path, monkeypatch):
     shutil.copytree(executable("0.3").parent, tmp_path / "local" / "bin")
     monkeypatch.setenv("LITESTREAM_INSTALL_DIR", "local/bin")
-    assert str(tmp_path / "local" / "bin" / "litestream") == _executable.find()
+    assert str(tmp_path / "local" / "bin" / "litestream") == find.find()
     assert "0.3.13" == commands.version()
 
 
 def test_the_package_comes_before_path(bundled, monkeypatch):
     monkeypatch.setenv("PATH", str(executable("0.3").parent))
-    assert str(bundled) == _executable.find()
+    assert str(bundled) == find.find()
 
 
 def test_path_comes_last(not_bundled, monkeypatch):
     monkeypatch.setenv("PATH", f"/nowhere{os.pathsep}{executable('0.3').parent}")
-    assert str(executable("0.3")) == _executable.find()
+    assert str(executable("0.3")) == find.find()
 
 
 def test_this_packages_own_script_on_path_is_passed_over(not_bundled, tmp_path, monkeypatch):
     own = put(tmp_path / "venv", "#!/usr/bin/python\nfrom litestream.cli import main\nmain()\n")
     monkeypatch.setenv("PATH", f"{own.parent}{os.pathsep}{executable('0.3').parent}")
-    assert str(executable("0.3")) == _executable.find()
+    assert str(executable("0.3")) == find.find()
     monkeypatch.setenv("PATH", str(own.parent))
     with pytest.raises(litestream.ExecutableNotFoundError):
-        _executable.find()
+        find.find()
 
 
 def test_a_missing_install_dir(bundled, monkeypatch):
     monkeypatch.setenv("LITESTREAM_INSTALL_DIR", "no/such/dir")
     with pytest.raises(litestream.DirectoryNotFoundError, match="no/such/dir"):
-        _executable.find()
+        find.find()
 
 
 def test_an_install_dir_that_is_set_to_nothing_is_none(bundled, monkeypatch):
     monkeypatch.setenv("LITESTREAM_INSTALL_DIR", "")
-    assert _executable.find() == str(bundled)
+    assert find.find() == str(bundled)
 
 
 def test_an_empty_install_dir(bundled, tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(tmp_path / "empty"))
     with pytest.raises(litestream.ExecutableNotFoundError, match="there is no file"):
-        _executable.find()
+        find.find()
 
 
 def test_a_file_without_its_run_bit(tmp_path, monkeypatch):
     put(tmp_path / "bin", b"\x7fELF", mode=0o644)
     monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(tmp_path / "bin"))
     with pytest.raises(litestream.ExecutableError, match=r"chmod \+x"):
-        _executable.find()
+        find.find()
 
 
 def test_none_at_all_lists_every_place_tried(not_bundled, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(litestream.ExecutableNotFoundError) as caught:
-        _executable.find()
-    for place in ("LITESTREAM_INSTALL_DIR", _executable.BUNDLED, "/nowhere"):
+        find.find()
+    for place in ("LITESTREAM_INSTALL_DIR", find.BUNDLED, "/nowhere"):
         assert place in str(caught.value)
 
 
@@ -108,7 +109,7 @@ def test_an_unsupported_platform_is_said_to_be_that(not_bundled, monkeypatch, sy
     monkeypatch.setattr(platform, "system", lambda: system[0])
     monkeypatch.setattr(platform, "machine", lambda: system[1])
     with pytest.raises(litestream.UnsupportedPlatformError, match=" ".join(system)):
-        _executable.find()
+        find.find()
 
 
 def other_architecture() -> bytes:
@@ -143,13 +144,13 @@ def test_an_executable_that_is_none(tmp_path, monkeypatch, content, message):
 def test_the_version_is_asked_once_per_file(tmp_path, monkeypatch):
     path = put(tmp_path / "bin", f"#!/bin/sh\necho >> {tmp_path}/asked\necho v0.3.13\n")
     monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(path.parent))
-    assert ["0.3", "0.3", "0.3"] == [_run.series() for _ in range(3)]
+    assert ["0.3", "0.3", "0.3"] == [run.series() for _ in range(3)]
     assert "\n" == (tmp_path / "asked").read_text()
     put(path.parent, "#!/bin/sh\necho 0.5.17\n")
-    assert "0.5" == _run.series()
+    assert "0.5" == run.series()
 
 
 def test_the_vendored_executables_are_those_that_are_pinned():
     for series in ("0.3", "0.5"):
         (pin,) = pins.read().chosen(series, "native")
-        assert pin.version == _run.version(str(pin.path))
+        assert pin.version == run.version(str(pin.path))

@@ -10,10 +10,10 @@ from contextlib import closing, suppress
 
 import pytest
 
-from litestream import _handover
-from litestream._handover import Handover
-from litestream._position import committed_end, local_txid, meta_path, newest_local, wal_path
-from litestream._request import Request
+from litestream._control_socket.nonblocking import Request
+from litestream._database.wal import committed_end, local_txid, meta_path, newest_local, wal_path
+from litestream._supervision import database_handover
+from litestream._supervision.database_handover import Handover
 from tests.support import Site, restored, wait_until
 
 pytestmark = pytest.mark.only_series("0.5")
@@ -152,8 +152,8 @@ def test_the_wal_cannot_be_started_over_while_it_is_held(sited: Site) -> None:
 
 def test_writers_are_held_for_a_while_only(sited: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A daemon that never comes up does not stop the application."""
-    monkeypatch.setattr(_handover, "WRITERS_WAIT", 0.2)
-    monkeypatch.setattr(_handover, "PIN_TIME", 0.4)
+    monkeypatch.setattr(database_handover, "WRITERS_WAIT", 0.2)
+    monkeypatch.setattr(database_handover, "PIN_TIME", 0.4)
     sited.write(50)
     sited.start()
     wait_until(lambda: local_reaches(sited), "the local state")

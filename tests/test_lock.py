@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from litestream import ConfigurationError, _runtime
-from litestream._lock import Lock
+from litestream import ConfigurationError
+from litestream._config import runtime_directory
+from litestream._database.lock import Lock
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
 
@@ -35,7 +36,7 @@ def test_it_is_the_real_paths(tmp_path: Path) -> None:
 
 def test_the_holders_end_frees_it(tmp_path: Path) -> None:
     script = (
-        f"from litestream._lock import Lock; lock = Lock({str(tmp_path / 'a.db')!r}); "
+        f"from litestream._database.lock import Lock; lock = Lock({str(tmp_path / 'a.db')!r}); "
         "print(lock.acquire(), flush=True); input()"
     )
     process = subprocess.Popen(
@@ -155,5 +156,5 @@ def test_only_a_run_time_directory_of_our_own_is_removed(tmp_path: Path) -> None
     os.chown(foreign, 65534, 65534)
     (fuller / "more").touch()
     for directory in (foreign, fuller):
-        _runtime.remove(str(directory))
+        runtime_directory.remove(str(directory))
         assert (directory / "litestream.yml").exists()

@@ -13,10 +13,10 @@ import pytest
 
 import litestream
 from litestream import Replication, commands
-from litestream._audit import Audit, audit
-from litestream._lock import Lock
-from litestream._ltx import Pages, disguise, unpacks_to
-from litestream._position import committed_end, meta_path, newest_local, wal_path
+from litestream._database.audit import Audit, audit
+from litestream._database.lock import Lock
+from litestream._database.ltx import Pages, disguise, unpacks_to
+from litestream._database.wal import committed_end, meta_path, newest_local, wal_path
 from tests.oracle import difference
 from tests.support import Site, die_in_commit, wait_until, writing
 

@@ -9,7 +9,9 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 import litestream
-from litestream import _listings, _past, cli
+from litestream import cli
+from litestream._executable import listings
+from litestream._verification import past
 from litestream.errors import VerificationFailure
 from tests.support import tokens, wait_until
 
@@ -39,7 +41,7 @@ def lively(make_site, series):
 
 
 def snapshots(site) -> list[int]:
-    return sorted(row["index"] for row in _listings.snapshots(site.database, config=site.config))
+    return sorted(row["index"] for row in listings.snapshots(site.database, config=site.config))
 
 
 def fill(site) -> None:
@@ -169,7 +171,7 @@ def ltx(level, first, last, second):
 def test_gaps_between_ltx_files(rows, gaps):
     found = [
         (int(start[-3:-1]), int(end[-3:-1]))
-        for start, end in _past._in_ltx([ltx(*row) for row in rows])
+        for start, end in past._in_ltx([ltx(*row) for row in rows])
     ]
     assert gaps == found
 
@@ -185,7 +187,7 @@ def test_gaps_in_generations():
         *(at("b", index, 21 + index, offset) for index, offset in ((0, 0), (0, 99), (1, 50))),
         at("c", 0, 31, 0),
     ]
-    found = list(_past._in_generations(snapshots, segments))
+    found = list(past._in_generations(snapshots, segments))
     assert [("12:00:03Z", "12:00:10Z"), ("12:00:21Z", "12:00:30Z")] == found
-    assert [] == list(_past._in_generations(snapshots[:1], []))
-    assert [("12:00:02Z", "12:00:20Z")] == list(_past._in_generations(snapshots[2:3], segments[:1]))
+    assert [] == list(past._in_generations(snapshots[:1], []))
+    assert [("12:00:02Z", "12:00:20Z")] == list(past._in_generations(snapshots[2:3], segments[:1]))

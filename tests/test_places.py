@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 import litestream
-from litestream import ConfigurationError, Replication, _entries, _places, commands
+from litestream import ConfigurationError, Replication, commands
+from litestream._config import databases as config_databases
+from litestream._config import places
 from tests.support import Site
 
 BOTH = ("0.3", "0.5")
@@ -95,7 +97,7 @@ APART = [
 
 def check(one: dict[str, Any], two: dict[str, Any], series: str, **top: Any) -> None:
     dbs = [{"path": f"/{name}.db", "replicas": [r]} for name, r in (("a", one), ("b", two))]
-    _entries.entries({"dbs": dbs, **top}, series)
+    config_databases.entries({"dbs": dbs, **top}, series)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +164,7 @@ def test_what_would_be_destroyed_otherwise(dbs: list[dict[str, Any]], problem: s
     for number, entry in enumerate(dbs):
         entry.setdefault("replicas", [{"path": f"/replica/{number}"}])
     with pytest.raises(ConfigurationError, match=f"(?i){problem}"):
-        _entries.entries({"dbs": dbs}, "0.5")
+        config_databases.entries({"dbs": dbs}, "0.5")
 
 
 def test_a_database_under_two_names(tmp_path: Path) -> None:
@@ -173,13 +175,13 @@ def test_a_database_under_two_names(tmp_path: Path) -> None:
         for folder in ("real", "link")
     ]
     with pytest.raises(ConfigurationError, match="in the config twice, as"):
-        _entries.entries({"dbs": dbs}, "0.5")
+        config_databases.entries({"dbs": dbs}, "0.5")
 
 
 def test_two_replicas_in_one_place() -> None:
     replicas = [{"path": "/r"}, {"name": "second", "url": "file:///r"}]
     with pytest.raises(ConfigurationError, match="Two replicas of '/a"):
-        _entries.entries({"dbs": [{"path": "/a.db", "replicas": replicas}]}, "0.3")
+        config_databases.entries({"dbs": [{"path": "/a.db", "replicas": replicas}]}, "0.3")
 
 
 @pytest.mark.parametrize(
@@ -195,7 +197,7 @@ def test_two_replicas_in_one_place() -> None:
     ],
 )
 def test_the_directory_of_a_replica(replica: dict[str, str], directory: str | None) -> None:
-    assert directory == _places.directory(replica)
+    assert directory == places.directory(replica)
 
 
 def two_databases(site: Site, replicas: dict[str, dict[str, Any]]) -> None:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import litestream
-from litestream import _progress
+from litestream._cli import progress
 
 
 class Terminal(io.StringIO):
@@ -17,7 +17,7 @@ class Terminal(io.StringIO):
 
 
 def test_nothing_is_shown_where_there_is_no_terminal(capsys):
-    with _progress.shown() as report:
+    with progress.shown() as report:
         report("app.db", 1, 2)
     assert ("", "") == capsys.readouterr()
 
@@ -26,7 +26,7 @@ def test_a_bar_on_a_terminal(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
-    with _progress.shown() as report:
+    with progress.shown() as report:
         report("[red]app.db", 5_000_000, 10_000_000)
         report("[red]app.db", 10_000_000, 10_000_000)
     assert "[red]app.db" in terminal.getvalue()
@@ -38,8 +38,8 @@ def test_plain_lines_without_rich(monkeypatch, expected, shown):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setitem(sys.modules, "rich.console", None)
-    monkeypatch.setattr(_progress, "_EVERY", 0.0)
-    with _progress.shown() as report:
+    monkeypatch.setattr(progress, "_EVERY", 0.0)
+    with progress.shown() as report:
         report("app.db", 5, expected)
     assert f"app.db: 5{shown} bytes restored\n" == terminal.getvalue()
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from litestream import _own_verbs, commands
+from litestream import commands
+from litestream._cli import verbs
 from tests.support import wait_until
 
 README = Path(__file__).parent.parent / "README.md"
@@ -83,7 +84,7 @@ def test_examples_for_schedulers():
         commands_found += [shlex.split(command) for command in found]
     assert len(commands_found) == 3
     for argv in commands_found:
-        assert _own_verbs._parser().parse_args(argv).verb == argv[0]
+        assert verbs._parser().parse_args(argv).verb == argv[0]
 
 
 @pytest.mark.only_series("0.5")

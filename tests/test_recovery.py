@@ -22,11 +22,11 @@ from litestream import (
     BackupNotFoundError,
     ConfigurationError,
     Replication,
-    _listings,
-    _run,
     commands,
 )
-from litestream._lock import Lock
+from litestream._database.lock import Lock
+from litestream._executable import listings
+from litestream._executable import run as executable_run
 from tests.support import S3Server, Site, executable, free_port, wait_until
 
 
@@ -216,14 +216,14 @@ def test_an_endpoint_that_fails_is_not_one_without_a_backup(
     site.back_up()
     lose(site)
     monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(executable("0.5").parent))
-    listing = _listings.ltx
+    listing = listings.ltx
 
     def last_answer(*arguments: Any, **options: Any) -> list[Any]:
         rows = listing(*arguments, **options)
         litestream.configure(replica_access_key="revoked")
         return rows
 
-    monkeypatch.setattr(_listings, "ltx", last_answer)
+    monkeypatch.setattr(listings, "ltx", last_answer)
     with pytest.raises(litestream.CommandFailedError, match="SignatureDoesNotMatch"):
         litestream.recover(config=site.config, expect="none")
 
@@ -247,15 +247,15 @@ def test_the_time_limit_is_for_all_questions_together(
 ) -> None:
     lose(site)
     limits: list[float] = []
-    run = _run.run
+    run = executable_run.run
 
-    def noted(argv: list[str], *, timeout: float, **options: Any) -> _run.Output:
+    def noted(argv: list[str], *, timeout: float, **options: Any) -> executable_run.Output:
         if argv[1] in ("ltx", "restore"):
             limits.append(timeout)
             time.sleep(0.2)
         return run(argv, timeout=timeout, **options)
 
-    monkeypatch.setattr(_run, "run", noted)
+    monkeypatch.setattr(executable_run, "run", noted)
     litestream.recover(config=site.config, expect="none", timeout=50)
     first, second = limits
     assert second <= first - 0.2 < 50

@@ -21,15 +21,10 @@ from pathlib import Path
 import pytest
 
 import litestream
-from litestream import (
-    BackupExistsError,
-    ConfigurationError,
-    Replication,
-    _keeper_process,
-    commands,
-)
-from litestream._lock import Lock
-from litestream._told import Told
+from litestream import BackupExistsError, ConfigurationError, Replication, commands
+from litestream._database.lock import Lock
+from litestream._replication import keeper_process
+from litestream._replication.status import Told
 from tests import ledger
 from tests.support import PATIENCE, S3_SECRET, S3Server, Site, daemons, restored, wait_until
 
@@ -128,7 +123,7 @@ def test_a_database_whose_folder_is_missing_is_refused(site: Site) -> None:
 def test_a_keeper_that_cannot_start_fails_with_its_own_words(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_keeper_process, "_BOOT", "import sys; sys.exit('no room')")
+    monkeypatch.setattr(keeper_process, "_BOOT", "import sys; sys.exit('no room')")
     replication = Replication(site.config)
     with pytest.raises(litestream.ReplicationError, match="no room"):
         replication.start()
@@ -245,7 +240,7 @@ def test_what_lies_in_site_packages_does_not_hide_the_standard_library(
     packages.mkdir()
     (packages / "litestream").symlink_to(Path(litestream.__file__).parent)
     (packages / f"{leftover}.py").write_text("raise ImportError('of another Python')")
-    monkeypatch.setattr(_keeper_process, "_PACKAGES", str(packages))
+    monkeypatch.setattr(keeper_process, "_PACKAGES", str(packages))
     with Replication(site.config) as replication:
         assert state_of(replication) == "replicating"
 

@@ -23,8 +23,13 @@ from pathlib import Path
 import pytest
 
 import litestream
-from litestream import _integrity, _output, _run, _staging, _watched, commands, configuration
-from litestream._staging import Staging
+from litestream import commands, configuration
+from litestream._database import integrity
+from litestream._executable import run as executable_run
+from litestream._restore import output as restore_output
+from litestream._restore import staging as restore_staging
+from litestream._restore import watched
+from litestream._restore.staging import Staging
 from tests.support import wait_until
 
 
@@ -99,7 +104,7 @@ def test_restore_to_hostile_paths(replicated, tmp_path, name):
     output = folder / f"{name}.db"
     assert output == restore(replicated, output)
     assert {output.name} == listing(folder)
-    with _integrity.opened(str(output)) as connection:
+    with integrity.opened(str(output)) as connection:
         assert replicated.rows() == connection.execute("SELECT * FROM items").fetchall()
 
 
@@ -332,7 +337,7 @@ def opened(path: Path, *, own_process: bool, writing: bool):
         process.communicate()
 
 
-@pytest.mark.parametrize("suffix", _output.SIDE_FILES)
+@pytest.mark.parametrize("suffix", restore_output.SIDE_FILES)
 def test_a_stale_side_file_is_refused_or_removed(replicated, target, suffix):
     stale = target.with_name(f"app.db{suffix}")
     stale.write_bytes(b"stale")
@@ -413,8 +418,8 @@ def test_an_output_that_is_a_directory(replicated, target):
 
 def test_too_little_space_is_seen_before_the_download(replicated, target, monkeypatch):
     free = (100, 99, 1)
-    monkeypatch.setattr(_output, "_free", lambda _folder: free[2])
-    monkeypatch.setattr(_watched, "run", lambda *_: pytest.fail("it was started"))
+    monkeypatch.setattr(restore_output, "_free", lambda _folder: free[2])
+    monkeypatch.setattr(watched, "run", lambda *_: pytest.fail("it was started"))
     with pytest.raises(litestream.NotEnoughSpaceError, match="only 1 are free"):
         restore(replicated, target)
 
@@ -461,7 +466,7 @@ def silent(make_site, port: int):
 
 @pytest.mark.parametrize("options", [{"timeout": 0.5}, {}])
 def test_a_hung_endpoint_ends_in_time(make_site, silent_endpoint, target, monkeypatch, options):
-    monkeypatch.setattr(_watched, "STALL", 0.5)
+    monkeypatch.setattr(watched, "STALL", 0.5)
     site = silent(make_site, silent_endpoint)
     with pytest.raises(litestream.CommandTimeoutError):
         restore(site, target, **options)
@@ -484,7 +489,7 @@ def test_the_time_limit_is_for_all_children_together(replicated, target, monkeyp
 
         return slow
 
-    for module in (_run, _watched):
+    for module in (executable_run, watched):
         monkeypatch.setattr(module, "run", noted(module.run))
     tomorrow = datetime.now(timezone.utc) + timedelta(days=1)
     with pytest.raises(litestream.CommandTimeoutError, match="within 50 s"):
@@ -568,7 +573,7 @@ def test_killed_at_any_moment_it_leaves_the_old_or_the_complete_file(make_site, 
         process.kill()
         process.communicate()
         if target.exists():
-            with _integrity.opened(str(target)) as connection:
+            with integrity.opened(str(target)) as connection:
                 found = connection.execute("SELECT * FROM items ORDER BY id").fetchall()
             assert found in ([(1, "old")], rows)
             outcomes.add("old" if len(found) == 1 else "new")
@@ -637,9 +642,9 @@ def endless(monkeypatch):
     statement = (
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
     )
-    rows = _integrity.rows
+    rows = integrity.rows
     monkeypatch.setattr(
-        _integrity, "rows", lambda connection, _, interrupt: rows(connection, statement, interrupt)
+        integrity, "rows", lambda connection, _, interrupt: rows(connection, statement, interrupt)
     )
 
 
@@ -659,7 +664,7 @@ def test_an_integrity_check_can_be_interrupted(tmp_path):
     timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.raises(KeyboardInterrupt):
-        _integrity.check(str(path), "full")
+        integrity.check(str(path), "full")
     timer.join()
 
 
@@ -702,14 +707,14 @@ def test_a_file_that_appears_at_the_last_moment(replicated, target, monkeypatch,
 def test_what_the_system_refuses_is_a_typed_error(
     replicated, target, monkeypatch, number, expected
 ):
-    opened_file = _staging._open_file
+    opened_file = restore_staging._open_file
 
     def refused(path, flags=0):
         if flags:
             raise OSError(number, os.strerror(number))
         return opened_file(path, flags)
 
-    monkeypatch.setattr(_staging, "_open_file", refused)
+    monkeypatch.setattr(restore_staging, "_open_file", refused)
     with pytest.raises(expected, match=os.strerror(number)):
         restore(replicated, target)
     assert set() == listing(target.parent)

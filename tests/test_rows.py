@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from litestream import _logs, _rows
-from litestream._rows import DatabaseRow, GenerationRow, SnapshotRow, WALRow
+from litestream._executable import log_lines, parse
+from litestream._executable.parse import DatabaseRow, GenerationRow, SnapshotRow, WALRow
 from litestream.errors import UnreadableOutputError
 
 
@@ -65,7 +65,7 @@ def test_a_listing_is_read_exactly_or_refused(data, shape, hostile):
     text = tabwriter([columns, *[[str(cell) for cell in row] for row in rows]])
     expected = [dict(zip(columns, row, strict=True)) for row in rows]
     try:
-        found = _rows.table(text, shape)
+        found = parse.table(text, shape)
     except UnreadableOutputError:
         assert any(set(row[0]) & set("\t\n") or row[0].strip(" ") != row[0] for row in rows)
     else:
@@ -76,14 +76,14 @@ def test_a_listing_is_read_exactly_or_refused(data, shape, hostile):
 def test_databases_with_spaces_are_read_exactly(rows):
     text = tabwriter([["path", "replicas"], *[list(row) for row in rows]])
     expected = [{"path": path, "replicas": replicas} for path, replicas in rows]
-    assert expected == _rows.table(text, DatabaseRow)
+    assert expected == parse.table(text, DatabaseRow)
 
 
 @given(st.lists(st.tuples(anything.map(lambda path: f"/{path}"), anything), max_size=4))
 def test_hostile_databases_never_crash_the_parser(rows):
     text = tabwriter([["path", "replicas"], *[list(row) for row in rows]])
     try:
-        found = _rows.table(text, DatabaseRow)
+        found = parse.table(text, DatabaseRow)
     except UnreadableOutputError:
         return
     assert all(set(row) == {"path", "replicas"} for row in found)
@@ -95,10 +95,10 @@ def test_output_cut_anywhere_is_complete_rows_or_refused(data):
         ["file", "27fa54328907baa7", str(n), str(n * 7), "2026-11-22T13:37:11Z"] for n in (1, 2)
     ]
     text = tabwriter([list(SnapshotRow.__annotations__), *rows])
-    whole = _rows.table(text, SnapshotRow)
+    whole = parse.table(text, SnapshotRow)
     cut = data.draw(st.integers(0, len(text) - 1))
     try:
-        found = _rows.table(text[:cut], SnapshotRow)
+        found = parse.table(text[:cut], SnapshotRow)
     except UnreadableOutputError:
         return
     assert whole[: len(found)] == found
@@ -107,35 +107,35 @@ def test_output_cut_anywhere_is_complete_rows_or_refused(data):
 @given(st.text())
 def test_no_text_crashes_a_parser(text):
     for read in (
-        lambda: _rows.table(text, DatabaseRow),
-        lambda: _rows.json_rows(text, DatabaseRow),
-        lambda: _rows.ltx_rows(text),
+        lambda: parse.table(text, DatabaseRow),
+        lambda: parse.json_rows(text, DatabaseRow),
+        lambda: parse.ltx_rows(text),
     ):
         with contextlib.suppress(UnreadableOutputError):
             read()
-    _logs.parse(text)
+    log_lines.parse(text)
 
 
 def test_a_table_without_rows():
-    assert [] == _rows.table("path  replicas\n", DatabaseRow)
+    assert [] == parse.table("path  replicas\n", DatabaseRow)
 
 
 def test_a_database_without_replicas():
     text = tabwriter([["path", "replicas"], ["/a long/path.db", ""]])
-    assert [{"path": "/a long/path.db", "replicas": ""}] == _rows.table(text, DatabaseRow)
+    assert [{"path": "/a long/path.db", "replicas": ""}] == parse.table(text, DatabaseRow)
 
 
 def test_emoji_and_bytes_that_are_no_utf8_keep_the_columns():
     path = b"/\xff\xfe \xf0\x9f\x90\x8d/a.db".decode("utf-8", "surrogateescape")
     text = tabwriter([["path", "replicas"], [path, "s3"], ["/b.db", "file"]])
-    assert [path, "/b.db"] == [row["path"] for row in _rows.table(text, DatabaseRow)]
+    assert [path, "/b.db"] == [row["path"] for row in parse.table(text, DatabaseRow)]
 
 
 @pytest.mark.parametrize("path", ["/a\tb", "/a\nb", "/a\n/b  file", "/data\tx\ty"])
 def test_a_path_that_forges_columns_is_refused(path):
     text = tabwriter([["path", "replicas"], ["/a/much/longer/path.db", "s3"], [path, "s3"]])
     with pytest.raises(UnreadableOutputError, match="tab or a line break"):
-        _rows.table(text, DatabaseRow)
+        parse.table(text, DatabaseRow)
 
 
 def test_log_lines_are_no_rows():
@@ -145,15 +145,15 @@ def test_log_lines_are_no_rows():
         + tabwriter([["path", "replicas"], ["/a.db", "s3"]])
         + '{"time":"2026-11-22T13:37:11Z","level":"INFO","msg":"x"}\n'
     )
-    assert [{"path": "/a.db", "replicas": "s3"}] == _rows.table(text, DatabaseRow)
+    assert [{"path": "/a.db", "replicas": "s3"}] == parse.table(text, DatabaseRow)
 
 
 def test_json_behind_log_lines():
     log = '{"time":"2026-11-22T13:37:11Z","level":"WARN","msg":"host key not verified"}\n'
     content = json.dumps([{"path": "/a", "replicas": "s3", "new": 1}], indent=2)
-    assert [{"path": "/a", "replicas": "s3"}] == _rows.json_rows(log + content, DatabaseRow)
-    assert [] == _rows.json_rows(f"{log}[]\n", DatabaseRow)
-    assert [] == _rows.json_rows(f"{log}null\n", DatabaseRow)
+    assert [{"path": "/a", "replicas": "s3"}] == parse.json_rows(log + content, DatabaseRow)
+    assert [] == parse.json_rows(f"{log}[]\n", DatabaseRow)
+    assert [] == parse.json_rows(f"{log}null\n", DatabaseRow)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_json_behind_log_lines():
 )
 def test_json_that_is_no_list_of_rows_is_refused(text):
     with pytest.raises(UnreadableOutputError):
-        _rows.json_rows(text, DatabaseRow)
+        parse.json_rows(text, DatabaseRow)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_json_that_is_no_list_of_rows_is_refused(text):
     ],
 )
 def test_a_lag_is_written_as_go_does(seconds, printed):
-    assert printed == _rows.duration(seconds)
+    assert printed == parse.duration(seconds)
 
 
 @pytest.mark.parametrize(
@@ -219,5 +219,5 @@ def test_a_lag_is_written_as_go_does(seconds, printed):
     ],
 )  # fmt: skip
 def test_log_lines_of_every_form(line, expected):
-    found = _logs.parse(line)
+    found = log_lines.parse(line)
     assert expected == (None if found is None else tuple(found))

@@ -48,7 +48,7 @@ def run(site: Site, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def start_patched(site: Site, patch: str, *arguments: str) -> subprocess.Popen[str]:
     """Start it with something in its modules replaced, or looked at."""
-    script = "import ctypes, os, signal, sys\nfrom litestream import _run_command\n"
+    script = "import ctypes, os, signal, sys\nfrom litestream._cli import run as _run_command\n"
     script += f"{textwrap.dedent(patch)}\n"
     return subprocess.Popen(
         [sys.executable, "-c", script, "--config", str(site.config), *arguments],

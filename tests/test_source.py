@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 import litestream
-from litestream import _source
+from litestream._config.config import find as find_source
 
 
 def find(tmp_path: Path, entry: Mapping[str, object], replica: str | None = None, **top: object):
     config = tmp_path / "litestream.yml"
     config.write_text(json.dumps({"dbs": [entry], **top}))
-    return _source.find(tmp_path / "app.db", config, replica)
+    return find_source(tmp_path / "app.db", config, replica)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_path_with_a_dollar_is_found_as_it_is(tmp_path):
     entry = {"path": str(tmp_path / "$HOME.db"), "replicas": [{"path": "/backups"}]}
     config = tmp_path / "litestream.yml"
     config.write_text(json.dumps({"dbs": [entry]}))
-    assert _source.find(tmp_path / "$HOME.db", config).flags == {"no_expand_env": True}
+    assert find_source(tmp_path / "$HOME.db", config).flags == {"no_expand_env": True}
 
 
 @pytest.mark.usefixtures("installed", "series")

@@ -20,12 +20,13 @@ from typing import Any
 
 import pytest
 
-from litestream import _keeper, commands
-from litestream._health import Health
-from litestream._job import Database, Job
-from litestream._keeper import Events
-from litestream._position import meta_path
-from litestream._supervisor import Supervisor
+from litestream import commands
+from litestream._database.wal import meta_path
+from litestream._supervision import keeper
+from litestream._supervision.job import Database, Job
+from litestream._supervision.keeper import Events
+from litestream._supervision.supervisor import Supervisor
+from litestream._supervision.watchdog import Health
 from tests.support import PATIENCE, Site, restored
 
 
@@ -177,7 +178,7 @@ def test_an_endpoint_that_never_answers_is_a_stall(
     make_site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even from the start, while the hand-over still waits for the daemon."""
-    monkeypatch.setattr("litestream._health._PATIENCE", 0.5)
+    monkeypatch.setattr("litestream._supervision.watchdog._PATIENCE", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:
         site = make_site(replica=silent(server), socket=True)
         site.write(1)
@@ -200,7 +201,7 @@ def silent(server: socket.socket) -> dict[str, str]:
 @pytest.mark.only_series("0.3")
 def test_a_quiet_log_is_no_stall(sited: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr("litestream._health.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("litestream._supervision.watchdog.time.monotonic", lambda: now[0])
     health = Health(job(sited))
     health.started()
     sited.write(1)
@@ -338,7 +339,7 @@ def test_a_deleted_database_is_told(sited: Site) -> None:
 
 def test_no_sync_for_long_is_a_stall(sited: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr("litestream._health.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("litestream._supervision.watchdog.time.monotonic", lambda: now[0])
     health = Health(job(sited, socket=""))
     health.started()
     states = []
@@ -400,7 +401,7 @@ def test_the_keeper_does_its_job_and_ends_with_its_pipe(
     try:
         with open(0, "rb", closefd=False) as stream:
             monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=stream))
-            _keeper.main()
+            keeper.main()
     finally:
         os.dup2(kept[0], 0)
         os.dup2(kept[1], 1)
@@ -425,7 +426,7 @@ def test_a_keeper_without_a_job_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO()))
     try:
-        _keeper.main()
+        keeper.main()
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -7,8 +7,11 @@ import time
 import pytest
 
 import litestream
-from litestream import _arrival, _position, _source, _sync
-from litestream._handover import bump
+from litestream._config.config import find as find_source
+from litestream._database import wal
+from litestream._durability import barrier
+from litestream._durability.watch import NotArrivedError, Watch
+from litestream._supervision.database_handover import bump
 from tests.support import free_port, restored
 
 
@@ -51,12 +54,12 @@ def test_without_a_daemon_the_time_limit_ends_it(site):
 def test_a_wal_that_was_restarted_is_looked_at_once(site, monkeypatch):
     """Its end moves with the writers: asked for again and again, it might never be reached."""
     site.write(1)
-    (end,) = filter(None, [_position.committed_end(_position.wal_path(site.database))])
+    (end,) = filter(None, [wal.committed_end(wal.wal_path(site.database))])
     looks = iter([end])
-    monkeypatch.setattr(_position, "committed_end", lambda _wal: next(looks))
-    watch = _arrival.Watch(_source.find(site.database, site.config), time.monotonic() + 1)
-    with pytest.raises(_arrival.NotArrivedError):
-        watch.arrival(_position.WALEnd((1, 2), 4152))
+    monkeypatch.setattr(wal, "committed_end", lambda _wal: next(looks))
+    watch = Watch(find_source(site.database, site.config), time.monotonic() + 1)
+    with pytest.raises(NotArrivedError):
+        watch.arrival(wal.WALEnd((1, 2), 4152))
 
 
 @pytest.mark.only_series("0.3")
@@ -65,10 +68,10 @@ def test_a_commit_that_is_kept_back_is_pushed_on(site, monkeypatch):
     site.write(1)
     site.start()
     site.wait_for_backup()
-    are_at = _arrival.Watch._are_at
+    are_at = Watch._are_at
     bumped: list[str] = []
-    monkeypatch.setattr(_sync, "bump", bumped.append)
-    monkeypatch.setattr(_arrival.Watch, "_are_at", lambda *a: bool(bumped) and are_at(*a))
+    monkeypatch.setattr(barrier, "bump", bumped.append)
+    monkeypatch.setattr(Watch, "_are_at", lambda *a: bool(bumped) and are_at(*a))
     litestream.sync(site.database, timeout=4, config=site.config)
     assert [str(site.database)] == bumped
 
@@ -79,17 +82,17 @@ def test_another_commit_can_be_made_before_the_first_checkpoint(site):
     site.start()
     site.wait_for_backup()
     assert [] == site.connection.execute("SELECT * FROM _litestream_seq").fetchall()
-    before = _position.committed_end(_position.wal_path(site.database))
+    before = wal.committed_end(wal.wal_path(site.database))
     bump(str(site.database))
-    assert before != _position.committed_end(_position.wal_path(site.database))
+    assert before != wal.committed_end(wal.wal_path(site.database))
     assert [(1, 1)] == site.connection.execute("SELECT * FROM _litestream_seq").fetchall()
 
 
 def test_a_database_without_litestreams_table_is_left_alone(site):
     site.write(1)
-    before = _position.committed_end(_position.wal_path(site.database))
+    before = wal.committed_end(wal.wal_path(site.database))
     bump(str(site.database))
-    assert before == _position.committed_end(_position.wal_path(site.database))
+    assert before == wal.committed_end(wal.wal_path(site.database))
 
 
 def test_a_database_that_the_config_does_not_name(site):

@@ -9,7 +9,7 @@ from upstream.harness import ABSENT, INAPPLICABLE, OBSCURED, PRESENT, examine, w
 from upstream.lab import Release
 from upstream.releases import pinned
 
-from litestream import _traps
+from litestream._executable import traps
 from tests.support import executable
 
 NAMES = [probe.name for probe in PROBES]
@@ -22,8 +22,8 @@ def test_a_probe_finds_its_trap_on_the_bare_executable(series):
 
 
 def test_every_trap_has_its_probe_and_every_probe_its_trap():
-    assert list(_traps.TRAPS) == NAMES
-    assert list(_traps.FOUND) == NAMES
+    assert list(traps.TRAPS) == NAMES
+    assert list(traps.FOUND) == NAMES
 
 
 def test_the_table_is_complete():
@@ -37,9 +37,9 @@ def test_the_table_is_complete():
 
 def test_the_library_knows_what_the_probes_have_found():
     for version, found in report.read().items():
-        assert _traps.is_among(version, _traps.EXAMINED), version
+        assert traps.is_among(version, traps.EXAMINED), version
         for name, verdict in found.items():
-            known = _traps.is_among(version, _traps.FOUND[name])
+            known = traps.is_among(version, traps.FOUND[name])
             if verdict.verdict == PRESENT:
                 assert known, (name, version)
             elif verdict.verdict == INAPPLICABLE or verdict.trials == 1:
@@ -51,7 +51,7 @@ def test_the_library_knows_what_the_probes_have_found():
     [("0.5.17", False), ("0.3.13", False), ("0.5.18", True), ("0.6.0", True), ("dev", True)],
 )
 def test_a_release_that_was_not_examined_has_every_trap(version, known):
-    assert known == (_traps.of(version) == NAMES)
+    assert known == (traps.of(version) == NAMES)
 
 
 def test_the_interval_is_that_of_wilson():

@@ -19,18 +19,11 @@ from pathlib import Path
 import pytest
 
 import litestream
-from litestream import (
-    _arrival,
-    _differences,
-    _exact,
-    _integrity,
-    _position,
-    _proof,
-    _sentinel,
-    commands,
-    configuration,
-    verification,
-)
+from litestream import commands, configuration, verification
+from litestream._database import integrity
+from litestream._database import wal as wal_file
+from litestream._durability.watch import Watch
+from litestream._verification import by_sentinel, page_comparison, proof, table_differences
 from litestream.errors import UnusableDatabaseError, VerificationFailure
 from tests.support import PATIENCE, TOKENS, free_port, tokens, writing
 
@@ -98,16 +91,16 @@ def test_an_idle_database_is_proved(running, series, temporary, exact):
 def test_a_commit_that_the_daemon_overlooked_comes_with_the_next(running, temporary, monkeypatch):
     """0.3.13 does not tell its replica of one in a thousand; here, of the first one."""
     touched: list[bool] = []
-    are_at, touch = _arrival.Watch._are_at, _sentinel.touch
-    wal = _position.wal_path(running.database)
+    are_at, touch = Watch._are_at, by_sentinel.touch
+    wal = wal_file.wal_path(running.database)
 
     def seen(connection, token):
-        before = _position.committed_end(wal)
+        before = wal_file.committed_end(wal)
         touch(connection, token)
-        touched.append(before != _position.committed_end(wal))
+        touched.append(before != wal_file.committed_end(wal))
 
-    monkeypatch.setattr(_sentinel, "touch", seen)
-    monkeypatch.setattr(_arrival.Watch, "_are_at", lambda *a: bool(touched) and are_at(*a))
+    monkeypatch.setattr(by_sentinel, "touch", seen)
+    monkeypatch.setattr(Watch, "_are_at", lambda *a: bool(touched) and are_at(*a))
     assert verify(running, temporary, timeout=4)
     assert [True] == touched
 
@@ -180,7 +173,7 @@ def test_a_daemon_of_replication_is_asked_over_its_own_socket(
     with litestream.Replication(site.config) as replication:
         replication.wait_until_replicating(60)
         if series == "0.5":
-            monkeypatch.setattr(_position, "local_txid", lambda *_: pytest.fail("not asked"))
+            monkeypatch.setattr(wal_file, "local_txid", lambda *_: pytest.fail("not asked"))
         with writing(site):
             assert verify(site, temporary, exact=exact)
 
@@ -207,7 +200,7 @@ def test_rows_that_killed_verifies_left_are_removed_a_day_later(running, tempora
     for age in (86_401, 3600):
         running.connection.execute(
             "INSERT INTO _litestream_verification (uuid) VALUES (?)",
-            (_sentinel._uuid(time.time() - age),),
+            (by_sentinel._uuid(time.time() - age),),
         )
     verify(running, temporary)
     assert 1 == tokens(running)
@@ -442,7 +435,7 @@ def test_what_is_restored_is_checked(make_site, temporary):
 
 
 def test_a_writer_that_holds_on_is_busy(running, temporary, monkeypatch):
-    monkeypatch.setattr(_proof, "BUSY", 0.2)
+    monkeypatch.setattr(proof, "BUSY", 0.2)
     running.connection.execute("BEGIN IMMEDIATE")
     failure = fails(running, temporary)
     assert "busy" == failure.reason
@@ -501,28 +494,28 @@ def test_an_error_of_the_cleanup_does_not_hide_the_real_one(running, temporary, 
     def broken(*_arguments):
         raise sqlite3.OperationalError("cannot remove")
 
-    monkeypatch.setattr(_sentinel, "_remove", broken)
-    monkeypatch.setattr(_sentinel, "is_in", lambda *_: False)
+    monkeypatch.setattr(by_sentinel, "_remove", broken)
+    monkeypatch.setattr(by_sentinel, "is_in", lambda *_: False)
     assert "cannot remove" not in str(fails(running, temporary))
 
 
 def test_a_moving_wal_is_looked_at_again(running, temporary, monkeypatch):
     moves = [True]
-    is_equal = _exact.is_equal
+    is_equal = page_comparison.is_equal
 
     def moving(*arguments):
         if moves.pop() if moves else False:
-            raise _exact.MovedError
+            raise page_comparison.MovedError
         return is_equal(*arguments)
 
-    monkeypatch.setattr(_exact, "is_equal", moving)
+    monkeypatch.setattr(page_comparison, "is_equal", moving)
     assert verify(running, temporary, exact=True)
-    monkeypatch.setattr(_exact, "is_equal", lambda *_: moving_always())
+    monkeypatch.setattr(page_comparison, "is_equal", lambda *_: moving_always())
     assert "busy" == fails(running, temporary, exact=True).reason
 
 
 def moving_always():
-    raise _exact.MovedError
+    raise page_comparison.MovedError
 
 
 # Every database of a config
@@ -561,10 +554,10 @@ def test_a_failure_in_a_pool_is_raised(running, temporary):
 @pytest.mark.parametrize(
     ("module", "name", "exact"),
     [
-        (_integrity, "rows", False),
-        (_exact.Pin, "copy", True),
-        (_exact, "is_equal", True),
-        (_differences, "differences", True),
+        (integrity, "rows", False),
+        (page_comparison.Pin, "copy", True),
+        (page_comparison, "is_equal", True),
+        (table_differences, "differences", True),
     ],
 )
 def test_what_takes_long_can_be_interrupted(running, temporary, monkeypatch, module, name, exact):
@@ -573,7 +566,7 @@ def test_what_takes_long_can_be_interrupted(running, temporary, monkeypatch, mod
     original = getattr(module, name)
     begun = threading.Event()
     if name == "differences":
-        monkeypatch.setattr(_exact, "is_equal", lambda *_: False)
+        monkeypatch.setattr(page_comparison, "is_equal", lambda *_: False)
 
     def noted(*arguments):
         begun.set()
@@ -584,7 +577,7 @@ def test_what_takes_long_can_be_interrupted(running, temporary, monkeypatch, mod
         if begun.is_set():
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(_proof, "_LOOK", 0)
+    monkeypatch.setattr(proof, "_LOOK", 0)
     monkeypatch.setattr(module, name, noted)
     with pytest.raises(KeyboardInterrupt):
         verify(running, temporary, exact=exact, progress=progress)
@@ -593,7 +586,7 @@ def test_what_takes_long_can_be_interrupted(running, temporary, monkeypatch, mod
 
 def test_the_end_of_the_consumer_ends_a_long_check(running, temporary, monkeypatch):
     """An endless one: this test would hang."""
-    rows = _integrity.rows
+    rows = integrity.rows
     checking = threading.Event()
 
     def endless(connection, _statement, interrupt):
@@ -601,7 +594,7 @@ def test_the_end_of_the_consumer_ends_a_long_check(running, temporary, monkeypat
         numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
         return rows(connection, f"{numbers} SELECT max(i) FROM n", interrupt)
 
-    monkeypatch.setattr(_integrity, "rows", endless)
+    monkeypatch.setattr(integrity, "rows", endless)
     missing = running.directory / "missing.db"
     outcomes = verification.each(
         [missing, running.database], 2, config=running.config, directory=temporary
@@ -637,11 +630,11 @@ def test_exact_sees_a_change_of_what_is_restored(running, temporary, monkeypatch
             connection.executescript(f"PRAGMA journal_mode=DELETE; {change}")
 
     with monkeypatch.context() as patches:
-        patches.setattr(_integrity, "check", spoiled)
+        patches.setattr(integrity, "check", spoiled)
         failure = fails(running, temporary, exact=True)
         assert "different" == failure.reason
         assert failure.details["tables"]
-        patches.setattr(_integrity, "check", lambda path, *_: flip_unused(path))
+        patches.setattr(integrity, "check", lambda path, *_: flip_unused(path))
         failure = fails(running, temporary, exact=True)
         assert "'pages'" in str(failure.details["tables"])
     assert verify(running, temporary, exact=True)

@@ -24,7 +24,7 @@ Step = Callable[["Lab"], str]
 
 @dataclass(frozen=True)
 class Probe:
-    """One trap of `litestream._traps`, by its name.
+    """One trap of `litestream._executable.traps`, by its name.
 
     At most `most` trials are run, and no more after `enough` of them went wrong.
     """

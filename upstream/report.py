@@ -6,10 +6,14 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from litestream._traps import TRAPS
-from upstream.harness import ABSENT, FAILED, INAPPLICABLE, OBSCURED, PRESENT, Probe, Verdict
+from litestream._executable.traps import TRAPS
+from upstream.harness import ABSENT, FAILED, INAPPLICABLE, OBSCURED, PRESENT, Verdict
 from upstream.releases import number
+
+if TYPE_CHECKING:
+    from upstream.harness import Probe
 
 RESULTS = Path(__file__).with_name("results.json")
 TABLE = Path(__file__).parent.parent / "docs" / "upstream.md"

@@ -9,8 +9,8 @@ from __future__ import annotations
 TYPE_CHECKING = False  # importing typing costs more than all of this
 if TYPE_CHECKING:
     from litestream import commands, errors
-    from litestream._connect import connect
-    from litestream._sync import sync
+    from litestream._database.connect import connect
+    from litestream._durability.barrier import sync
     from litestream.configuration import configure
     from litestream.errors import (
         BackupExistsError,
@@ -94,9 +94,9 @@ __all__ = [
 _HOMES = {
     "Recovered": "recovery",
     "Replication": "replication",
-    "connect": "_connect",
+    "connect": "_database.connect",
     "recover": "recovery",
-    "sync": "_sync",
+    "sync": "_durability.barrier",
     "configure": "configuration",
     "databases": "introspection",
     "replicate_process": "introspection",

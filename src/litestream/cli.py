@@ -9,11 +9,13 @@ import _signal  # type: ignore[import-not-found]  # signal imports enum: dearer 
 import os
 import sys
 
-from litestream import _executable, _traps, configuration
+from litestream import configuration
+from litestream._executable import traps
+from litestream._executable.find import find as find_executable
 from litestream.errors import ConfigNotFoundError, LitestreamError
 
 _ASKED = ("-h", "-help", "--help", "help", "--version")
-OWN_VERBS = (  # _own_verbs says what they do
+OWN_VERBS = (  # _cli.verbs says what they do
     *("check", "config", "demo", "env", "init", "recover", "run", "upgrade", "verify", "which"),
 )
 _WARNINGS = {  # by the probe of the trap
@@ -43,9 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
     argv = sys.argv[1:] if arguments is None else arguments
     try:
         if not argv or argv[0] in _ASKED or argv[0] in OWN_VERBS:
-            from litestream import _own_verbs
+            from litestream._cli import verbs
 
-            return _own_verbs.run(argv)
+            return verbs.run(argv)
         hand_through(argv)
     except LitestreamError as error:
         print(f"litestream: {error}", file=sys.stderr)
@@ -57,13 +59,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def hand_through(argv: list[str]) -> None:
     """Become the executable, with the settings' variables and the config that was found."""
-    path = _executable.find()
+    path = find_executable()
     verb = argv[0]
     if verb == "restore" and any(a.startswith(("-force", "--force")) for a in argv):
         verb = "restore -force"
     if verb in _WARNINGS:
         trap, text = _WARNINGS[verb]
-        warning = f"up to Litestream {_traps.last(trap)}, {text}"
+        warning = f"up to Litestream {traps.last(trap)}, {text}"
         print(f"litestream: warning: {warning}", file=sys.stderr, flush=True)
     environment = configuration.environment()
     if not environment.get("LITESTREAM_CONFIG"):
@@ -75,6 +77,6 @@ def hand_through(argv: list[str]) -> None:
     try:
         os.execve(path, [path, *argv], environment)  # noqa: S606
     except OSError as error:
-        from litestream import _run
+        from litestream._executable import run
 
-        raise _run.not_runnable(path, error) from error
+        raise run.not_runnable(path, error) from error

@@ -16,16 +16,17 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from litestream import _executable, _listings, _run
-from litestream._listings import databases, generations, ltx, snapshots, status, wal
-from litestream._restore import restore
-from litestream._socket_commands import info, list, register, start, stop, sync, unregister
+from litestream._control_socket.commands import info, list, register, start, stop, sync, unregister
+from litestream._executable import listings, run
+from litestream._executable.find import find as find_executable
+from litestream._executable.listings import databases, generations, ltx, snapshots, status, wal
+from litestream._restore.restore import restore
 from litestream.configuration import find_config
 
 if TYPE_CHECKING:
     import builtins
 
-    from litestream._run import Flag, StrPath
+    from litestream._executable.run import Flag, StrPath
     from litestream.verification import Pair
 
 __all__ = [
@@ -67,12 +68,12 @@ class ResetResult(TypedDict):
 
 def executable() -> Path:
     """Return the path of the executable that all commands run."""
-    return Path(_executable.find())
+    return Path(find_executable())
 
 
 def version() -> str:
     """Return the executable's version, such as ``"0.5.17"``."""
-    return _run.version(_executable.find())
+    return run.version(find_executable())
 
 
 def reset(
@@ -80,7 +81,7 @@ def reset(
     *,
     dry_run: bool = False,
     config: StrPath | None = None,
-    timeout: float | None = _run.TIMEOUT,
+    timeout: float | None = run.TIMEOUT,
     **flags: Flag,
 ) -> ResetResult:
     """Remove the local LTX files of a database, or say with ``dry_run`` what would be removed.
@@ -91,11 +92,11 @@ def reset(
         UnsupportedCommandError: the executable is of series 0.3.
 
     """
-    _run.require_series("0.5", "'reset'")
+    run.require_series("0.5", "'reset'")
     options: dict[str, Flag] = {"dry_run": dry_run or None, **flags}
-    text = _listings.printed("reset", database, config, timeout, options)
+    text = listings.printed("reset", database, config, timeout, options)
     removed = re.search(r"^(?:Removing|Would remove): (.*?/ltx)$", text, re.DOTALL | re.MULTILINE)
-    return {"path": _run.target(database), "removed": removed[1] if removed else ""}
+    return {"path": run.target(database), "removed": removed[1] if removed else ""}
 
 
 def verify(
@@ -137,7 +138,7 @@ def replicate(
         positional: builtins.list[str] = []
         flags = {"config": find_config(config), **flags}
     else:
-        _run.refuse_stray(_run.target(database), _run.series())
-        positional = [_run.target(database), *(_run.target(url) for url in replica_urls)]
-    argv = _run.arguments("replicate", *positional, exec=exec, **flags)
-    _run.foreground(argv, timeout)
+        run.refuse_stray(run.target(database), run.series())
+        positional = [run.target(database), *(run.target(url) for url in replica_urls)]
+    argv = run.arguments("replicate", *positional, exec=exec, **flags)
+    run.foreground(argv, timeout)

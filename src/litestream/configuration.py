@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any, Final
 
-    from litestream._config_probe import Step
-    from litestream._rows import FindingRow
+    from litestream._check.probe import Step
+    from litestream._executable.parse import FindingRow
 
 VARIABLES: Final = {
     "replica_bucket": "LITESTREAM_REPLICA_BUCKET",
@@ -292,21 +292,24 @@ def check(
         ConfigurationError: No finding has that id.
 
     """
-    from litestream import _config_check, _config_keys, _executable, _run
+    from litestream._check import keys
+    from litestream._check.check import chosen, load
+    from litestream._executable import run
+    from litestream._executable.find import find as find_executable
 
     if series is None:
-        version = _run.version(_executable.find())
-    elif series in _config_keys.VERSIONS:
-        version = _config_keys.VERSIONS[series]
+        version = run.version(find_executable())
+    elif series in keys.VERSIONS:
+        version = keys.VERSIONS[series]
     else:
         raise ConfigurationError(f"There is no series {series!r}: it is '0.3' or '0.5'")
-    report, databases = _config_check.load(find_config(config), version)
+    report, databases = load(find_config(config), version)
     if online and not any(row["level"] == "error" for row in report.rows):
-        from litestream import _config_probe
+        from litestream._check import probe
 
         told = progress or (lambda _step: None)
-        _config_probe.probe(report, databases, _executable.find(), told)
-    return _config_check.chosen(report.sorted(), select, ignore)
+        probe.probe(report, databases, find_executable(), told)
+    return chosen(report.sorted(), select, ignore)
 
 
 def create(
@@ -329,8 +332,10 @@ def create(
         ConfigurationError: There is no database, or the series has no such replica.
 
     """
-    from litestream import _config_create, _run
+    from litestream._executable import run
+    from litestream._setup.create import plan as create_plan
+    from litestream._setup.create import text as create_text
 
-    line = series or _run.series()
-    plan = _config_create.plan(databases, os.fspath(directory), line)
-    return _config_create.text(plan, to, line, relative=relative)
+    line = series or run.series()
+    plan = create_plan(databases, os.fspath(directory), line)
+    return create_text(plan, to, line, relative=relative)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, TypedDict
 
-from litestream import _control, _run, _source, commands
+from litestream import commands
+from litestream._config.config import listed
+from litestream._control_socket.client import ControlSocket, socket_path
+from litestream._executable import run
 from litestream.errors import ControlSocketError, MissingExtraError
 
 if TYPE_CHECKING:
-    from litestream._run import StrPath
+    from litestream._executable.run import StrPath
 
 
 class SnapshotOverview(TypedDict):
@@ -48,7 +51,7 @@ class ReplicateProcess(TypedDict):
 
 
 def databases(
-    *, config: StrPath | None = None, timeout: float | None = _run.TIMEOUT
+    *, config: StrPath | None = None, timeout: float | None = run.TIMEOUT
 ) -> list[DatabaseOverview]:
     """Return every database of the config with its generations and their snapshots.
 
@@ -62,7 +65,7 @@ def databases(
             "replicas": row["replicas"],
             "generations": _generations(row["path"], config, timeout),
         }
-        for row in _source.listed(config, timeout)
+        for row in listed(config, timeout)
     ]
 
 
@@ -98,9 +101,9 @@ def replicate_process(
             (``pip install 'litestream[process]'``).
 
     """
-    path = str(socket) if socket is not None else _control.socket_path(config)
+    path = str(socket) if socket is not None else socket_path(config)
     try:
-        answer = _control.ControlSocket(path, timeout=2.0).info()
+        answer = ControlSocket(path, timeout=2.0).info()
     except ControlSocketError:
         return _from_process_table()
     started = answer["started_at"].split(".")[0].removesuffix("Z") + "Z"

@@ -9,16 +9,20 @@ import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from litestream import _daemon_config, _entries, _fetch, _handover, _position, _replicas, _run
-from litestream._lock import Lock
-from litestream._restore import restore
+from litestream._config import databases as config_databases
+from litestream._database.lock import Lock
+from litestream._database.wal import is_database
+from litestream._executable import run
+from litestream._replication import daemon_config, replicas
+from litestream._restore.fetch import not_found
+from litestream._restore.restore import restore
+from litestream._supervision import database_handover
 from litestream.errors import (
     BackupExistsError,
     BackupNotFoundError,
     CommandFailedError,
     ConfigurationError,
     CorruptBackupError,
-    LitestreamError,
     OutputNotWritableError,
     ReplicationTimeoutError,
 )
@@ -26,9 +30,10 @@ from litestream.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from litestream._daemon_config import Prepared
-    from litestream._entries import Entry
-    from litestream._replicas import Held
+    from litestream._config.databases import Entry
+    from litestream._replication.daemon_config import Prepared
+    from litestream._replication.replicas import Held
+    from litestream.errors import LitestreamError
 
 Expectation = Literal["any", "backup", "none"]
 
@@ -93,13 +98,13 @@ def recover(
     """
     if expect not in ("any", "backup", "none"):
         raise ConfigurationError(f"expect= is 'any', 'backup' or 'none', not {expect!r}")
-    with _daemon_config.readable(config, databases) as prepared:
+    with daemon_config.readable(config, databases) as prepared:
         entries = prepared.chosen(database)
         if not entries:
             name = os.path.abspath(database or "")
             raise ConfigurationError(f"The config does not name the database {name!r}")
         if replica is not None:
-            _run.require_series("0.3", "recover(replica=…)")
+            run.require_series("0.3", "recover(replica=…)")
         return [_recover(entry, prepared, expect, replica, timeout, progress) for entry in entries]
 
 
@@ -116,7 +121,7 @@ def guard(prepared: Prepared) -> None:
 
     """
     for entry in prepared.entries:
-        if _is_own(entry) or not _replicas.has_backup(
+        if _is_own(entry) or not replicas.has_backup(
             entry, prepared, None, time.monotonic() + _LISTING
         ):
             continue
@@ -155,11 +160,11 @@ def _recover(
     started = time.monotonic()
     deadline = started + timeout
     lock = Lock(entry.path)
-    if _position.is_database(entry.path) and expect != "none":
+    if is_database(entry.path) and expect != "none":
         return Recovered(entry.path, "present", 0.0)
     if not _make_folder(entry, prepared, expect, replica, deadline):
         return Recovered(entry.path, "no backup", time.monotonic() - started)
-    while not _position.is_database(entry.path) and not lock.acquire():
+    while not is_database(entry.path) and not lock.acquire():
         if time.monotonic() > deadline:
             raise ReplicationTimeoutError(
                 f"{entry.path!r} is missing, and another process has held its lock for "
@@ -186,10 +191,10 @@ def _make_folder(
     folder = os.path.dirname(entry.path)
     if os.path.isdir(folder):
         return True
-    if not _replicas.has_backup(entry, prepared, replica, deadline):
+    if not replicas.has_backup(entry, prepared, replica, deadline):
         if expect == "backup":
             argv = [prepared.argv[0], "restore", entry.path]
-            raise _fetch.not_found(argv, 0, "", "no backup was found")
+            raise not_found(argv, 0, "", "no backup was found")
         return False
     if expect == "none":
         raise _unexpected(entry)
@@ -218,19 +223,19 @@ def _restore(
     lock: Lock,
     progress: Callable[[str, int, int | None], object] | None,
 ) -> Recovered:
-    has_backup = functools.partial(_replicas.has_backup, entry, prepared, replica, deadline)
+    has_backup = functools.partial(replicas.has_backup, entry, prepared, replica, deadline)
     if expect == "none" and not _is_own(entry) and has_backup():
         raise _unexpected(entry)
-    if _position.is_database(entry.path):
+    if is_database(entry.path):
         return Recovered(entry.path, "present", 0.0)
     if expect == "none":
         return Recovered(entry.path, "no backup", 0.0)
-    answers = _replicas.ask(entry, prepared, replica, deadline)
+    answers = replicas.ask(entry, prepared, replica, deadline)
     if prepared.series == "0.3":
-        _replicas.require_newest(entry, answers, replica)
+        replicas.require_newest(entry, answers, replica)
     skipped: dict[str, object] = {**dict.fromkeys(answers.empty, "it is empty"), **answers.failures}
     failures: list[LitestreamError] = []
-    for held in answers.held or [_replicas.Held(replica, "")]:
+    for held in answers.held or [replicas.Held(replica, "")]:
         try:
             _restore_from(held, entry, prepared, deadline, progress)
         except (CommandFailedError, CorruptBackupError) as error:
@@ -283,9 +288,9 @@ def _is_own(entry: Entry) -> bool:
     try:
         stat = os.stat(entry.path)
     except OSError:
-        return _entries.has_local_state(entry) and "replicated" not in noted
+        return config_databases.has_local_state(entry) and "replicated" not in noted
     file = [stat.st_dev, stat.st_ino]
-    if not _entries.has_local_state(entry):
+    if not config_databases.has_local_state(entry):
         return bool(noted.get("restored") == file)
     # Another file with the old one's state: restored or moved here, or made anew and empty?
     return noted.get("replicated", file) == file or _was_replicated(entry.path)
@@ -293,7 +298,10 @@ def _is_own(entry: Entry) -> bool:
 
 def _was_replicated(database: str) -> bool:
     """Tell whether Litestream's own table is in a database, as in each one that was restored."""
-    with suppress(sqlite3.Error), closing(_handover.connect(database, "ro", 2.0)) as connection:
+    with (
+        suppress(sqlite3.Error),
+        closing(database_handover.connect(database, "ro", 2.0)) as connection,
+    ):
         found = "SELECT 1 FROM sqlite_master WHERE name = '_litestream_seq'"
         return connection.execute(found).fetchone() is not None
     return False

@@ -11,10 +11,13 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from litestream import _daemon_config, _runtime, _sync, configuration, recovery
-from litestream._keeper_process import KeeperProcess
-from litestream._lock import Lock
-from litestream._told import State, Told
+from litestream import configuration, recovery
+from litestream._config import runtime_directory
+from litestream._database.lock import Lock
+from litestream._durability import barrier
+from litestream._replication import daemon_config
+from litestream._replication.keeper_process import KeeperProcess
+from litestream._replication.status import Told
 from litestream.errors import (
     ConfigurationError,
     LitestreamError,
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from typing_extensions import Self
+
+    from litestream._replication.status import State
 
 _START_TIMEOUT = 30.0
 _LAST_WORDS = 5  # lines of a keeper that died
@@ -79,14 +84,14 @@ class Replication:
         # Absolute from now on: the application may change its directory, and need another daemon.
         self._directory = ""
         self._config = _absolute(config)
-        self._databases = _daemon_config.resolved(databases)
+        self._databases = daemon_config.resolved(databases)
         self._adopt = adopt
         self._max_restarts = max_restarts
         self._stop_timeout = stop_timeout
         self._sync_interval = sync_interval
         self._hand_over = True  # off in the campaign's negative control
         self._delays = (0.5, 30.0)
-        self._prepared: _daemon_config.Prepared | None = None
+        self._prepared: daemon_config.Prepared | None = None
         self._keeper: KeeperProcess | None = None
         self._keeper_delay = 0.5
         self._told = Told()
@@ -167,7 +172,7 @@ class Replication:
             self._wait_for_start()
         except BaseException:
             self.stop()
-            _runtime.remove(prepared.directory)
+            runtime_directory.remove(prepared.directory)
             raise
 
     def stop(self) -> bool:
@@ -226,7 +231,7 @@ class Replication:
             )
         deadline = time.monotonic() + timeout
         for entry in entries:
-            _sync.wait(
+            barrier.wait(
                 self._prepared.source(entry),
                 deadline - time.monotonic(),
                 positions=self._told.positions if self._told.state != "standby" else None,
@@ -259,10 +264,10 @@ class Replication:
     def __repr__(self) -> str:
         return f"<litestream.Replication {self._told.state}, {self._told.restarts} restarts>"
 
-    def _prepare(self) -> _daemon_config.Prepared:
-        return _daemon_config.prepare(self._config, self._databases, self._sync_interval)
+    def _prepare(self) -> daemon_config.Prepared:
+        return daemon_config.prepare(self._config, self._databases, self._sync_interval)
 
-    def _launch(self, prepared: _daemon_config.Prepared) -> None:
+    def _launch(self, prepared: daemon_config.Prepared) -> None:
         left = self._max_restarts
         if left is not None:
             left = max(0, left - self._told.restarts)

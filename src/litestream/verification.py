@@ -11,19 +11,18 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from litestream import (
-    _failures,
-    _integrity,
-    _past,
-    _position,
-    _proof,
-    _run,
-    _source,
-    configuration,
-)
-from litestream._outcome import Gap, Outcome, Pair, Verification
-from litestream._proof import Proof
-from litestream._staging import Staging
+from litestream import configuration
+from litestream._config.config import find as find_source
+from litestream._config.config import listed
+from litestream._database import integrity
+from litestream._database.wal import wal_path
+from litestream._executable import run
+from litestream._restore.staging import Staging
+from litestream._verification import failures
+from litestream._verification import proof as backup_proof
+from litestream._verification.past import moment
+from litestream._verification.proof import Proof
+from litestream._verification.result import Gap, Outcome, Pair, Verification
 from litestream.errors import (
     ConfigurationError,
     LitestreamError,
@@ -35,10 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
     from datetime import datetime
 
-    from litestream._integrity import IntegrityCheck
-    from litestream._run import StrPath
-    from litestream._source import Source
-    from litestream._watched import Progress
+    from litestream._config.config import Source
+    from litestream._database.integrity import IntegrityCheck
+    from litestream._executable.run import StrPath
+    from litestream._restore.watched import Progress
 
 __all__ = ["Gap", "Outcome", "Pair", "Verification", "verify", "verify_all"]
 
@@ -97,14 +96,14 @@ def verify(
         UnusableDatabaseError: it is missing, no SQLite database, damaged, encrypted, read-only.
 
     """
-    _integrity.require_known(integrity_check)
+    integrity.require_known(integrity_check)
     _require_file(database)
     if exact and timestamp is not None:
         raise ConfigurationError(
             "exact= compares with what the database holds now. Leave it out to prove a timestamp="
         )
-    past = None if timestamp is None else _past.moment(timestamp)
-    source = _source.find(database, config, replica)
+    past = None if timestamp is None else moment(timestamp)
+    source = find_source(database, config, replica)
     proof = Proof(source, timeout, integrity_check, progress)
     silent = exact or past is not None
     with _opened(source.database, timeout, silent=silent) as connection:
@@ -121,7 +120,7 @@ def verify(
         except OSError as error:
             if isinstance(error, LitestreamError):
                 raise
-            raise _failures.failure_of(
+            raise failures.failure_of(
                 source, "unusable", f"the copy cannot be made in {folder!r}: {error}"
             ) from error
 
@@ -140,11 +139,11 @@ def _opened(path: str, timeout: float, *, silent: bool) -> Iterator[sqlite3.Conn
     """
     if not os.path.isfile(path) or os.path.getsize(path) == 0:
         raise UnusableDatabaseError(f"There is no database at {path!r}. Is the path mistyped?")
-    read_only = silent and os.path.exists(_position.wal_path(path))
+    read_only = silent and os.path.exists(wal_path(path))
     uri = f"file:{quote(os.fsencode(path))}?mode={'ro' if read_only else 'rw'}"
     try:
         connection = sqlite3.connect(
-            uri, uri=True, timeout=min(_proof.BUSY, timeout), isolation_level=None
+            uri, uri=True, timeout=min(backup_proof.BUSY, timeout), isolation_level=None
         )
     except sqlite3.Error as error:
         raise UnusableDatabaseError(f"The database {path!r} cannot be opened: {error}") from error
@@ -169,7 +168,7 @@ def _opened(path: str, timeout: float, *, silent: bool) -> Iterator[sqlite3.Conn
 def _require_wal(connection: sqlite3.Connection, source: Source) -> None:
     (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
     if mode != "wal":
-        raise _failures.failure_of(
+        raise failures.failure_of(
             source,
             "stale",
             f"no daemon is replicating it: its journal mode is {mode!r}, and Litestream changes "
@@ -178,9 +177,9 @@ def _require_wal(connection: sqlite3.Connection, source: Source) -> None:
 
 
 def _require_room(folder: str, connection: sqlite3.Connection, source: Source, copies: int) -> None:
-    needed, free = copies * _proof.figures(connection)[0], shutil.disk_usage(folder).free
+    needed, free = copies * backup_proof.figures(connection)[0], shutil.disk_usage(folder).free
     if free < needed:
-        raise _failures.failure_of(
+        raise failures.failure_of(
             source,
             "unusable",
             f"restoring it takes {needed} bytes, and {free} are free in {folder!r}. Make room, or "
@@ -211,7 +210,7 @@ def verify_all(
     """
     return list(
         each(
-            [row["path"] for row in _source.listed(config)],
+            [row["path"] for row in listed(config)],
             jobs,
             timeout=timeout,
             integrity_check=integrity_check,
@@ -266,7 +265,7 @@ def _outcome(database: StrPath, **options: Any) -> Outcome:
         return Outcome(failure.database, failure=failure)
     except LitestreamError as error:
         name = configuration.masked(os.fsdecode(database))
-        path = name if _run.is_url(database) else os.path.abspath(name)
+        path = name if run.is_url(database) else os.path.abspath(name)
         unusable = VerificationFailure(path, "unusable", str(error))
         unusable.__cause__ = error
         return Outcome(path, failure=unusable)

@@ -1,0 +1,1 @@
+"""What is wrong with a config, and what comes of trying it."""

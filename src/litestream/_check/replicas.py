@@ -1,0 +1,173 @@
+"""What a replica of a config means, and what of it goes wrong."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from litestream._check.check import values
+from litestream._check.keys import TYPES
+from litestream._check.references import line_end
+from litestream._check.values import seconds as values_seconds
+
+if TYPE_CHECKING:
+    from litestream._check.check import Report
+    from litestream._check.nodes import Node
+
+_PUT = 0.005 / 1000  # S3's price of a PUT in us-east-1, in dollars
+_MONTH = 30 * 86400
+_POSITIVE = {  # 0.5's own words, in front of the value
+    "snapshot.interval": "snapshot interval must be greater than 0",
+    "snapshot.retention": "snapshot retention must be greater than 0",
+    "l0-retention-check-interval": "l0 retention check interval must be greater than 0",
+    "shutdown-sync-interval": "shutdown sync interval must be greater than 0",
+    "interval": "compaction interval must be greater than 0",
+    "sync-interval": "sync interval must be greater than 0",
+}
+_BUCKETS = ("s3", "gs", "gcs", "abs", "oss")
+_EXCLUDED = {"sftp": "host", "webdav": "webdav-url", "file": "", "nats": None}
+
+
+def check(report: Report, node: Node, own: dict[str, Node], found: dict[str, Node]) -> None:
+    url = text(found, "url")
+    kind = kind_of(found)
+    if kind not in TYPES[report.series]:
+        hint = f"Litestream {report.series} has: {', '.join(TYPES[report.series])}"
+        if kind in ("gs", "gcs"):
+            hint = "Google Cloud is 'gs' on 0.5 and 'gcs' on 0.3"
+        at = own.get("url") or own.get("type") or node
+        report.add("unknown-type", at, "unknown replica type in config", hint)
+        return
+    declared = text(own, "type")
+    if declared and url and declared not in (kind, urlsplit(url).scheme):
+        exclude(report, own["type"], "the URL is of another type than 'type:' says, and decides")
+    remote = [n for n in ("bucket", "endpoint", "host", "region", "account-name") if n in own]
+    if not declared and not url and remote:
+        message = f"'{remote[0]}' without a type: Litestream takes the replica for a directory"
+        report.add("no-type", own[remote[0]], message, "Add the type, such as 'type: s3'")
+        return
+    if re.match(r"\w+://", text(own, "path")):
+        message = "replica path cannot be a url, please use the 'url' field instead"
+        report.add("contradictory", own["path"], message, "Rename the key to 'url:'")
+        return
+    other = _EXCLUDED.get(kind, "bucket")
+    for name in ("path", other) if other is not None and url else ():
+        if name and text(found, name):
+            exclude(report, found[name], f"cannot specify url & {name} for {kind} replica")
+    _required(report, node, kind, url, found)
+    above(report, own, "sync-interval")
+    _encryption(report, found)
+    if kind == "file" and text(own, "path"):
+        relative(report, own["path"])
+    if kind == "sftp" and report.series == "0.5" and not text(found, "host-key"):
+        message = "without 'host-key:' any server that answers is taken for the right one"
+        report.add(
+            "no-host-key", node, message, "Add the line that ssh-keyscan prints, from its type on"
+        )
+    every = seconds(found, "sync-interval")
+    if kind in _BUCKETS and every is not None and 0 < every < 1:
+        cost = _MONTH / every * _PUT
+        message = (
+            f"a request each {every * 1000:g} ms costs up to ${cost:,.0f} a month on S3 "
+            "for each database that is written to all the time"
+        )
+        hint = f"1s costs up to ${_MONTH * _PUT:,.0f}, 10s ${_MONTH * _PUT / 10:,.2f}"
+        report.add("costly-interval", found["sync-interval"], message, hint)
+
+
+def kind_of(found: dict[str, Node]) -> str:
+    """Return the type of a replica: that of its URL, else the one it says, else ``file``."""
+    match = re.match(r"(\w+)://", text(found, "url"))
+    scheme = match[1] if match else ""
+    return {"webdavs": "webdav"}.get(scheme, scheme) or text(found, "type") or "file"
+
+
+def _required(report: Report, node: Node, kind: str, url: str, found: dict[str, Node]) -> None:
+    parts = urlsplit(url) if url else None
+    host, user = (parts.netloc, parts.username) if parts else ("", "")
+    missing = []
+    if kind == "file" and not url and not text(found, "path"):
+        missing.append("path")
+    if kind in _BUCKETS and not host and not text(found, "bucket"):
+        missing.append("bucket")
+    if kind == "nats" and not (parts and parts.path.strip("/")) and not text(found, "bucket"):
+        missing.append("bucket")
+    if kind == "sftp":
+        missing += [
+            n for n, has in (("host", host), ("user", user)) if not has and not text(found, n)
+        ]
+    if kind == "webdav" and not host and not text(found, "webdav-url"):
+        missing.append("webdav-url")
+    for name in missing[:1]:
+        shown = "NATS" if kind == "nats" else kind
+        message = f"{name} required for {shown} replica"
+        if kind == "file":
+            message = "file replica path required"
+        at = found.get(name)
+        unset = report.text.within(at.start - 1, line_end(report, at.start)) if at else []
+        hint = f"Add '{name}:'"
+        if at is not None and unset:
+            hint = f"Set the variable {unset[0].name}, to which it refers"
+        where = unset[0].start if unset else at
+        report.add("missing-key", where if where is not None else node, message, hint)
+    if kind == "nats" and bool(text(found, "client-cert")) != bool(text(found, "client-key")):
+        message = "client-cert and client-key must both be specified"
+        report.add("missing-key", node, message, "Add the other one")
+
+
+def _encryption(report: Report, found: dict[str, Node]) -> None:
+    if "age" not in found:
+        return
+    age = values(report, found["age"], "age")
+    if report.series == "0.5" and any(age[name].items for name in age):
+        hint = "Stay on 0.3, or let the storage encrypt (S3: sse-kms-key-id, sse-customer-key)"
+        message = "age encryption is not currently supported"
+        report.add("age-encryption", found["age"], message, hint)
+
+
+def relative(report: Report, node: Node, *, scheme: bool = False) -> None:
+    path = re.sub("^sqlite3?://", "", node.text) if scheme else node.text
+    if not path or path == "~" or path.startswith(("/", "~/")) or re.match(r"\w+://", path):
+        return
+    message = "a relative path is another file when Litestream runs in another directory"
+    report.add("relative-path", node, message, "Write the whole path")
+
+
+def absolute(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))
+
+
+def place_of(found: dict[str, Node]) -> tuple[str, ...]:
+    """Return what says where a replica is, however it is written."""
+    kind, url = kind_of(found), text(found, "url")
+    parts = urlsplit(url) if url else None
+    path = parts.path if parts else text(found, "path")
+    if kind == "file":
+        return ("file", absolute(url.removeprefix("file://") if parts else path))
+    host = parts.netloc.rpartition("@")[2] if parts else ""
+    where = [host or text(found, "bucket") or text(found, "host") or text(found, "webdav-url")]
+    where += [text(found, name) for name in ("endpoint", "account-name")]
+    return (kind, *where, os.path.normpath("/" + path.strip("/")))
+
+
+def text(found: dict[str, Node], name: str) -> str:
+    node = found.get(name)
+    return "" if node is None or node.is_null else node.text
+
+
+def seconds(found: dict[str, Node], name: str) -> float | None:
+    return values_seconds(found[name].text) if name in found else None
+
+
+def above(report: Report, found: dict[str, Node], name: str, before: str = "") -> None:
+    """Report a duration that is not above 0, in 0.5's words."""
+    value = seconds(found, name)
+    if value is not None and value <= 0 and report.series == "0.5":
+        message = f"{before}{name}: {_POSITIVE[before + name]}"
+        report.add("bad-value", found[name], message, "Write a longer duration, or remove it")
+
+
+def exclude(report: Report, node: Node, message: str) -> None:
+    report.add("contradictory", node, message, "Remove one of them")

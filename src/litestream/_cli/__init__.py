@@ -1,0 +1,1 @@
+"""Our own verbs of the ``litestream`` command."""

@@ -1,0 +1,197 @@
+"""Our own verbs of the ``litestream`` command: their arguments, and what each of them prints."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+import signal
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+from litestream import configuration
+from litestream._cli import config, verify
+from litestream._executable import run as executable_run
+from litestream._executable.find import find as find_executable
+from litestream._executable.traps import EXAMINED, TRAPS, is_among, of
+from litestream.errors import LitestreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PURPOSES = {
+    "check": "say what is wrong with the config, line by line",
+    "config": "print the config as the daemon sees it, and where each value came from",
+    "demo": "replicate, lose and restore a database in a temporary directory",
+    "env": "print the environment variables that litestream.configure() sets for configs",
+    "init": "write a config for the databases of this project",
+    "recover": "restore the databases that are missing, before the application starts",
+    "run": "recover, replicate, and run a command beside the daemon",
+    "upgrade": "show the way from Litestream 0.3 to 0.5: the new config, and the steps",
+    "verify": "prove that backups restore and are up to date",
+    "which": "print the path of the executable",
+}
+_HIDDEN = "***"
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one of our verbs, or print the help or the version, and return the exit status."""
+    try:
+        try:
+            return _run_verb(argv)
+        finally:
+            if sys.stdout is not None:  # closed by whoever started us
+                sys.stdout.flush()
+    except BrokenPipeError:  # as the executable's own verbs end when nobody reads any more
+        _discard_output()
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        if isinstance(error, LitestreamError):
+            raise
+        _discard_output()
+        print(f"litestream: {error}", file=sys.stderr)
+        return 1
+
+
+def _run_verb(argv: Sequence[str]) -> int:
+    if not argv:
+        return _help(sys.stderr)
+    if argv[0] == "--version":
+        from litestream import __version__  # it costs more than a check of the config
+
+        print(f"litestream {__version__} (Litestream {executable_run.version(find_executable())})")
+        return 0
+    if argv[0] == "run":  # what follows -- is not ours to parse
+        from litestream._cli.run import run as run_command
+
+        return run_command(argv[1:])
+    if argv[0] not in PURPOSES:
+        return _help(sys.stdout)
+    options = _parser().parse_args(argv)
+    status: int = options.run(options)
+    return status
+
+
+def _discard_output() -> None:
+    """Let what could not be written go nowhere, lest the interpreter try again at its end."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _help(stream: TextIO) -> int:
+    """Print what the command can do; a usage error where nobody has asked for it."""
+    own = "\n".join(f"    {verb:<12} {text}" for verb, text in PURPOSES.items())
+    text = (
+        "usage: litestream VERB [ARGUMENT ...]\n\n"
+        "Replicate SQLite databases, prove their backups, restore them.\n\n"
+        f"This package's own verbs ('litestream VERB --help' explains one):\n\n{own}\n\n"
+        f"{_upstream_help()}\n"
+    )
+    print(text, end="", file=stream)
+    return 0 if stream is sys.stdout else 2
+
+
+def _upstream_help() -> str:
+    try:
+        path = find_executable()
+        printed = executable_run.run(
+            [path, "help"], timeout=executable_run.TIMEOUT, accepted=(0, 1)
+        ).stdout
+        number = executable_run.version(path)
+    except LitestreamError as error:
+        return f"The executable's verbs are not known: {error}"
+    verbs = re.findall(r"^\t(\w+) {2,}(\S.*)$", printed, re.MULTILINE)
+    listed = "\n".join(f"    {verb:<12} {text}" for verb, text in verbs)
+    return (
+        f"Verbs of Litestream {number}, handed to the executable as they are "
+        f"('litestream VERB -h' explains one):\n\n{listed}"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="litestream", allow_abbrev=False)
+    # `run` has a parser of its own, and belongs into the usage line all the same.
+    every = "{" + ",".join(PURPOSES) + "}"
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar=every)
+
+    config.add(verbs)
+
+    demo = verbs.add_parser("demo", description=PURPOSES["demo"].capitalize() + ".")
+    demo.set_defaults(run=_demo)
+
+    env = verbs.add_parser(
+        "env",
+        description="Print the environment variables that the config refers to, quoted for a "
+        "shell: those that are set here, and those that litestream.configure() has set.",
+    )
+    env.add_argument("--show-secrets", action="store_true", help="print the keys, not ***")
+    env.set_defaults(run=_env)
+
+    recover = verbs.add_parser("recover", description=PURPOSES["recover"].capitalize() + ".")
+    recover.add_argument("database", nargs="?", help="its path; by default all of the config")
+    recover.add_argument("--config", metavar="FILE", help="the config; by default looked for")
+    recover.add_argument(
+        "--expect",
+        choices=["any", "backup", "none"],
+        default="any",
+        help="backup: no backup is an error; none: one is",
+    )
+    recover.add_argument(
+        "--replica", metavar="NAME", help="the replica to restore from (0.3, with several)"
+    )
+    recover.set_defaults(run=_recover)
+    verify.add(verbs)
+
+    which = verbs.add_parser("which", description="Print the path of the executable.")
+    which.add_argument(
+        "--verbose", action="store_true", help="say its version, and what its release loses"
+    )
+    which.set_defaults(run=_which)
+    return parser
+
+
+def _demo(_options: argparse.Namespace) -> int:
+    from litestream._cli.demo import run as run_demo
+
+    return run_demo()
+
+
+def _recover(options: argparse.Namespace) -> int:
+    from litestream import recovery
+    from litestream._cli import progress
+
+    with progress.shown() as report:
+        found = recovery.recover(
+            options.database,
+            expect=options.expect,
+            replica=options.replica,
+            config=options.config,
+            progress=report,
+        )
+    for done in found:
+        print(recovery.told(done))
+    return 0
+
+
+def _env(options: argparse.Namespace) -> int:
+    values = configuration.variables()
+    for variable in configuration.VARIABLES.values():
+        value = values.get(variable, "")
+        if value and variable in configuration.SECRET_VARIABLES and not options.show_secrets:
+            value = _HIDDEN
+        print(f"{variable}={shlex.quote(value) if value else ''}")
+    return 0
+
+
+def _which(options: argparse.Namespace) -> int:
+    path = find_executable()
+    print(path)
+    if options.verbose:
+        version = executable_run.version(path)
+        known = "examined" if is_among(version, EXAMINED) else "not examined"
+        traps = of(version)
+        print(f"Litestream {version}, {known}: {len(traps)} of {len(TRAPS)} traps")
+        for trap in traps:
+            print(f"  {trap}: {TRAPS[trap]}")
+    return 0

@@ -1,0 +1,149 @@
+"""``litestream verify``: its arguments, and what it prints."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from litestream.verification import Outcome
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb to the parser's."""
+    parser = verbs.add_parser(
+        "verify",
+        allow_abbrev=False,
+        description="Prove that the backups of databases can be restored and are up to date: "
+        "commit a row, wait until the replica has it, restore into a private directory, check, "
+        "and look for the row. Prints a line for each database.",
+        epilog="Exit status: 0 if every backup is proved, 1 if one is not, 2 for wrong usage.",
+    )
+    parser.add_argument("databases", nargs="*", metavar="DATABASE", help="paths, as the config has")
+    parser.add_argument("--all", action="store_true", help="every database of the config")
+    parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="write nothing, and compare the whole content at one transaction: the only proof "
+        "that nothing is missing in the middle",
+    )
+    parser.add_argument(
+        "--timestamp",
+        metavar="TIME",
+        help="prove that the state of a time in the past can be restored and is sound, such as "
+        "2026-11-25T13:00:00Z (default: the newest)",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=30.0,
+        metavar="S",
+        help="seconds that a commit may take to the replica, and a restore stand still (default: "
+        "%(default)g)",
+    )
+    parser.add_argument(
+        "--integrity-check",
+        choices=("none", "quick", "full"),
+        default="quick",
+        help="SQLite's check of the restored copy (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--jobs", type=_count, default=4, metavar="N", help="databases at once (default: 4)"
+    )
+    parser.add_argument(
+        "--replica", metavar="NAME", help="prove this replica alone (0.3; default: every one)"
+    )
+    parser.add_argument("--directory", metavar="DIR", help="where the copies are restored to")
+    parser.add_argument("--config", metavar="FILE", help="the config, if not where it is found")
+    parser.add_argument("--json", action="store_true", help="print one JSON object for each")
+    parser.set_defaults(run=lambda options: _run(parser, options))
+
+
+def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    if bool(options.databases) == options.all:
+        parser.error("name the databases, or pass --all")
+    if options.exact and options.timestamp:
+        parser.error("--exact compares with what the database holds now: pass no --timestamp")
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _verify(options)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt  # so that the row and the copy are removed
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from litestream import verification
+    from litestream._cli import progress
+    from litestream._config.config import listed
+
+    databases = options.databases
+    if options.all:
+        databases = [row["path"] for row in listed(options.config)]
+        if not databases:
+            print("litestream verify: the config names no database", file=sys.stderr)
+            return 1
+    proved = True
+    with progress.shown() as report:
+        outcomes = verification.each(
+            databases,
+            options.jobs,
+            progress=lambda database, *figures: report(os.fspath(database), *figures),
+            timeout=options.timeout,
+            integrity_check=options.integrity_check,
+            exact=options.exact,
+            timestamp=options.timestamp,
+            replica=options.replica,
+            directory=options.directory,
+            config=options.config,
+        )
+        for outcome in outcomes:
+            proved = proved and bool(outcome)
+            print(json.dumps(outcome.as_dict()) if options.json else _as_line(outcome), flush=True)
+    return 0 if proved else 1
+
+
+def _as_line(outcome: Outcome) -> str:
+    database = outcome.database.encode("utf-8", "backslashreplace").decode()
+    if outcome.failure is not None:
+        return f"FAILED  {database}  {outcome.failure.reason}: {outcome.failure.message}"
+    proved = outcome.verification
+    assert proved is not None
+    content = "content equal at one transaction" if proved.exact else "up to date"
+    checked = {"none": "not checked", "quick": "sound", "full": "sound, indexes too"}
+    if proved.timestamp is not None:
+        content = f"as of {proved.timestamp}"
+    lines = [
+        f"proved  {database}  restores, {checked[proved.integrity_check]}, {content}  "
+        f"({proved.size['restored']} bytes, {proved.tables['restored']} tables, "
+        f"{proved.seconds:.2f} s)"
+    ]
+    lines += [
+        f"warning {database}  points in time between {gap['start']} and {gap['end']} cannot be "
+        f"restored from replica {gap['replica']!r}"
+        for gap in proved.gaps or []
+    ]
+    return "\n".join(lines)
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value

@@ -1,0 +1,1 @@
+"""``litestream.yml`` as the executable reads it."""

@@ -1,0 +1,173 @@
+"""The commands that a running 0.5 daemon carries out, asked over its control socket."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import TYPE_CHECKING, TypedDict
+
+from litestream._control_socket.client import ControlSocket, socket_path
+from litestream._executable import run, traps
+from litestream.errors import UnsafeCommandWarning
+
+if TYPE_CHECKING:
+    import builtins
+
+    from litestream._control_socket.client import InfoRow, ManagedRow, SyncResult
+    from litestream._executable.run import StrPath
+
+_UNSAFE = (
+    f"Up to Litestream {traps.last('stop-start')}, 'stop' and then 'start' loses changes without "
+    "an error when the WAL was checkpointed in between (even by an application closing its last "
+    "connection). Restart the daemon's process instead"
+)
+
+
+class ChangeResult(TypedDict):
+    """What ``start``, ``stop``, ``register`` or ``unregister`` did; ``txid`` where there is one."""
+
+    path: str
+    status: str
+    txid: int | None
+
+
+def info(
+    *, socket: StrPath | None = None, config: StrPath | None = None, timeout: float = 10.0
+) -> InfoRow:
+    """Return what a running daemon says of itself: version, pid, start, number of databases.
+
+    ``socket`` defaults to the config's ``socket.path``, else to ``/var/run/litestream.sock``.
+
+    Raises:
+        ControlSocketError: no daemon answers there within ``timeout`` seconds.
+        UnsupportedCommandError: the executable is of series 0.3, which has no control socket.
+
+    """
+    return _client("info", socket, config, timeout).info()
+
+
+def list(  # noqa: A001 - upstream's name
+    *, socket: StrPath | None = None, config: StrPath | None = None, timeout: float = 10.0
+) -> builtins.list[ManagedRow]:
+    """Return the databases that a running daemon manages, with their state and last sync.
+
+    A healthy daemon's ``last_sync_at`` advances at every sync interval, even when nothing is
+    written; the status stays ``"replicating"`` during an outage. Arguments and errors as ``info``.
+    """
+    return _client("list", socket, config, timeout).list()
+
+
+def register(
+    database: StrPath,
+    replica_url: str,
+    *,
+    socket: StrPath | None = None,
+    config: StrPath | None = None,
+    timeout: float = 30.0,
+) -> ChangeResult:
+    """Have a running daemon replicate one more database, until the daemon ends.
+
+    The config is not changed. Arguments and errors as ``info``.
+    """
+    client = _client("register", socket, config, timeout)
+    path = run.target(database)
+    run.refuse_stray(path, "0.5")
+    return _change(client, "/register", {"path": path, "replica_url": replica_url})
+
+
+def unregister(
+    database: StrPath,
+    *,
+    socket: StrPath | None = None,
+    config: StrPath | None = None,
+    timeout: float = 30.0,
+) -> ChangeResult:
+    """Have a running daemon forget a database; its replica stays. Arguments as ``info``."""
+    client = _client("unregister", socket, config, timeout)
+    return _change(client, "/unregister", {"path": run.target(database)})
+
+
+def sync(
+    database: StrPath,
+    *,
+    wait: bool = False,
+    socket: StrPath | None = None,
+    config: StrPath | None = None,
+    timeout: float = 30.0,
+) -> SyncResult:
+    """Have a running daemon sync a database now.
+
+    With ``wait`` the call returns when all that was committed before it is in the replica
+    (``replicated_txid`` has reached the ``txid`` of the first answer). It asks again and again
+    instead of using upstream's own wait, which on 0.5.17 can damage the replica for good. Without
+    ``wait`` the changes are in the local LTX files, and the replica follows at its interval.
+
+    Raises:
+        ControlSocketError: no daemon answers, it does not manage this database, or the wait took
+            longer than ``timeout`` seconds.
+        UnsupportedCommandError: the executable is of series 0.3.
+
+    """
+    client = _client("sync", socket, config, timeout)
+    path = run.target(database)
+    return client.sync_and_wait(path, timeout) if wait else client.sync(path)
+
+
+def start(
+    database: StrPath,
+    *,
+    socket: StrPath | None = None,
+    config: StrPath | None = None,
+    timeout: float = 30.0,
+) -> ChangeResult:
+    """Have a running daemon take up a stopped database again.
+
+    Warns with UnsafeCommandWarning where changes can be lost between ``stop`` and ``start``: up to
+    0.5.17, and on releases that were not examined. Arguments and errors as ``info``.
+    """
+    return _start_or_stop("start", database, socket, config, timeout)
+
+
+def stop(
+    database: StrPath,
+    *,
+    socket: StrPath | None = None,
+    config: StrPath | None = None,
+    timeout: float = 30.0,
+) -> ChangeResult:
+    """Have a running daemon stop replicating a database, after a last sync.
+
+    Warns with UnsafeCommandWarning where changes can be lost between ``stop`` and ``start``: up to
+    0.5.17, and on releases that were not examined. Arguments and errors as ``info``.
+    """
+    return _start_or_stop("stop", database, socket, config, timeout)
+
+
+def _client(
+    verb: str, socket: StrPath | None, config: StrPath | None, timeout: float
+) -> ControlSocket:
+    run.require_series("0.5", f"'{verb}'")
+    path = os.fspath(socket) if socket is not None else socket_path(config)
+    return ControlSocket(path, timeout)
+
+
+def _change(client: ControlSocket, target: str, body: dict[str, str]) -> ChangeResult:
+    answer = client.request("POST", target, body)
+    return {
+        "path": answer.get("path", body["path"]),
+        "status": answer["status"],
+        "txid": answer.get("txid"),
+    }
+
+
+def _start_or_stop(
+    verb: str,
+    database: StrPath,
+    socket: StrPath | None,
+    config: StrPath | None,
+    timeout: float,
+) -> ChangeResult:
+    client = _client(verb, socket, config, timeout)
+    if traps.has("stop-start", client.info()["version"]):
+        warnings.warn(_UNSAFE, UnsafeCommandWarning, stacklevel=3)
+    return _change(client, f"/{verb}", {"path": run.target(database)})

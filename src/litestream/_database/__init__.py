@@ -1,0 +1,1 @@
+"""A SQLite file, and what stands beside it."""

@@ -1,0 +1,1 @@
+"""Whether a commit is in the replica."""

@@ -1,0 +1,76 @@
+"""The durability barrier: return when what is committed is in the replica."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from litestream._config.config import find as find_source
+from litestream._database import wal
+from litestream._durability.watch import NotArrivedError, Watch
+from litestream._supervision.database_handover import bump
+from litestream.errors import ReplicationTimeoutError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from litestream._config.config import Source
+
+
+def sync(
+    database: str | os.PathLike[str],
+    timeout: float = 30.0,
+    *,
+    config: str | os.PathLike[str] | None = None,
+) -> None:
+    """Return when everything committed before the call is in the replica, whoever runs the daemon.
+
+    The daemon's control socket is asked (0.5), else the position of the last commit is followed
+    through Litestream's local state into the replica. On 0.3 with a replica on a server, the
+    config's ``addr:`` makes that cheap; without it the replica is listed, and Litestream's own row
+    changed once a second, until something lies behind that commit.
+
+    Raises:
+        ReplicationTimeoutError: That was not so after ``timeout`` seconds.
+        ConfigurationError: The config does not name the database.
+
+    """
+    wait(find_source(database, config), timeout)
+
+
+def wait(
+    source: Source,
+    timeout: float,
+    *,
+    positions: Mapping[tuple[str, str], wal.Position03] | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> None:
+    """Wait for one database; ``check`` is called now and then, and may raise.
+
+    ``positions`` are those that a daemon of ours has logged, by database and replica (0.3).
+    """
+    if not os.path.exists(source.database):
+        return  # nothing is committed to a database that does not exist
+    watch = Watch(
+        source,
+        time.monotonic() + timeout,
+        positions=positions,
+        sure=True,
+        pulse=check,
+        touch=lambda: bump(source.database),
+    )
+    try:
+        watch.arrival(wal.committed_end(wal.wal_path(source.database)))
+    except NotArrivedError as error:
+        if error.hole:
+            raise ReplicationTimeoutError(
+                f"The replica of {source.database!r} has a hole, and was not mended within "
+                f"{timeout:.3g} s: {error.hole}. A daemon of this library mends it by itself: look "
+                "at its log; start any other daemon again"
+            ) from None
+        source.require_valid()
+        raise ReplicationTimeoutError(
+            f"{source.database!r} was not replicated within {timeout:.3g} s. Look at the daemon's "
+            "log, and whether the replica's endpoint answers"
+        ) from None

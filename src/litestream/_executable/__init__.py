@@ -1,0 +1,1 @@
+"""Run Litestream once."""

@@ -1,0 +1,290 @@
+"""Run the executable once: argv, environment, time limit, failure."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import os
+import re
+import signal
+import subprocess
+import threading
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from litestream._executable import log_lines
+from litestream._executable.find import find as find_executable
+from litestream.configuration import environment, masked
+from litestream.errors import (
+    CommandFailedError,
+    CommandTimeoutError,
+    ConfigurationError,
+    ExecutableError,
+    UnsupportedCommandError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+StrPath: TypeAlias = "str | os.PathLike[str]"
+Flag: TypeAlias = "str | int | float | bool | os.PathLike[str] | None"
+
+TIMEOUT = 60.0
+"""Seconds that a listing may take. 0.5 waits for minutes for an endpoint that is down."""
+
+_VERSION_TIMEOUT = 30.0
+_STOP_TIMEOUT = 35.0  # 0.5 gives its final sync 30 s
+_ESCAPED = re.compile(r"[^\w.~$&+,/:;=@%-]", re.ASCII)
+_URL = re.compile(r"\w+://")
+_HINTS = (
+    ("unable to add custom RootCAs", "unset AWS_CA_BUNDLE: Litestream 0.5 cannot use it"),
+    ("database not found in config", "the path must be the one in the config's dbs: list"),
+    ("no databases specified", "add the database to the config's dbs: list"),
+)
+
+
+class Output(NamedTuple):
+    """What a run printed; bytes that are no UTF-8 stand as surrogates, as in file names."""
+
+    stdout: str
+    stderr: str
+
+
+def run(argv: Sequence[str], *, timeout: float | None, accepted: Sequence[int] = (0,)) -> Output:
+    """Run ``argv`` to its end, at most ``timeout`` seconds, and return what it printed.
+
+    Raises:
+        CommandFailedError: an exit status that is not ``accepted``, or an error in the log
+            of a run that exits 0 (as 0.3 does).
+        CommandTimeoutError: it did not end in time; it is killed, and no process stays.
+        ExecutableError: it cannot be run on this machine.
+
+    """
+    try:
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=environment(),
+            timeout=timeout,
+            umask=0o077,  # 0.5.17 restores a private database as 0644
+            check=False,
+        )
+    except subprocess.TimeoutExpired as expired:
+        reason = _reason(_text(expired.stdout or b""), _text(expired.stderr or b""))
+        raise CommandTimeoutError(masked_all(argv), expired.timeout, masked(reason)) from None
+    except OSError as error:
+        raise not_runnable(argv[0], error) from error
+    output = Output(_text(done.stdout), _text(done.stderr))
+    if (
+        done.returncode not in accepted
+        or _logged_error(output.stdout)
+        or _logged_error(output.stderr)
+    ):
+        raise failure(argv, done.returncode, output)
+    return output
+
+
+def foreground(argv: Sequence[str], timeout: float | None) -> None:
+    """Run a daemon until it ends; SIGINT and SIGTERM reach it once, so that it can sync and end.
+
+    It has a session of its own: a terminal would send it Ctrl-C beside ours, and 0.5 takes a
+    second signal for the wish to skip the final sync.
+    """
+    try:
+        process = subprocess.Popen(
+            argv, env=environment(), stdin=subprocess.DEVNULL, start_new_session=True, umask=0o077
+        )
+    except OSError as error:
+        raise not_runnable(argv[0], error) from error
+    try:
+        with _forwarding(signal.SIGTERM, process), _forwarding(signal.SIGHUP, process):
+            returncode = process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        _end(process)
+        raise CommandTimeoutError(masked_all(argv), timeout or 0.0) from None
+    except BaseException:
+        _end(process)
+        raise
+    if returncode:
+        raise failure(argv, returncode, Output("", "its output tells why"))
+
+
+@contextlib.contextmanager
+def _forwarding(number: signal.Signals, process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Hand a signal that may end this process to the child instead, which would outlive it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python lets no other thread set a handler
+        return
+    # SIGHUP would end the daemon without a final sync
+    previous = signal.signal(number, lambda _number, _frame: process.send_signal(signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(number, previous)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask the daemon to sync and end, wait for longer than upstream's own limit, then kill it."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(_STOP_TIMEOUT)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def failure(argv: Sequence[str], returncode: int, output: Output) -> CommandFailedError:
+    """Return the error that describes a failed run, its secrets masked."""
+    reason = masked(_reason(output.stdout, output.stderr))
+    hint = next((hint for needle, hint in _HINTS if needle in reason), "")
+    stderr = masked(output.stderr)
+    return CommandFailedError(masked_all(argv), returncode, stderr, reason, hint)
+
+
+def masked_all(argv: Sequence[str]) -> list[str]:
+    """Return ``argv`` with its secrets masked."""
+    return [masked(argument) for argument in argv]
+
+
+def arguments(verb: str, *positional: str, **flags: Flag) -> list[str]:
+    """Return the argv of a command, flags before the positional arguments as Go wants them.
+
+    ``snake_case=True`` becomes ``-snake-case``, ``x=5`` becomes ``-x 5``, None is left out.
+    """
+    argv = [find_executable(), verb]
+    for name, value in flags.items():
+        flag = f"-{name.replace('_', '-')}"
+        if value is True:
+            argv.append(flag)
+        elif value is False:
+            argv.append(f"{flag}=false")
+        elif value is not None:
+            argv += [flag, os.fspath(value) if isinstance(value, os.PathLike) else str(value)]
+    return [*argv, *positional]
+
+
+def is_url(database: StrPath) -> bool:
+    """Tell whether a database argument is a replica URL rather than a path."""
+    return _URL.match(os.fsdecode(database)) is not None
+
+
+def target(database: StrPath) -> str:
+    """Return a database argument as upstream looks it up: an absolute path, or a replica URL.
+
+    A leading ``~/`` is the home directory, as in the config. A URL that holds a password is
+    refused, because every user of the machine can read a process's arguments; and one of a
+    directory that Litestream would not look into.
+
+    Source: both series escape what stands for itself in a ``file://`` URL: ``/my disk`` is
+    ``/my%20disk`` to them, and ``/my%20disk`` is that, too.
+    """
+    text = os.fsdecode(database)
+    if "\0" in text:
+        raise ConfigurationError(f"No path holds a null byte: {text!r}")
+    if not is_url(text):
+        return os.path.abspath(os.path.expanduser(text))
+    if masked(text) != text:
+        raise ConfigurationError(
+            f"The replica URL {masked(text)} holds a password, which every user of this machine "
+            "could read in the process table. Put the replica into a config and name the "
+            "database's path instead"
+        )
+    if text.startswith("file://") and (escaped := _ESCAPED.search(text)):
+        raise ConfigurationError(
+            f"Litestream would escape the {escaped[0]!r} in {text!r}, and so look into another "
+            "directory. Put the directory into a config, as the 'path:' of a replica with 'type: "
+            "file', and name the database's path instead"
+        )
+    return text
+
+
+def refuse_stray(path: str, line: str) -> None:
+    """Refuse a path for which an executable of series ``line`` would open another file.
+
+    Source: both hand the path to SQLite within a URI; 0.3.13 alone escapes ``#`` and ``%``.
+    """
+    found = [letter for letter in ("?" if line == "0.3" else "#%?") if letter in path]
+    if found:
+        raise ConfigurationError(
+            f"Litestream {line} cannot replicate {path!r}: it takes {' and '.join(found)} for part "
+            "of a URI and would open a stray file. Rename the database or its directory"
+        )
+
+
+@functools.cache
+def _version_of(path: str, _size: int, _mtime_ns: int, _inode: int) -> str:
+    output = run([path, "version"], timeout=_VERSION_TIMEOUT)
+    match = re.fullmatch(r"v?(\d+\.\d+(?:\.\d+)?\S*)", output.stdout.strip())
+    if match is None:
+        raise ExecutableError(
+            f"{path!r} is not Litestream: its 'version' printed {output.stdout[:80]!r}. Put "
+            "Litestream there, or unset LITESTREAM_INSTALL_DIR"
+        )
+    return match[1]
+
+
+def version(executable: str) -> str:
+    """Return the version of an executable, such as ``"0.5.17"``; asked once per file."""
+    stat = os.stat(executable)
+    return _version_of(executable, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+
+def series(executable: str | None = None) -> str:
+    """Return ``"0.3"`` or ``"0.5"``: the release series of the executable."""
+    path = executable or find_executable()
+    number = version(path)
+    major_minor = ".".join(number.split(".")[:2])
+    if major_minor not in ("0.3", "0.5"):
+        raise ExecutableError(
+            f"{path!r} is Litestream {number}; this library knows the series 0.3 and 0.5"
+        )
+    return major_minor
+
+
+def require_series(wanted: str, what: str) -> None:
+    """Raise UnsupportedCommandError unless the executable is of the series ``wanted``."""
+    executable = find_executable()
+    if series(executable) != wanted:
+        raise UnsupportedCommandError(
+            f"{what} needs Litestream {wanted}; the executable is {version(executable)}. "
+            f"Install the other series with: pip install 'litestream=={wanted}.*'"
+        )
+
+
+def not_runnable(path: str, error: OSError) -> ExecutableError:
+    """Return the error that says why a file could not be run."""
+    import platform
+
+    because = os.strerror(error.errno) if error.errno else str(error)
+    if error.errno == errno.ENOEXEC:
+        because = "it is no program for this system, or built for another processor"
+    elif error.errno == errno.ENOENT and os.path.exists(path):
+        because = "the interpreter that it asks for does not exist"
+    elif error.errno == errno.EACCES:
+        because = "permission denied (chmod +x, or a mount with noexec)"
+    return ExecutableError(
+        f"{path!r} cannot be run on this machine ({platform.system()} {platform.machine()}): "
+        f"{because}. Put a Litestream executable for this machine there"
+    )
+
+
+def _text(output: bytes) -> str:
+    return output.decode("utf-8", "surrogateescape")
+
+
+def _logged_error(text: str) -> str:
+    for line in text.split("\n"):
+        log = log_lines.parse(line)
+        if log is not None and log.level == "ERROR":
+            return log.fields.get("error") or log.message
+    return ""
+
+
+def _reason(stdout: str, stderr: str) -> str:
+    """Find upstream's own sentence: ``Error: …`` (0.5) or an error in its log (0.3)."""
+    start = stderr.find("Error: ") if stderr.startswith("Error: ") else stderr.find("\nError: ")
+    if start >= 0:
+        said = stderr[start:].strip().removeprefix("Error: ")
+        return said.split("\nTry: ")[0].strip()
+    return _logged_error(stdout) or _logged_error(stderr) or stderr.strip()[-500:]

@@ -1,0 +1,133 @@
+"""The application's end of the pipe to the keeper of a daemon (see `_supervision.keeper`)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import marshal
+import os
+import subprocess
+import sys
+import threading
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from litestream import configuration
+from litestream.errors import ReplicationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from litestream._supervision.job import Job
+
+_OPTIONS = ("-I", "-S")
+"""Without `site` and the user's settings: it starts in half the time, and needs nothing but the
+standard library and this package."""
+_BOOT = (
+    "import sys; sys.path.append(sys.argv[1]); "
+    "from litestream._supervision.keeper import main; main()"
+)
+_PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_REAP = 5.0
+
+_orphaned: list[object] = []
+"""Streams of a parent's: their files are closed, and must not be closed again when collected."""
+
+
+class KeeperProcess:
+    """A keeper, and the thread that listens to it.
+
+    It runs in `directory`, to which a config's relative paths refer. `receive` is called with each
+    of its events, `ended` when it has ended; both in that thread.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        receive: Callable[[dict[str, Any]], None],
+        ended: Callable[[], None],
+        directory: str,
+    ) -> None:
+        self._receive = receive
+        self._ended = ended
+        python = _python()
+        try:
+            self._process = subprocess.Popen(
+                [python, *_OPTIONS, "-c", _BOOT, _PACKAGES],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd=directory,
+                env=configuration.environment(),
+                start_new_session=True,  # Ctrl-C is for the application
+            )
+        except OSError as error:
+            raise ReplicationError(
+                f"The process that keeps the daemon cannot be started with {python!r} in "
+                f"{directory!r}: {error.strerror}. Where the application is no Python program (a "
+                "frozen one, or one that embeds Python), run it by 'litestream run' instead"
+            ) from error
+        self.pid = self._process.pid
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # the listener tells why it ended
+            databases = [tuple(database) for database in job.databases]
+            self._process.stdin.write(
+                marshal.dumps((*job[:2], databases, *job[3:-1], str(job.config)))
+            )
+            self._process.stdin.flush()
+        self._thread = threading.Thread(target=self._listen, name="litestream", daemon=True)
+        self._thread.start()
+
+    def end(self, timeout: float) -> bool:
+        """Tell it to stop the daemon; say whether it has ended within `timeout` seconds."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def kill(self) -> None:
+        """Kill it. On Linux its daemon gets SIGTERM then."""
+        self._process.kill()
+        self._thread.join(_REAP)
+
+    def reap(self) -> None:
+        """Take its exit status, and close the pipes."""
+        # Under gunicorn's master somebody else may have taken it: Popen then reports 0.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_REAP)
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+    def disown(self) -> None:
+        """Leave it to the parent of this forked process: close our copies of the pipes."""
+        self._process.returncode = 0  # it is no child of ours
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None and not stream.closed:
+                with contextlib.suppress(OSError):
+                    os.close(stream.fileno())
+                _orphaned.append(stream)
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            try:
+                event = json.loads(line)
+            except ValueError:  # a traceback of the keeper's
+                event = {"log": line.decode("utf-8", "replace").rstrip()}
+            try:
+                self._receive(event)
+            except Exception:
+                # A filter or handler of the application's, for one. Nobody else drains the pipe.
+                traceback.print_exc()
+        self._ended()
+
+
+def _python() -> str:
+    """Return a Python interpreter; inside uWSGI, `sys.executable` may be something else."""
+    name = os.path.basename(sys.executable or "").lower()
+    if "python" in name or "pypy" in name:
+        return sys.executable
+    return os.path.join(sys.base_exec_prefix, "bin", "python3")

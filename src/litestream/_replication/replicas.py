@@ -1,0 +1,241 @@
+"""What the replicas of a database hold, and which of them has the newest backup."""
+
+from __future__ import annotations
+
+import os
+import struct
+import tempfile
+import time
+from contextlib import suppress
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from litestream._config.places import chosen
+from litestream._config.places import directory as places_directory
+from litestream._config.places import name as places_name
+from litestream._database.wal import LTX_HEADER_SIZE
+from litestream._executable import listings, run
+from litestream.errors import CommandFailedError, CommandTimeoutError, RestoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from litestream._config.databases import Entry
+    from litestream._replication.daemon_config import Prepared
+    from litestream.errors import LitestreamError
+
+_LISTING = 30.0
+"""Seconds that one of several replicas has to answer."""
+_LONG_AGO = "1971-01-01T00:00:00Z"
+
+
+class Held(NamedTuple):
+    """The newest change that a replica holds; an empty ``as_of`` where that cannot be told.
+
+    ``replica`` is the name to restore by, on 0.3 with several.
+    """
+
+    replica: str | None
+    as_of: str
+
+
+class Answers(NamedTuple):
+    """The replicas that hold a backup, newest first, those that hold none, and the silent ones."""
+
+    held: list[Held]
+    empty: list[str]
+    failures: dict[str, LitestreamError]
+
+
+def ask(
+    entry: Entry,
+    prepared: Prepared,
+    replica: str | None,
+    deadline: float,
+    limit: float | None = _LISTING,
+) -> Answers:
+    """Ask the replicas of a database, or the one that is named, for their newest backup.
+
+    A replica that is alone has ``limit`` seconds, each of several has half a minute. On 0.5 the LTX
+    files alone are listed: where there are none, a backup of 0.3 may be all the same.
+    """
+    options: dict[str, Any] = {"config": prepared.config, **prepared.flags}
+    replicas = chosen(entry, replica)
+    names = list(dict.fromkeys(map(places_name, replicas)))
+    backups: dict[str, Sequence[Any]] = {}
+    failures: dict[str, LitestreamError] = {}
+    cap = _LISTING if len(names) > 1 else limit
+    for name in names:
+        left = max(0.1, deadline - time.monotonic())
+        seconds = left if cap is None else min(cap, left)
+        try:
+            if prepared.series == "0.5":
+                backups[name] = listings.ltx(entry.path, level="all", timeout=seconds, **options)
+            else:
+                backups[name] = _backups_03(entry.path, name, seconds, options)
+        except (CommandFailedError, CommandTimeoutError) as error:
+            failures[name] = error
+    if prepared.series == "0.5":
+        times = [row["created"] for rows in backups.values() for row in rows]
+        times += filter(None, map(_newest_03, directories(replicas)))
+        return Answers([Held(None, max(times))] if times else [], [], failures)
+    several = len(names) > 1 or replica is not None
+    return Answers(
+        [
+            Held(name if several else None, max(row["created"] for row in backups[name]))
+            for name in _newest_first({n: rows for n, rows in backups.items() if rows})
+        ],
+        [name for name, rows in backups.items() if not rows],
+        failures,
+    )
+
+
+def _backups_03(database: str, name: str, limit: float, options: dict[str, Any]) -> list[Any]:
+    """Return the rows of the generations that can be restored: those with a snapshot."""
+    snapshots = listings.snapshots(database, replica=name, timeout=limit, **options)
+    if not snapshots:
+        return []
+    wal = listings.wal(database, replica=name, timeout=limit, **options)
+    whole = {row["generation"] for row in snapshots}
+    return [*snapshots, *(row for row in wal if row["generation"] in whole)]
+
+
+def _newest_first(backups: dict[str, Sequence[Any]]) -> list[str]:
+    """Sort replicas: by their place in the newest generation, which they may share, then by time.
+
+    The time is that of the upload: the replica that lags behind has the later one for the same.
+    """
+
+    def last(rows: Sequence[Any]) -> Any:
+        return max(rows, key=lambda row: row["created"])
+
+    if not backups:
+        return []
+    newest = last([row for rows in backups.values() for row in rows])["generation"]
+
+    def freshness(name: str) -> tuple[tuple[int, int], str]:
+        places = [
+            (row["index"], row.get("offset", 0))
+            for row in backups[name]
+            if row["generation"] == newest
+        ]
+        return max(places, default=(-1, 0)), last(backups[name])["created"]
+
+    return sorted(backups, key=freshness, reverse=True)
+
+
+def has_backup(entry: Entry, prepared: Prepared, replica: str | None, deadline: float) -> bool:
+    """Tell whether the replicas of a database, or the one that is named, hold a backup.
+
+    Raises:
+        CommandFailedError, CommandTimeoutError: None of those that answered does, and one did not.
+
+    """
+    answers = ask(entry, prepared, replica, deadline, None)
+    if answers.held:
+        return True
+    if prepared.series == "0.3" and newest_05(chosen(entry, replica)):
+        return True
+    for failure in answers.failures.values():
+        raise failure
+    if prepared.series == "0.3":
+        return False
+    return _has_03_backup(entry, {"config": prepared.config, **prepared.flags}, deadline)
+
+
+def _has_03_backup(entry: Entry, options: dict[str, Any], deadline: float) -> bool:
+    """Tell whether there are backups in the format of 0.3, which 0.5 restores and lists nowhere.
+
+    Source: asked for a time before all of them, 0.5.17 says "no snapshots available", and "no
+    matching backup files available" where there are none: for every type of replica, and only
+    after it was answered. Anything else tells nothing.
+
+    Raises:
+        CommandFailedError: The replica could not be asked.
+
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        never = os.path.join(directory, "never")
+        argv = run.arguments("restore", entry.path, o=never, timestamp=_LONG_AGO, **options)
+        try:
+            run.run(argv, timeout=max(0.1, deadline - time.monotonic()))
+        except CommandFailedError as error:
+            if "no matching backup files available" in error.reason:
+                return False
+            if "no snapshots available" not in error.reason:
+                raise
+    return True  # restored, too: the times of files that were copied may be lost
+
+
+def require_newest(entry: Entry, answers: Answers, replica: str | None) -> None:
+    """Refuse to let 0.3 restore an old state where 0.5 has written a newer one.
+
+    Only in a directory that can be seen: 0.3 lists nothing of 0.5's.
+
+    Raises:
+        RestoreError: there is a newer one.
+
+    """
+    newer = newest_05(chosen(entry, replica))
+    held = max((held.as_of for held in answers.held), default="")
+    if newer is None or newer <= held:
+        return
+    older = f"the newest that 0.3 can restore is of {held}" if held else "0.3 can restore none"
+    raise RestoreError(
+        f"The replica of {entry.path!r} holds a backup of {newer} that Litestream 0.5 wrote; "
+        f"{older}. Install the other series to restore it: pip install 'litestream==0.5.*'. "
+        "If the older state is what you want, or none: restore it by litestream.commands.restore, "
+        "or let the application make a new database, and start with adopt=True, or --adopt"
+    )
+
+
+def newest_05(replicas: Sequence[dict[str, Any]]) -> str | None:
+    """Return the time of the newest LTX file in the directories among some replicas, if any.
+
+    Source: 0.5.17 keeps `ltx/LEVEL/MIN-MAX.ltx`; a header has the time in milliseconds.
+    """
+    found = []
+    for folder in directories(replicas):
+        for level in _entries_of(os.path.join(folder, "ltx")):
+            files = [e.path for e in _entries_of(level.path) if e.name.endswith(".ltx")]
+            header = _head(max(files, key=_last_txid)) if files else b""
+            if header[:4] == b"LTX1":
+                found.append(struct.unpack(">Q", header[32:40])[0] / 1000)
+    return _moment(max(found)) if found else None
+
+
+def _head(path: str) -> bytes:
+    with suppress(OSError), open(path, "rb") as file:
+        head = file.read(LTX_HEADER_SIZE)
+        return head if len(head) == LTX_HEADER_SIZE else b""
+    return b""
+
+
+def _last_txid(path: str) -> str:
+    return os.path.basename(path).partition("-")[2]
+
+
+def _newest_03(folder: str) -> str | None:
+    """Return the time of the newest file of 0.3 in a replica's directory, as 0.5.17 takes it."""
+    found = [
+        file.stat().st_mtime
+        for generation in _entries_of(os.path.join(folder, "generations"))
+        for kind in ("snapshots", "wal")
+        for file in _entries_of(os.path.join(generation.path, kind))
+    ]
+    return _moment(max(found)) if found else None
+
+
+def directories(replicas: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield the directories among some replicas."""
+    return filter(None, map(places_directory, replicas))
+
+
+def _entries_of(folder: str) -> list[os.DirEntry[str]]:
+    with suppress(OSError), os.scandir(folder) as found:
+        return list(found)
+    return []
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(int(seconds), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,1 @@
+"""A restore, all or nothing."""

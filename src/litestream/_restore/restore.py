@@ -1,0 +1,293 @@
+"""Restore a database from its replica."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+import re
+import time
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, overload
+
+from litestream._database import integrity
+from litestream._database.wal import is_database
+from litestream._executable import run
+from litestream._restore.fetch import fetch
+from litestream._restore.output import put_in_place, require_place
+from litestream._restore.staging import Staging
+from litestream.errors import (
+    BackupNotFoundError,
+    CommandTimeoutError,
+    ConfigurationError,
+    LitestreamError,
+    NotEnoughSpaceError,
+    OutputExistsError,
+    OutputNotWritableError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from litestream._database.integrity import IntegrityCheck
+    from litestream._executable.run import Flag, StrPath
+
+
+@overload
+def restore(
+    database: StrPath,
+    output: StrPath | None = None,
+    *,
+    if_db_not_exists: Literal[False] = False,
+    if_replica_exists: Literal[False] = False,
+    force: bool = False,
+    replica: str | None = None,
+    generation: str | None = None,
+    index: int | None = None,
+    txid: int | str | None = None,
+    timestamp: datetime | str | None = None,
+    parallelism: int | None = None,
+    integrity_check: IntegrityCheck = "quick",
+    progress: Callable[[int, int | None], object] | None = None,
+    config: StrPath | None = None,
+    timeout: float | None = None,
+    **flags: Flag,
+) -> Path: ...
+
+
+@overload
+def restore(
+    database: StrPath,
+    output: StrPath | None = None,
+    *,
+    if_db_not_exists: bool = False,
+    if_replica_exists: bool = False,
+    force: bool = False,
+    replica: str | None = None,
+    generation: str | None = None,
+    index: int | None = None,
+    txid: int | str | None = None,
+    timestamp: datetime | str | None = None,
+    parallelism: int | None = None,
+    integrity_check: IntegrityCheck = "quick",
+    progress: Callable[[int, int | None], object] | None = None,
+    config: StrPath | None = None,
+    timeout: float | None = None,
+    **flags: Flag,
+) -> Path | None: ...
+
+
+def restore(
+    database: StrPath,
+    output: StrPath | None = None,
+    *,
+    if_db_not_exists: bool = False,
+    if_replica_exists: bool = False,
+    force: bool = False,
+    replica: str | None = None,
+    generation: str | None = None,
+    index: int | None = None,
+    txid: int | str | None = None,
+    timestamp: datetime | str | None = None,
+    parallelism: int | None = None,
+    integrity_check: IntegrityCheck = "quick",
+    progress: Callable[[int, int | None], object] | None = None,
+    config: StrPath | None = None,
+    timeout: float | None = None,
+    **flags: Flag,
+) -> Path | None:
+    """Restore a database from its replica, all or nothing, and return the path of the file.
+
+    The executable writes into a private directory beside the output; what it has made is checked,
+    flushed to the disk and only then moved to the output, in one step. Until then the output is as
+    it was, and what a killed process leaves behind is removed by the next restore into the same
+    directory. The restored file has mode 0600, or the mode of the file that it replaces.
+
+    Args:
+        database: The database's path, as the config has it, or a replica URL.
+        output: Where the restored database goes; by default beside the database, with the time in
+            its name: ``production-20240418090048.sqlite3`` (UTC). A replica URL needs it.
+        if_db_not_exists: Return None, having done nothing, when there is a database at ``output``,
+            by default the database's own path. A file of 0 bytes is no database.
+        if_replica_exists: Return None when the replica holds no backup that fits. One that cannot
+            be reached or read is an error all the same.
+        force: Replace a file at ``output`` at the end, and remove the ``-wal``, ``-shm`` and
+            ``-journal`` there; refused while a process has that database open.
+        replica: The replica's name (0.3, whose databases may have several).
+        generation: The generation to restore (0.3); the newest by default.
+        index: The WAL index to restore up to, as a row has it (0.3).
+        txid: The transaction to restore up to (0.5), as a number or as a row has it.
+        timestamp: The time to restore up to: what Litestream had copied by then. A ``datetime``
+            without a zone is local time; text goes to the executable as it is.
+        parallelism: How many files are downloaded at once; upstream's default is 8.
+        integrity_check: What SQLite checks in the restored file: ``"quick"`` its pages,
+            ``"full"`` its indexes too, ``"none"`` nothing.
+        progress: Called some ten times a second with the bytes written and the bytes expected
+            (None where nothing tells).
+        config: The config's path; see ``configure`` for where it is looked for otherwise.
+        timeout: Seconds for all of it. By default a restore may take as long as it makes progress;
+            one that stands still for two minutes is killed.
+        **flags: Further flags of ``litestream restore``.
+
+    Raises:
+        BackupNotFoundError: there is no backup, or none that fits.
+        RestoreError: one of its children says why it cannot go to ``output``, or that what came
+            back is damaged (CorruptBackupError).
+        CommandFailedError: the executable failed; ``reason`` is its own sentence.
+        CommandTimeoutError: it, or the integrity check, took too long, and was ended.
+        UnsupportedCommandError: an option that only the other series has.
+
+    """
+    integrity.require_known(integrity_check)
+    source = run.target(database)
+    place = _place(source, output, at_original=if_db_not_exists)
+    if if_db_not_exists and is_database(place):
+        return None
+    point = _point(replica, generation, index, txid, timestamp)
+    expected = None if any(point.values()) else _size(source)
+    flags = {**point, "parallelism": parallelism, **_allowed(flags)}
+    deadline = None if timeout is None else time.monotonic() + timeout
+
+    def require_time() -> None:
+        if timeout is not None and deadline is not None and time.monotonic() > deadline:
+            raise _CheckTimeoutError(["litestream", "restore"], timeout, integrity_check)
+
+    try:
+        require_place(place, force=force, expected=expected)
+        with Staging(os.path.dirname(place)) as staging:
+            copy = fetch(
+                source,
+                staging,
+                flags,
+                config=config,
+                deadline=deadline,
+                report=(progress, expected),
+            )
+            integrity.check(copy, integrity_check, require_time)
+            put_in_place(copy, place, force=force)
+    except BackupNotFoundError:
+        if if_replica_exists:
+            return None
+        raise
+    except CommandTimeoutError as error:
+        if timeout is None or error.timeout == timeout:
+            raise
+        # the last of several children had what was left
+        raise CommandTimeoutError(error.argv, timeout, error.reason) from None
+    except LitestreamError:  # some are an OSError, too
+        raise
+    except OSError as error:
+        raise _explained(error, place) from error
+    if progress is not None:
+        size = os.path.getsize(place)
+        progress(size, size)
+    return Path(place)
+
+
+class _CheckTimeoutError(CommandTimeoutError):
+    """Say that the integrity check did not end in time; ``reason`` is which."""
+
+    def __str__(self) -> str:
+        return (
+            f"The {self.reason} integrity check of what was restored did not end within "
+            f"{self.timeout:g} s, the restore included; the output is as it was. Pass a longer "
+            "timeout=, or a lesser integrity_check="
+        )
+
+
+def _place(source: str, output: StrPath | None, *, at_original: bool) -> str:
+    """Return the path that the restored database gets."""
+    if output is not None:
+        return _file(os.path.expanduser(output))
+    if run.is_url(source):
+        raise ConfigurationError(
+            f"Where shall {source} be restored to? A replica URL needs output="
+        )
+    if at_original:
+        return _file(source)
+    stem, suffix = os.path.splitext(source)
+    moment = datetime.now(timezone.utc)
+    for number in itertools.count():  # two restores in one second
+        name = f"{stem}-{moment + timedelta(seconds=number):%Y%m%d%H%M%S}{suffix}"
+        if not os.path.lexists(name):
+            return name
+    raise AssertionError
+
+
+def _file(path: StrPath) -> str:
+    """Return the file that is meant by a path: SQLite keeps its side files beside that one."""
+    file = os.path.realpath(path)
+    if os.path.islink(path) and not os.path.lexists(file):
+        raise OutputExistsError(
+            f"The output {os.fspath(path)!r} is a symbolic link to {file!r}, which does not exist. "
+            "Name that file itself as the output, or remove the link"
+        )
+    return file
+
+
+def _point(
+    replica: str | None,
+    generation: str | None,
+    index: int | None,
+    txid: int | str | None,
+    timestamp: datetime | str | None,
+) -> dict[str, Flag]:
+    """Return the flags that say what to restore, checked against the executable's series."""
+    for name, value in (("replica", replica), ("generation", generation), ("index", index)):
+        if value is not None:
+            run.require_series("0.3", f"restore({name}=…)")
+    if txid is not None:
+        run.require_series("0.5", "restore(txid=…)")
+        txid = _txid(txid)
+    if isinstance(timestamp, datetime):
+        timestamp = timestamp.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return {
+        "replica": replica,
+        "generation": generation,
+        "index": None if index is None else f"{index:x}",  # 0.3 prints decimal, takes hexadecimal
+        "txid": txid,
+        "timestamp": timestamp,
+    }
+
+
+def _txid(txid: int | str) -> str:
+    text = f"{txid:016x}" if isinstance(txid, int) else txid
+    # upstream takes 0 for "not given" and restores the newest
+    if not re.fullmatch("[0-9a-f]{16}", text) or int(text, 16) == 0:
+        raise ConfigurationError(
+            f"txid={txid!r} is no transaction: give a number from 1 on, or the 16 hexadecimal "
+            "digits of a row"
+        )
+    return text
+
+
+def _allowed(flags: dict[str, Flag]) -> dict[str, Flag]:
+    for name in ("o", "f", "dry_run"):
+        if flags.get(name) is not None:
+            raise ConfigurationError(
+                f"restore() takes no {name}=: it restores one complete file to output=. Use "
+                "'litestream restore' on the command line"
+            )
+    return flags
+
+
+def _size(source: str) -> int | None:
+    """Return the size of the database that is there, which the restored one will be like."""
+    with contextlib.suppress(OSError):
+        if not run.is_url(source):
+            return os.path.getsize(source) or None
+    return None
+
+
+def _explained(error: OSError, place: str) -> Exception:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return NotEnoughSpaceError(
+            f"The database cannot be restored to {place!r}: {os.strerror(error.errno)}"
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return OutputNotWritableError(
+            f"The database cannot be restored to {place!r}: {os.strerror(error.errno)}"
+        )
+    return error

@@ -1,0 +1,1 @@
+"""Keep one daemon running: one process, no thread, the standard library alone."""

@@ -1,0 +1,314 @@
+"""Start a 0.5 daemon on a database that others may be writing to, without losing a commit.
+
+The fault (measured on 0.5.17, read in its `db.go`): a daemon that starts compares the WAL with the
+newest LTX file of its local state. When the WAL was restarted meanwhile (new salts) and the last
+frame of that LTX file still stands at its old place, 0.5.17 carries on at the first frame of the
+new WAL. What was committed to the old WAL after that last frame is in no LTX file, for good: no
+error, `integrity_check` is content, the newest rows are there. 0.3.13 compares the headers at its
+start and begins a new generation; in 0.5.17 that is commented out (`verifyHeadersMatch`).
+
+The window lasts from the last look of the old daemon to the first look of the new one, which is one
+`monitor-interval` after its start: only then does it take the read transaction that keeps others
+from restarting the WAL. The hand-over closes it, for each database:
+
+- *The WAL is the one that the newest LTX file describes* (same salts): nothing is missing. The WAL
+  is held, until the daemon was seen to have read it.
+- *It is another one*: the LTX file is disguised (see `ltx`). The daemon does not find its last
+  frame in the WAL, so it copies the whole database into the chain.
+- *There is no LTX file to tell*: the WAL is truncated, to the same effect.
+
+Holding is a read transaction (the pin), which costs writers nothing and keeps the WAL from being
+restarted, plus the write lock, for at most `WRITERS_WAIT` seconds: SQLite lets a fully checkpointed
+WAL be restarted under a reader, since such a reader reads from the database alone. After a
+truncation the pin is enough: on an empty WAL it keeps everything from being checkpointed at all.
+
+The end of a daemon opens the same window. On SIGTERM 0.5.17 cancels the context of its read
+transaction first and does its final sync afterwards; in between, the WAL may be restarted, and the
+final sync then makes the jump itself, into a chain that looks whole. So we pin the WAL before we
+send SIGTERM. Where somebody else ended the daemon, and not by SIGKILL, the chain is trusted only if
+its newest files all come from one WAL.
+
+Seen to have read it: the first bare `/sync` on the control socket was answered, or an LTX file
+appeared that ends at or behind the end of the held WAL. Never: time has passed. The first LTX file
+that the daemon writes is then compared with the last one from before. Where they do not join,
+because the daemon came too late (its replica did not answer), `broken` says so: there is a hole in
+the chain, to be mended by a copy of the whole database (see `_supervision.mending`).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack, closing, contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from litestream._database.audit import is_copy_of_all
+from litestream._database.ltx import Pages, disguise
+from litestream._database.wal import (
+    committed_end,
+    local_transactions,
+    newest_local,
+    one_wal,
+    wal_path,
+    wal_salts,
+)
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterator
+
+    from litestream._database.wal import LocalTransaction, WALEnd
+
+WRITERS_WAIT = 1.4
+"""Seconds that one database's writers are held at most."""
+PIN_TIME = 60.0
+"""Seconds that the WAL is kept from being restarted at most; it grows meanwhile."""
+_FILES_OF_AN_END = 6
+"""LTX files that a daemon may write while it ends: the sync's, and those of a checkpoint."""
+_LOCK_WAIT = 2.0
+_TRUNCATE_WAIT, _TRUNCATE_PAUSE, _TRUNCATE_TIME = 0.4, 0.1, 3.0
+"""Seconds: for readers to end (writers wait meanwhile), between two tries, and for all of them."""
+
+
+class Handover:
+    """The hand-over of one database to a daemon that is about to be started.
+
+    Make one as soon as no daemon runs; just before the next is started, `arm` it, then `hold` it;
+    call `poll` until it is `done`, and `close` it whatever happens. For the end of a daemon, make
+    one and call `hold_for_end`. `broken` is true when the daemon is known to have missed something,
+    or cannot be known not to have; `whole` when it copies the whole database, `held` the seconds
+    for which writers were held.
+    """
+
+    def __init__(self, database: str, meta: str) -> None:
+        self.database = database
+        self.meta = meta
+        self.done = False
+        self.broken = False
+        self.whole = False
+        self.held = 0.0
+        self._kept = False
+        self._before: LocalTransaction | None = None
+        self._end: WALEnd | None = None
+        self._pin: sqlite3.Connection | None = None
+        self._writer: sqlite3.Connection | None = None
+        self._since = time.monotonic()
+        if wal_salts(wal_path(database)) is not None:
+            self._attempt(self._pin_wal)
+
+    def arm(self, *, whole: bool = False, trusted: bool = True) -> None:
+        """Keep the WAL, or let the daemon copy the whole database: with `whole`, or if need be.
+
+        `trusted` says that the last daemon cannot have jumped over anything at its end: it was
+        killed, or ended while the WAL was held.
+        """
+        self._before = newest_local(self.meta)
+        whole = whole or not (trusted or one_wal(self.meta, _FILES_OF_AN_END))
+        self._kept = False
+        if not whole and self._describes() and self._attempt(self._keep):
+            self._kept = True
+            return
+        self.whole = True
+        if self._before is not None:
+            bump(self.database)  # what a dead writer has left must not be copied
+            with suppress(OSError):
+                disguise(self._before.path)
+            self.close()
+        elif wal_salts(wal_path(self.database)) is not None:
+            self.close()
+            self._attempt(self._truncate)
+        else:
+            self.close()
+
+    def hold(self, deadline: float) -> bool:
+        """Lock writers out, unless the WAL was truncated; say whether they are.
+
+        `deadline` is when to give up (monotonic clock): a long write transaction is under way.
+        Then the pin has to do.
+        """
+        return self._kept and self._attempt(lambda: self._lock(deadline))
+
+    @property
+    def is_pinned(self) -> bool:
+        """Tell whether the WAL is kept from being restarted."""
+        return self._pin is not None
+
+    def poll(self, answered: Callable[[], bool]) -> None:
+        """Let go of what is no longer needed; `answered` tells whether the daemon has synced."""
+        if self.done:
+            return
+        if self._has_read() or answered():
+            self.broken = not self._joined()
+            self.done = True
+            self.close()
+            return
+        waited = time.monotonic() - self._since
+        if waited > WRITERS_WAIT:
+            self._release_writers()
+        if waited > PIN_TIME:
+            self.close()
+
+    def hold_for_end(self) -> None:
+        """Pin the WAL while a daemon that still runs does its final sync.
+
+        The pin reads from the WAL for sure: the change before it is not checkpointed, for the
+        daemon's own read transaction is older. So writers need not be held.
+        """
+        self.close()
+        bump(self.database)
+        self._attempt(self._pin_wal)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._release_writers()
+        if self._pin is not None:
+            self._pin.close()
+            self._pin = None
+
+    def _attempt(self, step: Callable[[], bool]) -> bool:
+        """Do one step; one that the database does not allow is left out.
+
+        It is locked for long, read-only, or no database: the daemon will say so itself, and
+        whether it missed something shows in what it writes.
+        """
+        import sqlite3
+
+        try:
+            return step()
+        except (sqlite3.Error, OSError):  # OSError: too many open files
+            self.close()
+            return False
+
+    def _describes(self) -> bool:
+        """Tell whether the newest LTX file comes from the WAL that is there now."""
+        before = self._before
+        return before is not None and before.end.salts == wal_salts(wal_path(self.database))
+
+    def _pin_wal(self) -> bool:
+        # Read-only, and closed last: the last connection to a database checkpoints and deletes
+        # the WAL when it closes, unless it may not write.
+        self._pin = connect(self.database, "ro", _LOCK_WAIT)
+        self._pin.execute("BEGIN")
+        self._pin.execute("SELECT 1 FROM sqlite_master").fetchone()
+        return True
+
+    def _keep(self) -> bool:
+        """Pin the WAL, and say whether it is still the one that is wanted."""
+        if self._pin is None:
+            self._pin_wal()
+        return self._describes()
+
+    def _lock(self, deadline: float) -> bool:
+        import sqlite3
+
+        self._writer = connect(self.database, "rw", max(0.0, deadline - time.monotonic()))
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            self._release_writers()
+        self._since = time.monotonic()
+        self._end = committed_end(wal_path(self.database))
+        return self._writer is not None
+
+    def _truncate(self) -> bool:
+        connection = connect(self.database, "rw", _TRUNCATE_WAIT)
+        try:
+            busy, deadline = True, time.monotonic() + _TRUNCATE_TIME
+            while busy and time.monotonic() < deadline:
+                # PASSIVE first: it does the copying without holding writers.
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                # Busy at once while somebody else's checkpoint runs; after a wait, for readers.
+                busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                if busy:
+                    time.sleep(_TRUNCATE_PAUSE)
+            self._since = time.monotonic()
+            return self._pin_wal()
+        finally:
+            connection.close()
+
+    def _release_writers(self) -> None:
+        if self._writer is not None:
+            self._writer.rollback()
+            self.held = time.monotonic() - self._since
+            self._writer.close()
+            self._writer = None
+
+    def _has_read(self) -> bool:
+        newest = newest_local(self.meta)
+        if newest is None or (self._before is not None and newest.txid <= self._before.txid):
+            return False
+        return self._end is None or (
+            newest.end.salts != self._end.salts or newest.end.offset >= self._end.offset
+        )
+
+    def _joined(self) -> bool:
+        """Tell whether the daemon's first LTX file follows on the last one from before."""
+        if self._before is None:
+            return True  # the first file holds the whole database
+        for transaction in local_transactions(self.meta):
+            if transaction.txid == self._before.txid + 1:
+                if self.whole:
+                    return _is_whole(transaction)
+                return (
+                    transaction.end.salts == self._before.end.salts
+                    and transaction.start == self._before.end.offset
+                )
+        newest = newest_local(self.meta)  # it found nothing new
+        return not self.whole and newest is not None and newest.txid == self._before.txid
+
+
+def _is_whole(transaction: LocalTransaction) -> bool:
+    try:
+        return is_copy_of_all(transaction, Pages(transaction.path))
+    except OSError:
+        return False
+
+
+def bump(database: str) -> None:
+    """Commit a change to the row that is Litestream's own, with Litestream's own statement.
+
+    It puts a frame into the WAL, over what a writer that died inside COMMIT may have left; and
+    0.3, which tells nothing of itself after a start until something is committed, shows what it
+    sees. Where it cannot be changed, nothing happens.
+
+    Source: both series make the table when they open a database, and the row with the first
+    checkpoint only.
+    """
+    import sqlite3
+
+    with suppress(sqlite3.Error), closing(connect(database, "ro", _LOCK_WAIT)) as pin:
+        pin.execute("SELECT 1 FROM sqlite_master").fetchone()  # closed last: see _pin_wal
+        with closing(connect(database, "rw", _LOCK_WAIT)) as connection:
+            # With FULL, our own death in the fsync of this COMMIT would leave such frames.
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute(
+                "INSERT INTO _litestream_seq (id, seq) VALUES (1, 1) "
+                "ON CONFLICT (id) DO UPDATE SET seq = seq + 1"
+            )
+
+
+@contextmanager
+def is_unused(database: str) -> Iterator[bool]:
+    """Tell whether nobody writes to a database; then nobody does while the block runs."""
+    import sqlite3
+
+    with ExitStack() as stack:
+        try:
+            pin = stack.enter_context(closing(connect(database, "ro", 0)))
+            pin.execute("SELECT 1 FROM sqlite_master").fetchone()  # closed last: see _pin_wal
+            writer = stack.enter_context(closing(connect(database, "rw", 0)))
+            writer.execute("BEGIN IMMEDIATE")
+            unused = True
+        except sqlite3.Error:
+            unused = False
+        yield unused
+
+
+def connect(database: str, mode: str, timeout: float) -> sqlite3.Connection:
+    """Open a database, and nothing that stands beside it, without a transaction of Python's own."""
+    import sqlite3
+
+    quoted = "".join(f"%{byte:02x}" for byte in os.fsencode(os.path.abspath(database)))
+    return sqlite3.connect(
+        f"file:{quoted}?mode={mode}", uri=True, timeout=timeout, isolation_level=None
+    )

@@ -1,0 +1,107 @@
+"""The hand-overs of all of a daemon's databases (see `database_handover` for what one is)."""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import partial
+
+from litestream._database.wal import is_database, newest_local, page_size, wal_path
+from litestream._supervision.database_handover import Handover
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Sequence
+
+    from litestream._database.lock import Lock
+    from litestream._supervision.job import Job
+
+_LOCK_WAIT, _NEXT_WAIT = 2.0, 0.3
+"""Seconds to wait for the end of a write transaction: at most, and once writers are held."""
+
+
+class Handovers:
+    """Those from a daemon that has ended to the next one; none on 0.3, which needs none."""
+
+    def __init__(self, job: Job, locks: Sequence[Lock]) -> None:
+        self._databases = job.databases if job.series == "0.5" and job.hand_over else []
+        self._locks = {lock.database: lock for lock in locks}
+        self._open: list[Handover] = []
+        self._unfinished: set[str] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._open)
+
+    def begin(self) -> None:
+        """Keep the WALs from being restarted while no daemon does."""
+        self.close()
+        self._open = [Handover(d.path, d.meta) for d in self._databases if is_database(d.path)]
+
+    def arm(self, *, whole: bool, killed: bool, hole: Callable[[str], str]) -> None:
+        """Get ready for the next daemon's start.
+
+        `whole`: it copies every database whole. `killed`: the last one did no final sync. `hole`
+        says what is known to be missing from the copy of a database. What takes long comes first:
+        while the writers of one database are held, nothing waits for those of another for long.
+        """
+        for handover in self._open:
+            handover.arm(
+                whole=whole or bool(hole(handover.database)),
+                trusted=killed or self._ended_well(handover),
+            )
+        deadline = time.monotonic() + _LOCK_WAIT
+        for handover in self._open:
+            if handover.hold(deadline):
+                deadline = min(deadline, time.monotonic() + _NEXT_WAIT)
+
+    def pages_changed(self) -> bool:
+        """Tell whether the pages of a database have another size than in its local state.
+
+        0.5.17 does not restore a chain of both; a snapshot is what begins a new one.
+        """
+        for handover in self._open:
+            newest, size = newest_local(handover.meta), page_size(wal_path(handover.database))
+            if newest is not None and size and newest.page_size != size:
+                return True
+        return False
+
+    def poll(self, has_synced: Callable[[str], bool]) -> list[Handover]:
+        """Let go of what is no longer needed, and return those that are done."""
+        for handover in self._open:
+            handover.poll(partial(has_synced, handover.database))
+        done = [handover for handover in self._open if handover.done]
+        self._open = [handover for handover in self._open if not handover.done]
+        return done
+
+    def hold_for_end(self) -> None:
+        """Pin the WALs while a daemon that still runs does its final sync."""
+        self._unfinished = {handover.database for handover in self._open}
+        self.begin()
+        for handover in self._open:
+            handover.hold_for_end()
+
+    def note_end(self, looked: Container[str]) -> None:
+        """Note where the local state ends, for the next daemon's start to trust it.
+
+        Not of a database whose WAL could not be held, or that this daemon is not known to have
+        taken up well: `looked` are those that it has opened.
+        """
+        for handover in self._open:
+            newest = newest_local(handover.meta)
+            known = handover.database in looked and handover.database not in self._unfinished
+            if newest is not None and known and handover.is_pinned:
+                self._lock(handover).note(ended=newest.txid)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        for handover in self._open:
+            handover.close()
+        self._open = []
+
+    def _ended_well(self, handover: Handover) -> bool:
+        """Tell whether the newest local state is the one that a stop of ours has left."""
+        newest = newest_local(handover.meta)
+        return newest is None or self._lock(handover).noted().get("ended") == newest.txid
+
+    def _lock(self, handover: Handover) -> Lock:
+        return self._locks[os.path.realpath(handover.database)]

@@ -1,0 +1,141 @@
+"""Mend what a daemon has copied and SQLite never committed (see `audit`), while it runs."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+
+from litestream._database.audit import audit
+from litestream._supervision.database_handover import bump, is_unused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from litestream._database.lock import Lock
+    from litestream._supervision.job import Database, Job
+
+_AGAIN = 2.0
+"""Seconds, beside two sync intervals, for the daemon to copy the whole database."""
+_UNTOLD = 10.0
+"""Seconds, beside those, for what was copied to become comparable with what is committed."""
+_PIECES = 64
+"""Pieces of the local state that are looked at when a daemon is about to start."""
+
+
+class Mending:
+    """The audits of a daemon's databases. `report` is told of each hole that is found."""
+
+    def __init__(
+        self, job: Job, locks: Sequence[Lock], report: Callable[[Mapping[str, Any]], None]
+    ) -> None:
+        by_path = {lock.database: lock for lock in locks}
+        self._databases = {
+            database.path: _Database(job.series, database, by_path[os.path.realpath(database.path)])
+            for database in job.databases
+        }
+        self._report = report
+
+    @property
+    def holes(self) -> bool:
+        """Tell whether a hole is known that is not mended yet."""
+        return any(database.audit.hole for database in self._databases.values())
+
+    def hole(self, path: str) -> str:
+        """Say what is known to be wrong in the copy of a database."""
+        return self._databases[path].audit.hole
+
+    def declare(self, path: str, hole: str) -> None:
+        """Take note of a hole that a hand-over has found."""
+        self._databases[path].audit.hole = hole
+
+    def look(self) -> bool:
+        """Look for holes, begin to mend them, and say whether all is clean."""
+        clean = True
+        for database in self._databases.values():
+            clean = database.look(self._report) and clean
+        return clean
+
+    def settle(self) -> bool:
+        """Find out, without a daemon, whether all that was copied is committed."""
+        clean = True
+        for database in self._databases.values():
+            clean = database.settle(self._report) and clean
+        return clean
+
+
+class _Database:
+    def __init__(self, series: str, database: Database, lock: Lock) -> None:
+        self.audit = audit(series, database.path, database.meta, _PIECES)
+        self._path = database.path
+        self._lock = lock
+        self._pause = 2 * database.interval + _AGAIN
+        self._told = ""
+        self._leftover = b""
+        self._settled = time.monotonic()
+        self._forgotten = ""
+        self._again = 0.0
+
+    def look(self, report: Callable[[Mapping[str, Any]], None]) -> bool:
+        self.audit.final = False
+        if self.audit.look() or self.audit.hole:
+            self._settled = time.monotonic()
+        elif self.audit.ahead:
+            self._ask_for_the_writer()
+        elif time.monotonic() > self._settled + self._pause + _UNTOLD:
+            self.audit.hole = "it cannot be told whether all that was committed was copied"
+        self._tell(report)
+        if self.audit.hole:
+            self._mend()
+        elif self.audit.clean:
+            self._remove_leftover()
+        return self.audit.clean
+
+    def settle(self, report: Callable[[Mapping[str, Any]], None]) -> bool:
+        self.audit.final = True
+        if not self.audit.look() and self.audit.ahead and not self.audit.hole:
+            bump(self._path)  # waits for a writer, and writes over what a dead one has left
+            if not self.audit.look() and self.audit.ahead:
+                self._blame_the_dead()
+        self._tell(report)
+        return not (self.audit.hole or self.audit.ahead)
+
+    def _ask_for_the_writer(self) -> None:
+        """Tell a writer that is in its COMMIT from one that has died there: nobody writes then."""
+        with is_unused(self._path) as unused:
+            if unused and not self.audit.look() and self.audit.ahead:
+                self._blame_the_dead()
+
+    def _remove_leftover(self) -> None:
+        """Write over what a writer has left behind that died in its COMMIT, before it is copied."""
+        before, self._leftover = self._leftover, self.audit.leftover()
+        if self._leftover and self._leftover == before:
+            with is_unused(self._path) as unused:
+                dead = unused and self.audit.leftover() == before
+            if dead:
+                bump(self._path)
+
+    def _blame_the_dead(self) -> None:
+        if not self.audit.hole:
+            self.audit.hole = "a transaction was copied whose writer died before it was committed"
+
+    def _tell(self, report: Callable[[Mapping[str, Any]], None]) -> None:
+        """Tell of a hole, and others by the lock's note, once; and once that it is mended."""
+        hole = self.audit.hole
+        if bool(hole) == bool(self._told):
+            return
+        self._told, self._forgotten = hole, ""
+        self._lock.note(hole=hole)
+        if hole:
+            report({"fault": f"{self._path}: {hole}. The whole database is copied once more"})
+
+    def _mend(self) -> None:
+        newest = self.audit.newest()
+        if not newest or (newest == self._forgotten and time.monotonic() < self._again):
+            return
+        self._forgotten, self._again = newest, time.monotonic() + self._pause
+        bump(self._path)  # what a dead writer has left must not be copied again
+        with suppress(OSError):
+            self.audit.forget()

@@ -1,0 +1,283 @@
+"""See whether a daemon that runs also replicates: stalls, and a database that was replaced."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from litestream._control_socket.nonblocking import Request
+from litestream._database.wal import (
+    committed_end,
+    is_database,
+    shadow_position,
+    wal_path,
+    wal_salts,
+)
+from litestream._supervision.database_handover import bump
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from litestream._database.wal import Position03, Salts, WALEnd
+    from litestream._supervision.job import Database, Job
+
+_EVERY = 2.5
+"""Seconds between two looks."""
+_PATIENCE = 7.0
+"""Seconds, beside two sync intervals, without a sync until a daemon counts as stalled."""
+_HARMLESS = ("release read lock: context canceled", "monitor error")
+"""What 0.3.13 says of its monitors at the end, while the final sync goes well."""
+_LOST_TABLE = "no such table: _litestream_"
+"""What both say again and again once somebody has dropped their tables, such as a migration."""
+_UNSYNCED = ("failed to close database", "shutdown sync failed after", "shutdown sync skipped")
+"""What 0.5.17 says, and exits 0, when its final sync did not succeed."""
+
+
+def says(text: str, *words: str) -> bool:
+    """Tell whether a log line's message holds one of the words; a path in its fields may, too."""
+    if not any(word in text for word in words):
+        return False
+    from litestream._executable.log_lines import parse  # dear, and seldom needed
+
+    log = parse(text)
+    return any(word in (log.message if log else text) for word in words)
+
+
+def is_error(text: str) -> bool:
+    """Tell whether a log line says that something fails, in whichever format it is.
+
+    Source: before it knows how to log, 0.3.13 writes "2026/11/22 18:09:25 ERROR failed to run".
+    """
+    if text.startswith("{"):
+        return '"level":"ERROR"' in text
+    return "level=ERROR" in text.partition(" msg=")[0] or text[19:26] == " ERROR "
+
+
+class Health:
+    """What is known of one daemon's health. Times are on the monotonic clock."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.age = 0.0
+        self.looked: set[str] = set()
+        self._bumped: set[str] = set()
+        self._talks = False
+        self.positions: dict[tuple[str, str], Position03] = {}
+        self._inodes: dict[str, tuple[int, int] | None] = {}
+        self._salts: dict[str, Salts | None] = {}
+        self._replaced: set[str] = set()
+        self._ends: dict[str, WALEnd | None] = {}
+        self._wanted: dict[str, WALEnd] = {}
+        self._failing: set[str] = set()
+        self.lost_tables = False
+        self._synced: dict[str, tuple[str, float]] = {}
+        self._request: Request | None = None
+        self._last_error = self._last_look = self._started = 0.0
+        self._state = "replicating"
+
+    def started(self) -> None:
+        """Begin anew, with a daemon that has just been started."""
+        self.age = 0.0
+        self.looked.clear()
+        self._bumped.clear()
+        self._state = "replicating"
+        self._started = self._last_look = time.monotonic()
+        self._last_error = 0.0
+        self._replaced.clear()
+        self._wanted.clear()
+        self._failing.clear()
+        self.lost_tables = False
+        self._inodes = {d.path: _inode(d.path) for d in self.job.databases}
+        self._ends = {d.path: committed_end(wal_path(d.path)) for d in self.job.databases}
+        self._synced = {d.path: ("", self._started) for d in self.job.databases}
+        self.give_up_asking()
+
+    def hear(self, text: str) -> tuple[str, str, Position03] | None:
+        """Take note of a log line: that something fails, or how far a replica of 0.3's has come."""
+        self._talks = self._talks or "level=INFO" in text or '"level":"INFO"' in text
+        if is_error(text):
+            self._last_error = time.monotonic()
+            self.lost_tables = self.lost_tables or _LOST_TABLE in text
+        if self.job.series == "0.5" and ("sync error" in text or "sync recovered" in text):
+            self._hear_of_sync(text)
+        elif self.job.series == "0.3" and says(text, "wal segment written"):
+            from litestream._database.wal import logged_position
+            from litestream._executable.log_lines import parse
+
+            log = parse(text)
+            position = logged_position(log.fields) if log else None
+            if log is not None and position is not None:
+                key = log.fields.get("db", ""), log.fields.get("replica", "")
+                self.positions[key] = position
+                self.looked.add(key[0])
+                return *key, position
+        return None
+
+    def _hear_of_sync(self, text: str) -> None:
+        """Take note of databases whose local sync fails; 0.5 names them by their file alone."""
+        from litestream._executable.log_lines import parse
+
+        log = parse(text)
+        if log is not None and log.message == "sync error":
+            self._failing.add(log.fields.get("db", ""))
+        elif log is not None and log.message == "sync recovered":
+            self._failing.discard(log.fields.get("db", ""))
+
+    def is_unsynced(self, text: str) -> bool:
+        """Tell whether a log line of a daemon that ends says that its final sync went wrong."""
+        if self.job.series == "0.5":
+            return says(text, *_UNSYNCED)
+        return is_error(text) and not any(word in text for word in _HARMLESS)
+
+    def has_looked(self, has_synced: Callable[[str], bool]) -> bool:
+        """Tell whether this daemon is known to have opened every database; then it syncs them."""
+        for database in self.job.databases:
+            if database.path not in self.looked and self._is_looked_at(database, has_synced):
+                self.looked.add(database.path)
+        return all(database.path in self.looked for database in self.job.databases)
+
+    def _is_looked_at(self, database: Database, has_synced: Callable[[str], bool]) -> bool:
+        if not is_database(database.path):
+            return True
+        if self.job.series == "0.5":
+            return has_synced(database.path)
+        if database.path not in self._bumped:
+            self._bumped.add(database.path)
+            bump(database.path)
+        end = committed_end(wal_path(database.path))
+        return end is not None and shadow_position(database.meta, end) is not None
+
+    def replaced(self) -> str:
+        """Say that a database was replaced or deleted since the daemon was started, if it was."""
+        for path, before in self._inodes.items():
+            now = _inode(path)
+            if before is None:
+                self._inodes[path] = now
+            elif now == before:
+                self._salts[path] = wal_salts(wal_path(path))
+            elif now is None:
+                return f"{path} was deleted while it was being replicated"
+            else:
+                self._replaced.add(path)
+                return f"{path} was replaced while it was being replicated"
+        return ""
+
+    def forbidden(self) -> str:
+        """Say why a database that was replaced must not be opened yet, if that is so.
+
+        SQLite would play the WAL of the old file into the new one. Litestream would look for the
+        WAL beside a link, and SQLite has it beside the link's target.
+        """
+        for database in self.job.databases:
+            path = database.path
+            if os.path.islink(path):
+                return (
+                    f"{path} is a symbolic link to {os.path.realpath(path)}, and Litestream cannot "
+                    "replicate a link. Name its target in the config, and start again"
+                )
+        for path in self._replaced:
+            wal = wal_path(path)
+            salts = wal_salts(wal)
+            if salts is not None and salts == self._salts.get(path) and is_database(path):
+                return (
+                    f"{path} was replaced, and {wal} is still that of the file before: SQLite "
+                    f"would write it into the new one. Remove {wal} and {path}-shm while nothing "
+                    "uses the database; the replication then goes on by itself"
+                )
+        return ""
+
+    def look(self) -> str:
+        """Return `"replicating"` or `"stalled"`; `age` is then the seconds since the last sync."""
+        now = time.monotonic()
+        if self._request is not None:
+            self._receive()
+        if now - self._last_look < _EVERY:
+            return self._state
+        self._last_look = now
+        if self.job.series == "0.5":
+            self._send()
+        else:
+            self._compare(now)
+        ages = [
+            (now - since, 2 * database.interval + _PATIENCE)
+            for database in self.job.databases
+            if self._inodes[database.path] is not None
+            for _, since in (self._synced[database.path],)
+        ]
+        self.age = max((age for age, _ in ages), default=0.0)
+        self._state = "stalled" if any(age > limit for age, limit in ages) else "replicating"
+        return self._state
+
+    def _send(self) -> None:
+        """Ask 0.5 when it last synced. While it cannot reach its replica, it may not answer."""
+        if self._request is None and self.job.socket:
+            try:
+                self._request = Request(self.job.socket, "GET", "/list")
+            except OSError:
+                self._request = None
+        elif not self.job.socket:  # nothing to go by but the log
+            self._compare_errors(time.monotonic())
+
+    def _receive(self) -> None:
+        import json
+
+        assert self._request is not None
+        try:
+            answer = self._request.poll()
+            if answer is None:
+                return
+            rows = json.loads(answer[1])["databases"] or []
+        except (OSError, ValueError, KeyError, TypeError):
+            rows = []
+        self._request = None
+        for row in rows:
+            path, when = row.get("path", ""), row.get("last_sync_at") or ""
+            # It moves on although every local sync fails.
+            failing = os.path.basename(path) in self._failing
+            if path in self._synced and when and when != self._synced[path][0] and not failing:
+                self._synced[path] = (when, time.monotonic())
+
+    def _compare(self, now: float) -> None:
+        """Compare what is committed with how far 0.3 says that its replicas are.
+
+        It does not say so with a log level of "warn": then only its errors tell.
+        """
+        if not self._talks:
+            self._compare_errors(now)
+            return
+        for database in self.job.databases:
+            path = database.path
+            # Writers go on: it has arrived when the end of an earlier look has.
+            end = self._wanted.get(path) or committed_end(wal_path(path))
+            behind = end is not None and end != self._ends[path]
+            if end is not None and behind:
+                self._wanted[path] = end
+                wanted = shadow_position(database.meta, end)
+                reached = [at for (name, _), at in self.positions.items() if name == path]
+                behind = wanted is None or not reached
+                behind = behind or not all(at.reaches(wanted) for at in reached if wanted)
+                if wanted is None and wal_salts(wal_path(path)) != end.salts:
+                    del self._wanted[path]  # that WAL is gone: go for the next one's end
+            if not behind and now - self._last_error > 2 * _EVERY:
+                self._synced[path] = ("", now)
+                self._ends[path] = self._wanted.pop(path, end)
+
+    def _compare_errors(self, now: float) -> None:
+        if now - self._last_error > 2 * _EVERY:
+            for path in self._synced:
+                self._synced[path] = ("", now)
+
+    def give_up_asking(self) -> None:
+        """Forget the request that is under way."""
+        if self._request is not None:
+            self._request.close()
+            self._request = None
+
+
+def _inode(path: str) -> tuple[int, int] | None:
+    try:
+        stat = os.lstat(path)
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino

@@ -1,0 +1,1 @@
+"""The two proofs of a backup."""

@@ -1,0 +1,90 @@
+"""The row by which a verify recognises its own commit in the restored copy."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import sqlite3
+import time
+from typing import TYPE_CHECKING
+
+from litestream._database import integrity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_TABLE = "_litestream_verification"
+_CREATE = f"CREATE TABLE IF NOT EXISTS {_TABLE} (id INTEGER PRIMARY KEY, uuid BLOB)"
+_FORGOTTEN = 86400.0  # seconds; no verify takes that long
+_SWEEP = (
+    f"DELETE FROM {_TABLE} WHERE typeof(uuid) = 'blob' AND length(uuid) = 16 "  # noqa: S608
+    "AND substr(hex(uuid), 13, 1) = '7' AND uuid < ?"
+)
+
+
+def new_token() -> bytes:
+    """Return what the row of one verify is recognised by."""
+    return _uuid(time.time())
+
+
+@contextlib.contextmanager
+def sentinel(connection: sqlite3.Connection, token: bytes) -> Iterator[None]:
+    """Commit a row of our own, and remove it at the end.
+
+    The table has the shape that the Ruby gem gives it, and one made by the gem is used as it is.
+    It stays: making it anew would have every connection prepare its statements again. Rows that a
+    killed verify has left go with the next one, a day later; others' rows are never touched.
+    """
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(_CREATE)
+        connection.execute(_SWEEP, (_uuid(time.time() - _FORGOTTEN),))
+        connection.execute(f"INSERT INTO {_TABLE} (uuid) VALUES (?)", (token,))  # noqa: S608
+        connection.execute("COMMIT")
+        yield
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):  # the error that is under way says more
+            _remove(connection, token)
+        raise
+    _remove(connection, token)
+
+
+def is_in(copy: str, token: bytes) -> bool:
+    """Say whether a restored copy holds the row.
+
+    Raises:
+        CorruptBackupError: SQLite cannot read it.
+
+    """
+    with integrity.opened(copy) as connection:
+        try:
+            found = connection.execute(f"SELECT 1 FROM {_TABLE} WHERE uuid = ?", (token,))  # noqa: S608
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                return False
+            raise
+        return found.fetchone() is not None
+
+
+def touch(connection: sqlite3.Connection, token: bytes) -> None:
+    """Make another commit: the row gets a new number. One that changes nothing writes nothing."""
+    connection.execute(
+        f"UPDATE {_TABLE} SET id = (SELECT max(id) + 1 FROM {_TABLE}) WHERE uuid = ?",  # noqa: S608
+        (token,),
+    )
+
+
+def _remove(connection: sqlite3.Connection, token: bytes) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+    connection.execute(f"DELETE FROM {_TABLE} WHERE uuid = ?", (token,))  # noqa: S608
+
+
+def _uuid(moment: float) -> bytes:
+    """Return a UUID of version 7: its time tells how old the row is."""
+    random = secrets.token_bytes(10)
+    return (
+        int(moment * 1000).to_bytes(6, "big")
+        + bytes([0x70 | random[0] & 0x0F, random[1], 0x80 | random[2] & 0x3F])
+        + random[3:]
+    )

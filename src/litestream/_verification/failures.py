@@ -1,0 +1,110 @@
+"""Say which promise of a backup broke, and how."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from litestream._durability.watch import last_replicated
+from litestream.errors import (
+    CommandFailedError,
+    CommandTimeoutError,
+    CorruptBackupError,
+    LitestreamError,
+    NotEnoughSpaceError,
+    VerificationFailure,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from litestream._config.config import Source
+    from litestream._verification import page_comparison
+
+
+def different(
+    source: Source, found: dict[str, str], pin: page_comparison.Pin
+) -> VerificationFailure:
+    if pin.end is None:
+        return failure_of(
+            source,
+            "stale",
+            "no daemon is replicating it (it has no WAL), and the backup is not what it holds",
+            {"tables": found},
+        )
+    named = "; ".join(f"{name}: {how}" for name, how in found.items())
+    return failure_of(
+        source,
+        "different",
+        f"what is restored is not what the database held at any commit since. {named}",
+        {"tables": found},
+    )
+
+
+@contextlib.contextmanager
+def explained(source: Source) -> Iterator[None]:
+    """Turn an error of a restore, or of what came back, into the failure that says so."""
+    try:
+        yield
+    except CorruptBackupError as error:
+        details: dict[str, object] = {"problems": error.problems}
+        raise failure_of(source, "corrupt", str(error), details) from error
+    except NotEnoughSpaceError as error:
+        raise failure_of(source, "unusable", str(error)) from error
+    except (CommandFailedError, CommandTimeoutError) as error:
+        raise failure_of(source, "unrestorable", str(error)) from error
+
+
+@contextlib.contextmanager
+def unlocked(source: Source, seconds: float) -> Iterator[None]:
+    """Turn SQLite's "locked" into the failure that says so."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if "locked" not in str(error):
+            raise
+        raise failure_of(
+            source, "busy", f"a writer has held the database for longer than {seconds:g} s"
+        ) from error
+
+
+def stale(source: Source, timeout: float, *, taken_up: bool) -> VerificationFailure:
+    """Describe a commit that did not reach the replica."""
+    if taken_up:
+        message = (
+            f"a daemon took up its last commit, but the replica did not get it within {timeout:g} "
+            "s. Does the replica's endpoint answer? See the daemon's log"
+        )
+    else:
+        message = (
+            f"no daemon is replicating it: none took up its last commit within {timeout:g} s. "
+            "Start one; if one runs, see its log"
+        )
+    try:
+        last = last_replicated(source)
+    except LitestreamError as error:
+        return failure_of(source, "stale", f"{message}. The replica cannot be asked: {error}")
+    if last is None:
+        return failure_of(source, "stale", f"{message}. The replica shows no backup")
+    position, created = last
+    moment = datetime.fromisoformat(created.replace("Z", "+00:00"))
+    age = round((datetime.now(timezone.utc) - moment).total_seconds())
+    return failure_of(
+        source,
+        "stale",
+        f"{message}. The newest change in the replica ({position}) is {age} s old",
+        {"position": position, "age": age},
+    )
+
+
+def failure_of(
+    source: Source, reason: str, message: str, details: dict[str, object] | None = None
+) -> VerificationFailure:
+    """Describe a failure, and name the replica where the database has several."""
+    details = details or {}
+    if source.replica is not None:
+        message = f"replica {source.replica!r}: {message}"
+        details = {"replica": source.replica, **details}
+    return VerificationFailure(source.database, reason, message, details)

@@ -1,0 +1,273 @@
+"""Prove one backup: by a commit of ours that comes back, or by its content."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from datetime import datetime, timezone
+from functools import partial
+from typing import TYPE_CHECKING
+
+from litestream._database import integrity
+from litestream._database import wal as wal_file
+from litestream._durability.watch import Arrival, NotArrivedError, Watch
+from litestream._restore.fetch import fetch
+from litestream._verification import by_sentinel, page_comparison, past, table_differences
+from litestream._verification.failures import different, explained, failure_of, stale, unlocked
+from litestream._verification.result import Verification
+from litestream.errors import LitestreamError, VerificationFailure
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+
+    from litestream._config.config import Source
+    from litestream._database.integrity import IntegrityCheck
+    from litestream._restore.staging import Staging
+    from litestream._restore.watched import Progress
+    from litestream._verification.result import Gap
+
+BUSY = 5.0
+"""Seconds that a writer may hold the database before a verify gives up."""
+
+_LOOK = 0.1  # seconds between two calls of progress
+_ATTEMPTS = 2  # a fault that is gone at the second look was none of the backup
+
+
+class Proof:
+    """One verify: its arguments, and the durations that it measures."""
+
+    def __init__(
+        self,
+        source: Source,
+        timeout: float,
+        integrity_check: IntegrityCheck,
+        progress: Progress | None,
+    ) -> None:
+        self._source = source
+        self._timeout = timeout
+        self._patience = timeout + source.interval
+        self._integrity_check = integrity_check
+        self._progress = progress
+        self._started = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self._begun = time.monotonic()
+        self._waited = self._restored = 0.0
+        self._size = 0
+        self._told = 0.0
+
+    def by_sentinel(self, connection: sqlite3.Connection, staging: Staging) -> Verification:
+        """Prove that a commit of ours comes back, from every replica."""
+        token = by_sentinel.new_token()
+
+        def touch() -> None:
+            by_sentinel.touch(connection, token)
+
+        watches = [  # from before the commit
+            (source, self._watch(source, touch, only_new=True))
+            for source in self._source.each_replica()
+        ]
+        with (
+            unlocked(self._source, min(BUSY, self._timeout)),
+            by_sentinel.sentinel(connection, token),
+        ):
+            end = wal_file.committed_end(wal_file.wal_path(self._source.database))
+            for source, watch in watches:
+                attempt = partial(self._restore_with, token, source, staging, connection)
+                txid, copy = self._repeated(source, watch, lambda _: end, attempt)
+            return self._proved(connection, copy, txid, exact=False)
+
+    def _restore_with(
+        self, token: bytes, source: Source, staging: Staging, connection: sqlite3.Connection
+    ) -> str:
+        """Restore a copy that holds the row, and return its path."""
+        copy = self._restore(source, staging, connection)
+        if by_sentinel.is_in(copy, token):
+            return copy
+        raise failure_of(
+            source,
+            "different",
+            "the row that was written for this verify reached the replica, and is not in what is "
+            "restored: that is another database, or an older state",
+        )
+
+    def by_content(self, connection: sqlite3.Connection, staging: Staging) -> Verification:
+        """Prove that what comes back is what the database held at one commit."""
+        for source in self._source.each_replica():
+            txid, copy = self._equal(source, connection, staging)
+        return self._proved(connection, copy, txid, exact=True)
+
+    def _equal(
+        self, source: Source, connection: sqlite3.Connection, staging: Staging
+    ) -> tuple[int | None, str]:
+        wal = wal_file.wal_path(source.database)
+        watch = self._watch(source, lambda: None, only_new=False)
+        pin = page_comparison.Pin(connection, wal, self._interrupt)
+
+        def end(anew: bool) -> wal_file.WALEnd | None:
+            nonlocal pin
+            if anew:  # else the next segment decides about this very state
+                pin.release()
+                pin = page_comparison.Pin(connection, wal, self._interrupt)
+            return pin.end
+
+        def attempt() -> str:
+            restored = self._restore(source, staging, connection)
+            copy = staging.file("source")
+            pin.copy(copy)
+            try:
+                if page_comparison.is_equal(pin, copy, restored, wal):
+                    return restored
+            except page_comparison.MovedError:
+                moved = "its WAL was restarted while it was being compared"
+                raise failure_of(source, "busy", moved) from None
+            found = table_differences.differences(copy, restored, self._interrupt)
+            raise different(source, found, pin)
+
+        proved = self._repeated(source, watch, end, attempt)
+        pin.release()
+        return proved
+
+    def of_past(
+        self, timestamp: str, connection: sqlite3.Connection, staging: Staging
+    ) -> Verification:
+        """Prove that what was in every replica at a time comes back, and is sound."""
+        for source in self._source.each_replica():
+            with explained(source):
+                for gap in past.gaps(source, self._patience):
+                    if past.lies_in(timestamp, gap):
+                        raise failure_of(
+                            source,
+                            "unrestorable",
+                            f"changes between {gap['start']} and {gap['end']} are missing in the "
+                            "replica: what is restored for a time between them is older",
+                        )
+                copy = self._restore(source, staging, connection, timestamp)
+        return self._proved(connection, copy, None, exact=False, timestamp=timestamp)
+
+    def _repeated(
+        self,
+        source: Source,
+        watch: Watch,
+        end: Callable[[bool], wal_file.WALEnd | None],
+        attempt: Callable[[], str],
+    ) -> tuple[int | None, str]:
+        """Wait for ``end(anew)`` and try, until it succeeds or nothing more can be expected.
+
+        Where only the restored copy can tell whether it came too early, that is until the deadline.
+        Otherwise a failure counts, and the second one is believed.
+        """
+        failures, anew = 0, False
+        while True:
+            place = end(anew)
+            arrival = self._wait(source, watch, place)
+            try:
+                with explained(source):
+                    return arrival.txid, attempt()
+            except VerificationFailure as error:
+                failure = error
+            anew = arrival.sure or place is None or failure.reason != "different"
+            failures += anew
+            if failures == _ATTEMPTS or (not anew and watch.is_over()):
+                raise failure
+            if anew:
+                watch.renew(time.monotonic() + self._patience)
+
+    def _watch(self, source: Source, touch: Callable[[], object], *, only_new: bool) -> Watch:
+        def pulse() -> None:
+            if self._progress is not None:
+                self._progress(0, None)
+
+        deadline = time.monotonic() + self._patience
+        return Watch(source, deadline, only_new=only_new, pulse=pulse, touch=touch)
+
+    def _wait(self, source: Source, watch: Watch, end: wal_file.WALEnd | None) -> Arrival:
+        if end is None:  # no WAL: everything is in the database, and so in its backup
+            return Arrival(sure=False)
+        begun = time.monotonic()
+        try:
+            return watch.arrival(end)
+        except NotArrivedError as error:
+            source.require_valid()
+            raise stale(source, self._patience, taken_up=error.local) from None
+        finally:
+            self._waited += time.monotonic() - begun
+
+    def _restore(
+        self,
+        source: Source,
+        staging: Staging,
+        connection: sqlite3.Connection,
+        timestamp: str | None = None,
+    ) -> str:
+        """Restore into ``staging``, check the copy and return its path."""
+        for name in ("source", "database"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(staging.file(name))
+        begun = time.monotonic()
+        copy = fetch(
+            source.database,
+            staging,
+            {"replica": source.replica, "timestamp": timestamp, **source.flags},
+            config=source.config,
+            stall=self._timeout,
+            report=(self._progress, figures(connection)[0] if self._progress else None),
+        )
+        self._restored += time.monotonic() - begun
+        self._size = os.path.getsize(copy)
+        integrity.check(copy, self._integrity_check, self._interrupt)
+        return copy
+
+    def _interrupt(self) -> None:
+        """Let ``progress`` end a check or a comparison, some ten times a second."""
+        now = time.monotonic()
+        if self._progress is not None and now - self._told >= _LOOK:
+            self._told = now
+            self._progress(self._size, self._size)
+
+    def _gaps(self) -> list[Gap] | None:
+        found: list[Gap] = []
+        with contextlib.suppress(LitestreamError):
+            for source in self._source.each_replica():
+                found += past.gaps(source, self._patience)
+            return found
+        return None
+
+    def _proved(
+        self,
+        connection: sqlite3.Connection,
+        copy: str,
+        txid: int | None,
+        *,
+        exact: bool,
+        timestamp: str | None = None,
+    ) -> Verification:
+        gaps = self._gaps()
+        size, tables = figures(connection)
+        with explained(self._source), integrity.opened(copy) as restored:
+            restored_size, restored_tables = figures(restored)
+        return Verification(
+            database=self._source.database,
+            exact=exact,
+            integrity_check=self._integrity_check,
+            size={"original": size, "restored": restored_size},
+            tables={"original": tables, "restored": restored_tables},
+            txid=txid,
+            replicas=self._source.names,
+            started=self._started,
+            waited=round(self._waited, 3),
+            restored=round(self._restored, 3),
+            seconds=round(time.monotonic() - self._begun, 3),
+            timestamp=timestamp,
+            gaps=gaps,
+        )
+
+
+def figures(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Return a database's size in bytes and the number of its tables."""
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+    (tables,) = connection.execute(
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"
+    ).fetchone()
+    return pages * page_size, tables

@@ -1,0 +1,91 @@
+"""What a verify finds: a proof of one backup, and for many what came of each."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, TypedDict
+
+if TYPE_CHECKING:
+    from litestream._database.integrity import IntegrityCheck
+    from litestream.errors import VerificationFailure
+
+
+class Pair(TypedDict):
+    """A figure of the database, and the same of its restored copy."""
+
+    original: int
+    restored: int
+
+
+class Gap(TypedDict):
+    """A time whose states a replica cannot give back, from ``start`` to ``end`` (UTC)."""
+
+    replica: str
+    start: str
+    end: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Verification:
+    """What was proved of a backup. It is true.
+
+    ``size`` is in bytes, ``tables`` counts tables. ``txid`` is the transaction that was waited for
+    (0.5), ``replicas`` are the names of those that were restored: all of the database's, or the one
+    that was named. ``exact`` says that the content was compared. Durations are in seconds:
+    ``waited`` until the replica had the last commit, ``restored`` for the restore, ``seconds`` for
+    all of it. ``started`` is in UTC.
+
+    It is the newest state that was proved, or the one at ``timestamp``. ``gaps`` are the times in
+    the past that cannot be restored; None where the replicas could not be listed.
+    """
+
+    database: str
+    exact: bool
+    integrity_check: IntegrityCheck
+    size: Pair
+    tables: Pair
+    txid: int | None
+    replicas: list[str]
+    started: str
+    waited: float
+    restored: float
+    seconds: float
+    timestamp: str | None = None
+    gaps: list[Gap] | None = None
+
+    def __bool__(self) -> bool:
+        return True
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What came of one database in ``verify_all``: true if its backup is proved.
+
+    Either ``verification`` says what was proved, or ``failure`` why nothing was.
+    """
+
+    database: str
+    verification: Verification | None = None
+    failure: VerificationFailure | None = None
+
+    @property
+    def proved(self) -> bool:
+        """Say whether the backup is proved."""
+        return self.verification is not None
+
+    def __bool__(self) -> bool:
+        return self.proved
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as a dict that is ready for JSON, as ``litestream verify --json`` prints it.
+
+        ``database`` and ``proved`` are always there; beside them all of a ``Verification``, or a
+        failure's ``reason``, ``message`` and ``details``.
+        """
+        known: dict[str, Any] = {"database": self.database, "proved": self.proved}
+        if self.verification is not None:
+            return {**known, **dataclasses.asdict(self.verification)}
+        if self.failure is not None:
+            for name in ("reason", "message", "details"):
+                known[name] = getattr(self.failure, name)
+        return known
