@@ -216,7 +216,7 @@ def test_no_secret_in_a_failures_text(make_site, s3):
 
 
 def test_a_time_limit_that_is_passed_leaves_no_process(site, monkeypatch):
-    monkeypatch.setattr("litestream._executable.run._VERSION_TIMEOUT", 30)
+    monkeypatch.setattr("litestream._executable.series._VERSION_TIMEOUT", 30)
     commands.version()
     with pytest.raises(litestream.CommandTimeoutError):
         commands.wal(site.database, config=site.config, timeout=0)

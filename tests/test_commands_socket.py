@@ -19,7 +19,7 @@ import pytest
 
 import litestream
 from litestream import commands
-from litestream._control_socket.client import DEFAULT_PATH, socket_path
+from litestream._config.file import DEFAULT_PATH, socket_path
 from tests.support import PATIENCE, writing
 
 pytestmark = pytest.mark.only_series("0.5")

@@ -17,6 +17,7 @@ from litestream import ConfigNotFoundError, ConfigurationError, configuration
 from litestream._check.check import IDS, check_text, require_sound
 from litestream._check.check import check as check_check
 from litestream._check.keys import BY_PLACE, KEYS, VERSIONS
+from litestream._config import file as config_file
 from tests.support import executable
 from tests.test_config_keys import databases
 
@@ -347,7 +348,7 @@ def test_expansion_is_that_of_the_rest_of_the_library(monkeypatch):
 
     monkeypatch.setenv("NAME", "value")
     text = "a $NAME ${NAME}b $$ $1 ${NO:-x} $NO $"
-    assert configuration.expand(text) == Text(text).expanded
+    assert config_file.expand(text) == Text(text).expanded
 
 
 class TestBadInput:

@@ -18,8 +18,8 @@ import pytest
 
 from litestream import configuration
 from litestream._check import check, probe
-from litestream._executable import run
 from litestream._executable.find import find as find_executable
+from litestream._executable.series import version as version_of
 from tests import projects
 from tests.support import S3_KEY, S3_SECRET, free_port
 
@@ -30,7 +30,7 @@ def tried(replica, database, *, limit=15.0):
     """Return the findings of a trial, and its steps."""
     path = Path("litestream.yml")
     path.write_text(json.dumps({"dbs": [{"path": str(database), "replicas": [replica]}]}))
-    version = run.version(find_executable())
+    version = version_of(find_executable())
     report, databases = check.load(str(path.absolute()), version)
     assert not [row for row in report.rows if row["level"] == "error"], report.rows
     report.rows.clear()

@@ -9,6 +9,7 @@ import pytest
 
 import litestream
 from litestream import cli, commands, configuration
+from litestream._config import file as config_file
 
 SETTINGS = {
     "replica_bucket": "LITESTREAM_REPLICA_BUCKET",
@@ -133,7 +134,7 @@ def test_a_config_that_is_no_mapping(tmp_path, content):
     path = tmp_path / "litestream.yml"
     path.write_bytes(content.encode("utf-8", "surrogatepass"))
     with pytest.raises(litestream.ConfigurationError, match=r"litestream\.yml"):
-        configuration.read(str(path))
+        config_file.read(str(path))
 
 
 @pytest.mark.parametrize(
@@ -144,20 +145,20 @@ def test_a_secret_that_breaks_the_yaml_is_not_shown(tmp_path, secret):
     path.write_text("dbs:\n  - path: a.db\n    secret-access-key: $LITESTREAM_SECRET_ACCESS_KEY\n")
     litestream.configure(replica_access_key=secret)
     with pytest.raises(litestream.ConfigurationError, match=r"no YAML.*line") as caught:
-        configuration.read(str(path))
+        config_file.read(str(path))
     assert "s3cr3tvalue" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_an_empty_config_is_an_empty_mapping(tmp_path):
     (tmp_path / "empty.yml").write_text("")
-    assert {} == configuration.read(str(tmp_path / "empty.yml"))
+    assert {} == config_file.read(str(tmp_path / "empty.yml"))
 
 
 def test_an_alias_that_holds_itself_is_no_config(tmp_path):
     path = tmp_path / "litestream.yml"
     path.write_text("dbs: &all\n  - path: a\n    more: *all\n")
     with pytest.raises(litestream.ConfigurationError, match="holds itself"):
-        configuration.read(str(path))
+        config_file.read(str(path))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from litestream import ConfigurationError, ReplicationError, commands, configuration
+from litestream import ConfigurationError, ReplicationError, commands
 from litestream._config import databases as config_databases
+from litestream._config import file as config_file
 from litestream._config import runtime_directory
 from litestream._replication import daemon_config
 from tests.support import Site
@@ -35,7 +36,7 @@ def test_references_are_expanded_as_go_does(
     text: str, expanded: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NAME", "value")
-    assert configuration.expand(text) == expanded
+    assert config_file.expand(text) == expanded
 
 
 def test_paths_intervals_and_meta_paths() -> None:
@@ -80,8 +81,8 @@ def test_what_would_not_be_replicated_is_refused(dbs: Any, line: str, problem: s
 
 def test_a_config_that_is_no_mapping() -> None:
     with pytest.raises(ConfigurationError, match="no mapping"):
-        configuration.parse("- a list", "litestream.yml")
-    assert configuration.parse("", "litestream.yml") == {}
+        config_file.parse("- a list", "litestream.yml")
+    assert config_file.parse("", "litestream.yml") == {}
 
 
 @pytest.mark.only_series("0.5")
@@ -133,9 +134,9 @@ def test_the_socket_is_added_to_every_form_of_a_config(
 ) -> None:
     monkeypatch.setenv("DB", str(site.database))
     site.config.write_text(text)
-    before = configuration.read(str(site.config))
+    before = config_file.read(str(site.config))
     with daemon_config.readable(site.config, None) as prepared:
-        assert configuration.read(prepared.config) == {
+        assert config_file.read(prepared.config) == {
             **before,
             "socket": {"enabled": True, "path": prepared.socket},
         }

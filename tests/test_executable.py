@@ -12,7 +12,9 @@ from wheels import pins
 
 import litestream
 from litestream import commands
-from litestream._executable import find, run
+from litestream._executable import find
+from litestream._executable.series import series as series_of
+from litestream._executable.series import version
 from tests.support import executable
 
 
@@ -144,13 +146,13 @@ def test_an_executable_that_is_none(tmp_path, monkeypatch, content, message):
 def test_the_version_is_asked_once_per_file(tmp_path, monkeypatch):
     path = put(tmp_path / "bin", f"#!/bin/sh\necho >> {tmp_path}/asked\necho v0.3.13\n")
     monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(path.parent))
-    assert ["0.3", "0.3", "0.3"] == [run.series() for _ in range(3)]
+    assert ["0.3", "0.3", "0.3"] == [series_of() for _ in range(3)]
     assert "\n" == (tmp_path / "asked").read_text()
     put(path.parent, "#!/bin/sh\necho 0.5.17\n")
-    assert "0.5" == run.series()
+    assert "0.5" == series_of()
 
 
 def test_the_vendored_executables_are_those_that_are_pinned():
     for series in ("0.3", "0.5"):
         (pin,) = pins.read().chosen(series, "native")
-        assert pin.version == run.version(str(pin.path))
+        assert pin.version == version(str(pin.path))

@@ -14,9 +14,11 @@ import pytest
 import litestream
 from litestream import Replication, commands
 from litestream._database.audit import Audit, audit
+from litestream._database.files import meta_path, wal_path
+from litestream._database.local_state import newest_local
 from litestream._database.lock import Lock
 from litestream._database.ltx import Pages, disguise, unpacks_to
-from litestream._database.wal import committed_end, meta_path, newest_local, wal_path
+from litestream._database.wal import committed_end
 from tests.oracle import difference
 from tests.support import Site, die_in_commit, wait_until, writing
 

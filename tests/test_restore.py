@@ -25,6 +25,7 @@ import pytest
 import litestream
 from litestream import commands, configuration
 from litestream._database import integrity
+from litestream._database.files import SIDE_FILES
 from litestream._executable import run as executable_run
 from litestream._restore import output as restore_output
 from litestream._restore import staging as restore_staging
@@ -337,7 +338,7 @@ def opened(path: Path, *, own_process: bool, writing: bool):
         process.communicate()
 
 
-@pytest.mark.parametrize("suffix", restore_output.SIDE_FILES)
+@pytest.mark.parametrize("suffix", SIDE_FILES)
 def test_a_stale_side_file_is_refused_or_removed(replicated, target, suffix):
     stale = target.with_name(f"app.db{suffix}")
     stale.write_bytes(b"stale")

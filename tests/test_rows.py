@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from litestream._executable import log_lines, parse
-from litestream._executable.parse import DatabaseRow, GenerationRow, SnapshotRow, WALRow
 from litestream.errors import UnreadableOutputError
+from litestream.rows import DatabaseRow, GenerationRow, SnapshotRow, WALRow
 
 
 def tabwriter(rows: list[list[str]]) -> str:

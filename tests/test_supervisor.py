@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from litestream import commands
-from litestream._database.wal import meta_path
+from litestream._database.files import meta_path
 from litestream._supervision import keeper
 from litestream._supervision.job import Database, Job
 from litestream._supervision.keeper import Events

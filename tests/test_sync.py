@@ -9,9 +9,10 @@ import pytest
 import litestream
 from litestream._config.config import find as find_source
 from litestream._database import wal
+from litestream._database.connect import bump
+from litestream._database.files import wal_path
 from litestream._durability import barrier
 from litestream._durability.watch import NotArrivedError, Watch
-from litestream._supervision.database_handover import bump
 from tests.support import free_port, restored
 
 
@@ -54,7 +55,7 @@ def test_without_a_daemon_the_time_limit_ends_it(site):
 def test_a_wal_that_was_restarted_is_looked_at_once(site, monkeypatch):
     """Its end moves with the writers: asked for again and again, it might never be reached."""
     site.write(1)
-    (end,) = filter(None, [wal.committed_end(wal.wal_path(site.database))])
+    (end,) = filter(None, [wal.committed_end(wal_path(site.database))])
     looks = iter([end])
     monkeypatch.setattr(wal, "committed_end", lambda _wal: next(looks))
     watch = Watch(find_source(site.database, site.config), time.monotonic() + 1)
@@ -82,17 +83,17 @@ def test_another_commit_can_be_made_before_the_first_checkpoint(site):
     site.start()
     site.wait_for_backup()
     assert [] == site.connection.execute("SELECT * FROM _litestream_seq").fetchall()
-    before = wal.committed_end(wal.wal_path(site.database))
+    before = wal.committed_end(wal_path(site.database))
     bump(str(site.database))
-    assert before != wal.committed_end(wal.wal_path(site.database))
+    assert before != wal.committed_end(wal_path(site.database))
     assert [(1, 1)] == site.connection.execute("SELECT * FROM _litestream_seq").fetchall()
 
 
 def test_a_database_without_litestreams_table_is_left_alone(site):
     site.write(1)
-    before = wal.committed_end(wal.wal_path(site.database))
+    before = wal.committed_end(wal_path(site.database))
     bump(str(site.database))
-    assert before == wal.committed_end(wal.wal_path(site.database))
+    assert before == wal.committed_end(wal_path(site.database))
 
 
 def test_a_database_that_the_config_does_not_name(site):

@@ -20,10 +20,11 @@ import pytest
 
 import litestream
 from litestream import commands, configuration, verification
-from litestream._database import integrity
+from litestream._database import integrity, local_state
 from litestream._database import wal as wal_file
+from litestream._database.files import wal_path
 from litestream._durability.watch import Watch
-from litestream._verification import by_sentinel, page_comparison, proof, table_differences
+from litestream._verification import by_sentinel, page_comparison, proof, result, table_differences
 from litestream.errors import UnusableDatabaseError, VerificationFailure
 from tests.support import PATIENCE, TOKENS, free_port, tokens, writing
 
@@ -92,7 +93,7 @@ def test_a_commit_that_the_daemon_overlooked_comes_with_the_next(running, tempor
     """0.3.13 does not tell its replica of one in a thousand; here, of the first one."""
     touched: list[bool] = []
     are_at, touch = Watch._are_at, by_sentinel.touch
-    wal = wal_file.wal_path(running.database)
+    wal = wal_path(running.database)
 
     def seen(connection, token):
         before = wal_file.committed_end(wal)
@@ -173,7 +174,7 @@ def test_a_daemon_of_replication_is_asked_over_its_own_socket(
     with litestream.Replication(site.config) as replication:
         replication.wait_until_replicating(60)
         if series == "0.5":
-            monkeypatch.setattr(wal_file, "local_txid", lambda *_: pytest.fail("not asked"))
+            monkeypatch.setattr(local_state, "local_txid", lambda *_: pytest.fail("not asked"))
         with writing(site):
             assert verify(site, temporary, exact=exact)
 
@@ -435,7 +436,7 @@ def test_what_is_restored_is_checked(make_site, temporary):
 
 
 def test_a_writer_that_holds_on_is_busy(running, temporary, monkeypatch):
-    monkeypatch.setattr(proof, "BUSY", 0.2)
+    monkeypatch.setattr(result, "BUSY", 0.2)
     running.connection.execute("BEGIN IMMEDIATE")
     failure = fails(running, temporary)
     assert "busy" == failure.reason

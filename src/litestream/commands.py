@@ -14,20 +14,23 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from litestream._control_socket.commands import info, list, register, start, stop, sync, unregister
 from litestream._executable import listings, run
+from litestream._executable.arguments import arguments, refuse_stray, target
 from litestream._executable.find import find as find_executable
 from litestream._executable.listings import databases, generations, ltx, snapshots, status, wal
+from litestream._executable.series import require_series, series
+from litestream._executable.series import version as version_of
 from litestream._restore.restore import restore
 from litestream.configuration import find_config
 
 if TYPE_CHECKING:
     import builtins
 
-    from litestream._executable.run import Flag, StrPath
-    from litestream.verification import Pair
+    from litestream._executable.arguments import Flag, StrPath
+    from litestream.rows import ResetResult, VerifyResult
 
 __all__ = [
     "databases",
@@ -52,20 +55,6 @@ __all__ = [
 ]
 
 
-class VerifyResult(TypedDict):
-    """Figures of a database and of its restored copy: bytes, and the number of tables."""
-
-    size: Pair
-    tables: Pair
-
-
-class ResetResult(TypedDict):
-    """What ``reset`` removed, or would remove."""
-
-    path: str
-    removed: str
-
-
 def executable() -> Path:
     """Return the path of the executable that all commands run."""
     return Path(find_executable())
@@ -73,7 +62,7 @@ def executable() -> Path:
 
 def version() -> str:
     """Return the executable's version, such as ``"0.5.17"``."""
-    return run.version(find_executable())
+    return version_of(find_executable())
 
 
 def reset(
@@ -92,11 +81,11 @@ def reset(
         UnsupportedCommandError: the executable is of series 0.3.
 
     """
-    run.require_series("0.5", "'reset'")
+    require_series("0.5", "'reset'")
     options: dict[str, Flag] = {"dry_run": dry_run or None, **flags}
     text = listings.printed("reset", database, config, timeout, options)
     removed = re.search(r"^(?:Removing|Would remove): (.*?/ltx)$", text, re.DOTALL | re.MULTILINE)
-    return {"path": run.target(database), "removed": removed[1] if removed else ""}
+    return {"path": target(database), "removed": removed[1] if removed else ""}
 
 
 def verify(
@@ -138,7 +127,7 @@ def replicate(
         positional: builtins.list[str] = []
         flags = {"config": find_config(config), **flags}
     else:
-        run.refuse_stray(run.target(database), run.series())
-        positional = [run.target(database), *(run.target(url) for url in replica_urls)]
-    argv = run.arguments("replicate", *positional, exec=exec, **flags)
+        refuse_stray(target(database), series())
+        positional = [target(database), *(target(url) for url in replica_urls)]
+    argv = arguments("replicate", *positional, exec=exec, **flags)
     run.foreground(argv, timeout)

@@ -1,4 +1,4 @@
-"""Settings, and the config file that Litestream reads."""
+"""Settings, secrets, and where the config file is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from litestream.errors import ConfigNotFoundError, ConfigurationError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from typing import Any, Final
+    from typing import Final
 
     from litestream._check.probe import Step
     from litestream._executable.parse import FindingRow
@@ -182,91 +182,6 @@ def _refuse_strangers(path: str) -> None:
     )
 
 
-def read(path: str, *, literal: bool = False) -> dict[str, Any]:
-    """Return the config's content as Litestream sees it; ``literal`` as with ``-no-expand-env``.
-
-    Raises:
-        ConfigurationError: it cannot be read, is no YAML, or is no mapping.
-
-    """
-    found = text(path)
-    return parse(found if literal else expand(found), path)
-
-
-def text(path: str) -> str:
-    """Return the config's text as it is written; bytes that are no UTF-8 stand as surrogates.
-
-    Raises:
-        ConfigurationError: it cannot be read.
-
-    """
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return Text(file.read())
-    except OSError as error:
-        raise ConfigurationError(f"The config {path!r} cannot be read: {error.strerror}") from error
-
-
-def expand(text: str) -> str:
-    """Replace ``$NAME`` and ``${NAME}`` in a config's text as Litestream does before it reads it.
-
-    Source: Go's ``os.Expand``, which both series call on the whole file: an unknown name becomes
-    nothing, ``$$`` and the like vanish, there is no escape.
-    """
-    import re
-
-    reference = r"\$(?:\{(?P<braced>[^}]*)\}|(?P<name>[A-Za-z_]\w*)|[*#$@!?\-0-9])"
-    known = environment()
-    return Text(re.sub(reference, lambda m: known.get(m["braced"] or m["name"] or "", ""), text))
-
-
-def parse(text: str, origin: str) -> dict[str, Any]:
-    """Return the content of a config's text; errors name its ``origin``.
-
-    Raises:
-        ConfigurationError: it is no YAML, or no mapping.
-
-    """
-    import yaml
-
-    problem, content = "", None
-    try:
-        content = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        # PyYAML's own message shows the line, and with it a secret that stands there
-        mark = error.problem_mark
-        where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        said = (error.problem or "").split("'")[0].strip()
-        problem = f"is no YAML: {said}{where}, its references replaced"
-    except yaml.YAMLError:
-        problem = "is no YAML: it holds a character that YAML does not allow"
-    except RecursionError:
-        problem = "is nested too deeply"
-    if problem:  # raised out here, without PyYAML's frames, whose locals hold the text's values
-        raise ConfigurationError(f"The config {origin!r} {problem}")
-    if content is None:
-        return {}
-    if _holds_itself(content):
-        raise ConfigurationError(f"The config {origin!r} has an alias (*) that holds itself")
-    if not isinstance(content, dict):
-        raise ConfigurationError(f"The config {origin!r} is no mapping; it needs a 'dbs:' list")
-    return Content(_concealed(content))
-
-
-def _concealed(value: Any) -> Any:
-    if isinstance(value, dict):
-        return Content({key: _concealed(inner) for key, inner in value.items()})
-    return [_concealed(inner) for inner in value] if isinstance(value, list) else value
-
-
-def _holds_itself(value: object, above: tuple[int, ...] = ()) -> bool:
-    if not isinstance(value, (dict, list)):
-        return False
-    values = value.values() if isinstance(value, dict) else value
-    inside = (*above, id(value))
-    return id(value) in above or any(_holds_itself(inner, inside) for inner in values)
-
-
 def check(
     config: str | os.PathLike[str] | None = None,
     *,
@@ -294,11 +209,11 @@ def check(
     """
     from litestream._check import keys
     from litestream._check.check import chosen, load
-    from litestream._executable import run
     from litestream._executable.find import find as find_executable
+    from litestream._executable.series import version as version_of
 
     if series is None:
-        version = run.version(find_executable())
+        version = version_of(find_executable())
     elif series in keys.VERSIONS:
         version = keys.VERSIONS[series]
     else:
@@ -332,10 +247,10 @@ def create(
         ConfigurationError: There is no database, or the series has no such replica.
 
     """
-    from litestream._executable import run
+    from litestream._executable.series import series as series_of
     from litestream._setup.create import plan as create_plan
     from litestream._setup.create import text as create_text
 
-    line = series or run.series()
+    line = series or series_of()
     plan = create_plan(databases, os.fspath(directory), line)
     return create_text(plan, to, line, relative=relative)

@@ -3,51 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from litestream import commands
 from litestream._config.config import listed
-from litestream._control_socket.client import ControlSocket, socket_path
+from litestream._config.file import socket_path
+from litestream._control_socket.client import ControlSocket
 from litestream._executable import run
 from litestream.errors import ControlSocketError, MissingExtraError
 
 if TYPE_CHECKING:
-    from litestream._executable.run import StrPath
-
-
-class SnapshotOverview(TypedDict):
-    """A snapshot of a generation."""
-
-    index: int
-    size: int
-    created: str
-
-
-class GenerationOverview(TypedDict):
-    """A generation with its snapshots."""
-
-    name: str
-    generation: str
-    lag: str
-    start: str
-    end: str
-    snapshots: list[SnapshotOverview]
-
-
-class DatabaseOverview(TypedDict):
-    """A database with its generations."""
-
-    path: str
-    replicas: str
-    generations: list[GenerationOverview]
-
-
-class ReplicateProcess(TypedDict):
-    """A running daemon; ``started`` is in UTC, ``2024-04-17T00:01:19Z``."""
-
-    pid: int
-    status: str
-    started: str
+    from litestream._executable.arguments import StrPath
+    from litestream.rows import DatabaseOverview, GenerationOverview, ReplicateProcess
 
 
 def databases(

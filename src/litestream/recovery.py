@@ -1,22 +1,19 @@
-"""A database in place before the application starts, and no backup written over."""
+"""A database in place before the application starts."""
 
 from __future__ import annotations
 
 import functools
 import os
-import sqlite3
 import time
-from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from litestream._config import databases as config_databases
+from litestream._database.files import is_database
 from litestream._database.lock import Lock
-from litestream._database.wal import is_database
-from litestream._executable import run
+from litestream._executable.series import require_series
 from litestream._replication import daemon_config, replicas
+from litestream._replication.guard import is_own
 from litestream._restore.fetch import not_found
 from litestream._restore.restore import restore
-from litestream._supervision import database_handover
 from litestream.errors import (
     BackupExistsError,
     BackupNotFoundError,
@@ -39,7 +36,6 @@ Expectation = Literal["any", "backup", "none"]
 
 _TRIES = 3
 _PAUSE = 1.0
-_LISTING = 30.0
 
 
 class Recovered(NamedTuple):
@@ -104,37 +100,8 @@ def recover(
             name = os.path.abspath(database or "")
             raise ConfigurationError(f"The config does not name the database {name!r}")
         if replica is not None:
-            run.require_series("0.3", "recover(replica=…)")
+            require_series("0.3", "recover(replica=…)")
         return [_recover(entry, prepared, expect, replica, timeout, progress) for entry in entries]
-
-
-def guard(prepared: Prepared) -> None:
-    """Refuse to replicate a database over backups that are not its own.
-
-    Litestream would: it copies whatever stands at the path, and the next restore gives that. A
-    database counts as the backups' own when Litestream keeps local state beside it, or when
-    ``recover`` has restored it. One listing for each other one.
-
-    Raises:
-        BackupExistsError: The replica of a database without local state holds backups.
-        CommandFailedError, CommandTimeoutError: The replica could not be asked.
-
-    """
-    for entry in prepared.entries:
-        if _is_own(entry) or not replicas.has_backup(
-            entry, prepared, None, time.monotonic() + _LISTING
-        ):
-            continue
-        # Another process may have started replicating it since we looked.
-        if _is_own(entry):
-            continue
-        raise BackupExistsError(
-            f"The replica of {entry.path!r} already holds backups, and nothing says that they are "
-            "this database's: replicating would write over them. Call litestream.recover() "
-            "before the application starts, or choose another path for the replica, or pass "
-            "adopt=True to replicate this database over them",
-            entry.path,
-        )
 
 
 def told(done: Recovered) -> str:
@@ -224,7 +191,7 @@ def _restore(
     progress: Callable[[str, int, int | None], object] | None,
 ) -> Recovered:
     has_backup = functools.partial(replicas.has_backup, entry, prepared, replica, deadline)
-    if expect == "none" and not _is_own(entry) and has_backup():
+    if expect == "none" and not is_own(entry) and has_backup():
         raise _unexpected(entry)
     if is_database(entry.path):
         return Recovered(entry.path, "present", 0.0)
@@ -280,28 +247,3 @@ def _restore_from(
             if over or isinstance(error, BackupNotFoundError):
                 raise
             time.sleep(_PAUSE)
-
-
-def _is_own(entry: Entry) -> bool:
-    """Tell whether the backups in the replica are those of the database at the path."""
-    noted = Lock(entry.path).noted()
-    try:
-        stat = os.stat(entry.path)
-    except OSError:
-        return config_databases.has_local_state(entry) and "replicated" not in noted
-    file = [stat.st_dev, stat.st_ino]
-    if not config_databases.has_local_state(entry):
-        return bool(noted.get("restored") == file)
-    # Another file with the old one's state: restored or moved here, or made anew and empty?
-    return noted.get("replicated", file) == file or _was_replicated(entry.path)
-
-
-def _was_replicated(database: str) -> bool:
-    """Tell whether Litestream's own table is in a database, as in each one that was restored."""
-    with (
-        suppress(sqlite3.Error),
-        closing(database_handover.connect(database, "ro", 2.0)) as connection,
-    ):
-        found = "SELECT 1 FROM sqlite_master WHERE name = '_litestream_seq'"
-        return connection.execute(found).fetchone() is not None
-    return False

@@ -11,11 +11,12 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from litestream import configuration, recovery
+from litestream._config import file as config_file
 from litestream._config import runtime_directory
 from litestream._database.lock import Lock
 from litestream._durability import barrier
 from litestream._replication import daemon_config
+from litestream._replication.guard import guard
 from litestream._replication.keeper_process import KeeperProcess
 from litestream._replication.status import Told
 from litestream.errors import (
@@ -166,7 +167,7 @@ class Replication:
         prepared = self._prepare()
         try:
             if not self._adopt:
-                recovery.guard(prepared)
+                guard(prepared)
             self._launch(prepared)
             _running.add(self)
             self._wait_for_start()
@@ -308,7 +309,7 @@ class Replication:
                 self._keeper_delay = min(self._keeper_delay * 2, 30.0)
                 try:
                     if not self._prepared.directory:  # the user's own file, which may be edited
-                        configuration.read(self._prepared.config)
+                        config_file.read(self._prepared.config)
                     self._launch(self._prepared)
                     return
                 except (LitestreamError, OSError) as error:

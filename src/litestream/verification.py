@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import shutil
-import sqlite3
 import tempfile
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from litestream import configuration
 from litestream._config.config import find as find_source
 from litestream._config.config import listed
 from litestream._database import integrity
-from litestream._database.wal import wal_path
-from litestream._executable import run
+from litestream._executable.arguments import is_url
 from litestream._restore.staging import Staging
 from litestream._verification import failures
-from litestream._verification import proof as backup_proof
 from litestream._verification.past import moment
-from litestream._verification.proof import Proof
-from litestream._verification.result import Gap, Outcome, Pair, Verification
+from litestream._verification.proof import Proof, opened, require_room, require_wal
+from litestream._verification.result import Gap, Outcome, Verification
 from litestream.errors import (
     ConfigurationError,
     LitestreamError,
     UnusableDatabaseError,
     VerificationFailure,
 )
+from litestream.rows import Pair
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from datetime import datetime
 
-    from litestream._config.config import Source
     from litestream._database.integrity import IntegrityCheck
-    from litestream._executable.run import StrPath
+    from litestream._executable.arguments import StrPath
     from litestream._restore.watched import Progress
 
 __all__ = ["Gap", "Outcome", "Pair", "Verification", "verify", "verify_all"]
@@ -106,13 +100,13 @@ def verify(
     source = find_source(database, config, replica)
     proof = Proof(source, timeout, integrity_check, progress)
     silent = exact or past is not None
-    with _opened(source.database, timeout, silent=silent) as connection:
+    with opened(source.database, timeout, silent=silent) as connection:
         if past is None:
-            _require_wal(connection, source)
+            require_wal(connection, source)
         folder = os.path.abspath(directory or tempfile.gettempdir())
         try:
             with Staging(folder) as staging:
-                _require_room(folder, connection, source, copies=2 if exact else 1)
+                require_room(folder, connection, source, copies=2 if exact else 1)
                 if past is not None:
                     return proof.of_past(past, connection, staging)
                 prove = proof.by_content if exact else proof.by_sentinel
@@ -129,62 +123,6 @@ def _require_file(database: StrPath) -> None:
     name = os.fsdecode(database)
     if name == ":memory:" or (name.startswith("file:") and re.search(":memory:|mode=memory", name)):
         raise UnusableDatabaseError(f"{name!r}: an in-memory database has no backup")
-
-
-@contextlib.contextmanager
-def _opened(path: str, timeout: float, *, silent: bool) -> Iterator[sqlite3.Connection]:
-    """Open the database, which is never created; where it is ``silent`` only to be read.
-
-    The last connection to close removes the WAL, one that may only read leaves an empty one behind.
-    """
-    if not os.path.isfile(path) or os.path.getsize(path) == 0:
-        raise UnusableDatabaseError(f"There is no database at {path!r}. Is the path mistyped?")
-    read_only = silent and os.path.exists(wal_path(path))
-    uri = f"file:{quote(os.fsencode(path))}?mode={'ro' if read_only else 'rw'}"
-    try:
-        connection = sqlite3.connect(
-            uri, uri=True, timeout=min(backup_proof.BUSY, timeout), isolation_level=None
-        )
-    except sqlite3.Error as error:
-        raise UnusableDatabaseError(f"The database {path!r} cannot be opened: {error}") from error
-    try:
-        connection.execute("PRAGMA wal_autocheckpoint=0")  # a daemon's business, not ours
-        # a process that is killed in a COMMIT with FULL leaves frames that only Litestream reads
-        connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute(f"PRAGMA query_only={int(silent)}")
-        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        yield connection
-    except sqlite3.Error as error:
-        what = "Is it damaged, encrypted or read-only? (exact=True does not write)"
-        if "full" in str(error):
-            what = "Make room" if silent else "Make room, or pass exact=True, which does not write"
-        raise UnusableDatabaseError(
-            f"The database {path!r} cannot be used: {error}. {what}"
-        ) from error
-    finally:
-        connection.close()
-
-
-def _require_wal(connection: sqlite3.Connection, source: Source) -> None:
-    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-    if mode != "wal":
-        raise failures.failure_of(
-            source,
-            "stale",
-            f"no daemon is replicating it: its journal mode is {mode!r}, and Litestream changes "
-            "that to WAL when it starts",
-        )
-
-
-def _require_room(folder: str, connection: sqlite3.Connection, source: Source, copies: int) -> None:
-    needed, free = copies * backup_proof.figures(connection)[0], shutil.disk_usage(folder).free
-    if free < needed:
-        raise failures.failure_of(
-            source,
-            "unusable",
-            f"restoring it takes {needed} bytes, and {free} are free in {folder!r}. Make room, or "
-            "pass directory=",
-        )
 
 
 def verify_all(
@@ -265,7 +203,7 @@ def _outcome(database: StrPath, **options: Any) -> Outcome:
         return Outcome(failure.database, failure=failure)
     except LitestreamError as error:
         name = configuration.masked(os.fsdecode(database))
-        path = name if run.is_url(database) else os.path.abspath(name)
+        path = name if is_url(database) else os.path.abspath(name)
         unusable = VerificationFailure(path, "unusable", str(error))
         unusable.__cause__ = error
         return Outcome(path, failure=unusable)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from litestream._check import s3
 from litestream._check.replicas import absolute, kind_of, text
 from litestream._check.s3 import Trouble
-from litestream._executable.run import version
+from litestream._executable.series import version
 from litestream.errors import CommandFailedError, CommandTimeoutError, LitestreamError
 
 if TYPE_CHECKING:

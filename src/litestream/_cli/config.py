@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from litestream import configuration
+from litestream._config import file as config_file
 
 if TYPE_CHECKING:
     import argparse
@@ -123,10 +124,10 @@ def _shown(path: str) -> str:
 
 
 def _init(options: argparse.Namespace) -> int:
-    from litestream._executable import run
+    from litestream._executable.series import series as series_of
     from litestream._setup import create
 
-    series = options.series or run.series()
+    series = options.series or series_of()
     plan = create.plan(options.database, ".", series)
     kind = options.to or _asked()
     text = create.text(plan, kind, series, relative=options.relative)
@@ -150,11 +151,11 @@ def _init(options: argparse.Namespace) -> int:
 
 def _config(options: argparse.Namespace) -> int:
     from litestream._check import keys
-    from litestream._executable import run
     from litestream._executable.find import find as find_executable
+    from litestream._executable.series import version as version_of
     from litestream._setup import show
 
-    version = keys.VERSIONS.get(options.series) or run.version(find_executable())
+    version = keys.VERSIONS.get(options.series) or version_of(find_executable())
     path = configuration.find_config(options.config)
     print(show.show(path, version), end="")
     rows = configuration.check(path, series=options.series)
@@ -170,7 +171,7 @@ def _upgrade(options: argparse.Namespace) -> int:
     from litestream._setup.upgrade import upgrade as upgrade_upgrade
 
     path = configuration.find_config(options.config)
-    source = configuration.text(path)
+    source = config_file.text(path)
     found = upgrade_upgrade(source, path)
     if options.text:
         print(found.text, end="")

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from litestream import commands
-from litestream._executable.run import series
+from litestream._executable.series import series
 from litestream.errors import LitestreamError
 from litestream.replication import Replication
 

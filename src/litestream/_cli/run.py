@@ -28,6 +28,7 @@ from litestream._cli.terminal import Terminal
 from litestream._config import runtime_directory
 from litestream._executable.log_lines import escaped
 from litestream._replication import daemon_config
+from litestream._replication.guard import guard
 from litestream._supervision.spawn import parent_death_signal, raise_file_limit, spawn
 from litestream._supervision.supervisor import Supervisor
 from litestream.errors import LitestreamError
@@ -105,7 +106,7 @@ class _Run:
         prepared = daemon_config.prepare(config, None, 1.0)
         try:
             if not adopt:
-                recovery.guard(prepared)
+                guard(prepared)
             self._supervisor = Supervisor(prepared.job(), self._selector, self._report)
             return self._loop(self._supervisor)
         finally:

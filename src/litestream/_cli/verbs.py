@@ -14,6 +14,7 @@ from litestream import configuration
 from litestream._cli import config, verify
 from litestream._executable import run as executable_run
 from litestream._executable.find import find as find_executable
+from litestream._executable.series import version as version_of
 from litestream._executable.traps import EXAMINED, TRAPS, is_among, of
 from litestream.errors import LitestreamError
 
@@ -60,7 +61,7 @@ def _run_verb(argv: Sequence[str]) -> int:
     if argv[0] == "--version":
         from litestream import __version__  # it costs more than a check of the config
 
-        print(f"litestream {__version__} (Litestream {executable_run.version(find_executable())})")
+        print(f"litestream {__version__} (Litestream {version_of(find_executable())})")
         return 0
     if argv[0] == "run":  # what follows -- is not ours to parse
         from litestream._cli.run import run as run_command
@@ -98,7 +99,7 @@ def _upstream_help() -> str:
         printed = executable_run.run(
             [path, "help"], timeout=executable_run.TIMEOUT, accepted=(0, 1)
         ).stdout
-        number = executable_run.version(path)
+        number = version_of(path)
     except LitestreamError as error:
         return f"The executable's verbs are not known: {error}"
     verbs = re.findall(r"^\t(\w+) {2,}(\S.*)$", printed, re.MULTILINE)
@@ -188,7 +189,7 @@ def _which(options: argparse.Namespace) -> int:
     path = find_executable()
     print(path)
     if options.verbose:
-        version = executable_run.version(path)
+        version = version_of(path)
         known = "examined" if is_among(version, EXAMINED) else "not examined"
         traps = of(version)
         print(f"Litestream {version}, {known}: {len(traps)} of {len(TRAPS)} traps")

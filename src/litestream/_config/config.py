@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litestream import configuration
 from litestream._config import databases as config_databases
+from litestream._config import file as config_file
 from litestream._config import places
-from litestream._control_socket.client import socket_path
-from litestream._executable import listings, run
+from litestream._config.file import socket_path
+from litestream._executable import listings, parse, run
+from litestream._executable.arguments import is_url, target
+from litestream._executable.series import require_series
+from litestream._executable.series import series as series_of
 from litestream.errors import CommandFailedError, ConfigurationError
 
 if TYPE_CHECKING:
-    from litestream._executable.parse import DatabaseRow
-    from litestream._executable.run import StrPath
+    from litestream._executable.arguments import StrPath
+    from litestream.rows import DatabaseRow
 
 
 class Source(NamedTuple):
@@ -75,16 +79,16 @@ def find(database: StrPath, config: StrPath | None, replica: str | None = None) 
             replica.
 
     """
-    if run.is_url(database):
+    if is_url(database):
         raise ConfigurationError(
             f"{configuration.masked(os.fspath(database))!r} is a replica URL. Name the database"
         )
-    series = run.series()
+    series = series_of()
     if replica is not None:
-        run.require_series("0.3", "replica= (0.5 has one replica for each database)")
-    path, file = run.target(database), configuration.find_config(config)
+        require_series("0.3", "replica= (0.5 has one replica for each database)")
+    path, file = target(database), configuration.find_config(config)
     for literal in (False, True):
-        content = configuration.read(file, literal=literal)
+        content = config_file.read(file, literal=literal)
         known = dict(config_databases.named(content, series))
         name = path if path in known else os.path.realpath(path)
         if name in known:
@@ -98,8 +102,7 @@ def find(database: StrPath, config: StrPath | None, replica: str | None = None) 
                 flags={"no_expand_env": True} if literal else {},
                 socket=socket_path(file),
                 metrics=content.get("addr") or "",
-                interval=entry.interval
-                + config_databases.seconds(known[name].get("monitor-interval")),
+                interval=entry.interval + parse.seconds_of(known[name].get("monitor-interval")),
                 replica=replica,
             )
     raise _unknown(content, path, file)
@@ -126,8 +129,8 @@ def listed(config: StrPath | None, timeout: float | None = run.TIMEOUT) -> list[
 
 
 def _require_listed(config: StrPath | None) -> None:
-    content = configuration.read(configuration.find_config(config))
-    for _ in config_databases.named(content, run.series()):
+    content = config_file.read(configuration.find_config(config))
+    for _ in config_databases.named(content, series_of()):
         pass
 
 

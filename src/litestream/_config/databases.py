@@ -7,15 +7,14 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litestream._config import places
-from litestream._database.wal import meta_path
-from litestream._executable import run
+from litestream._database.files import meta_path
+from litestream._executable.arguments import refuse_stray
+from litestream._executable.arguments import target as target_of
+from litestream._executable.parse import seconds_of
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class Entry(NamedTuple):
@@ -62,7 +61,7 @@ def named(content: Mapping[str, Any], series: str) -> Iterator[tuple[str, dict[s
         path = str(raw["path"])
         if series == "0.5":  # 0.3 takes the scheme for a part of the path
             path = re.sub(r"^sqlite3?://", "", path)
-        yield run.target(path), raw
+        yield target_of(path), raw
 
 
 def entry(path: str, raw: Mapping[str, Any], content: Mapping[str, Any], series: str) -> Entry:
@@ -72,7 +71,7 @@ def entry(path: str, raw: Mapping[str, Any], content: Mapping[str, Any], series:
         ConfigurationError: It has no replica that this series would use, or cannot have one.
 
     """
-    run.refuse_stray(path, series)
+    refuse_stray(path, series)
     refuse_link(path)
     replicas = raw.get("replicas") or []
     if series == "0.5" and raw.get("replica"):
@@ -90,7 +89,7 @@ def entry(path: str, raw: Mapping[str, Any], content: Mapping[str, Any], series:
             "one, or install the other series: pip install 'litestream==0.3.*'"
         )
     meta = raw.get("meta-path")
-    intervals = [seconds(r.get("sync-interval", content.get("sync-interval"))) for r in replicas]
+    intervals = [seconds_of(r.get("sync-interval", content.get("sync-interval"))) for r in replicas]
     return Entry(
         path,
         os.path.abspath(os.path.expanduser(str(meta))) if meta else meta_path(path),
@@ -116,7 +115,7 @@ def refuse_link(path: str) -> None:
 
 def _unsupported(folder: str, pattern: str) -> ConfigurationError:
     """Return the error that says what to write instead of a ``dir:`` entry."""
-    files = os.path.join(run.target(folder), pattern)
+    files = os.path.join(target_of(folder), pattern)
     return ConfigurationError(
         f"The config has an entry 'dir: {folder}'. Litestream restores no database of such an "
         "entry from the config, and does not tell which it replicates, so nothing here could "
@@ -124,12 +123,6 @@ def _unsupported(folder: str, pattern: str) -> ConfigurationError:
         "build databases= for Replication and recover in Python: {path: f'file:///backups/"
         "{os.path.basename(path)}' for path in glob.glob(" + repr(files) + ")}"
     )
-
-
-def seconds(duration: object) -> float:
-    """Return a duration of the config in seconds; upstream's default of one where there is none."""
-    parts = _DURATION.findall(str(duration)) if duration else []
-    return sum(float(number) * _SECONDS[unit] for number, unit in parts) if parts else 1.0
 
 
 def has_local_state(entry: Entry) -> bool:

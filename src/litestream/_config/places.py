@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from litestream._executable import run
+from litestream._executable.arguments import is_url
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ Place = tuple[str, ...]
 def kind(replica: Mapping[str, Any]) -> str:
     """Return the type of a replica as the executable takes it: the URL's scheme comes first."""
     url = str(replica.get("url") or "")
-    scheme = url.partition("://")[0].lower() if run.is_url(url) else ""
+    scheme = url.partition("://")[0].lower() if is_url(url) else ""
     return scheme or str(replica.get("type") or "file")
 
 
@@ -72,7 +72,7 @@ def directory(replica: Mapping[str, Any]) -> str | None:
     Source: both series take a URL's host for the beginning of the path.
     """
     path, url = str(replica.get("path") or ""), str(replica.get("url") or "")
-    if kind(replica) != "file" or run.is_url(path):
+    if kind(replica) != "file" or is_url(path):
         return None
     if url:
         path = url.partition("://")[2].lstrip("/")

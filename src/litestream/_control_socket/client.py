@@ -6,46 +6,16 @@ import http.client
 import json
 import socket
 import time
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from litestream import configuration
-from litestream.errors import ConfigNotFoundError, ControlSocketError
+from litestream.errors import ControlSocketError
 
 if TYPE_CHECKING:
-    from litestream._executable.run import StrPath
-
-DEFAULT_PATH = "/var/run/litestream.sock"
-"""Where 0.5 listens when its config switches the socket on and names no path."""
+    from litestream.rows import InfoRow, ManagedRow, SyncResult
 
 _POLL_FIRST, _POLL_LAST = 0.01, 0.25  # seconds between two bare syncs
-
-
-class InfoRow(TypedDict):
-    """What a daemon says of itself."""
-
-    version: str
-    pid: int
-    uptime_seconds: int
-    started_at: str
-    database_count: int
-
-
-class ManagedRow(TypedDict):
-    """A database that a daemon manages; ``last_sync_at`` is None until its first sync."""
-
-    path: str
-    status: str
-    last_sync_at: str | None
-
-
-class SyncResult(TypedDict):
-    """The transaction ids after a sync: in the local LTX files, and in the replica."""
-
-    path: str
-    status: str
-    txid: int
-    replicated_txid: int
 
 
 class _Connection(http.client.HTTPConnection):
@@ -166,15 +136,3 @@ class ControlSocket:
             f"No daemon answers at the control socket {self.path!r}: {because}. Start 'litestream "
             "replicate' with 'socket: {enabled: true}' in its config, or pass socket="
         )
-
-
-def socket_path(config: StrPath | None = None) -> str:
-    """Return the control socket's path: the config's ``socket.path``, or upstream's default."""
-    try:
-        settings = configuration.read(configuration.find_config(config)).get("socket")
-    except ConfigNotFoundError:
-        if config is not None:
-            raise
-        settings = None
-    path = settings.get("path") if isinstance(settings, dict) else None
-    return path if isinstance(path, str) else DEFAULT_PATH

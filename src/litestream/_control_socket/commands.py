@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
-from litestream._control_socket.client import ControlSocket, socket_path
-from litestream._executable import run, traps
+from litestream._config.file import socket_path
+from litestream._control_socket.client import ControlSocket
+from litestream._executable import traps
+from litestream._executable.arguments import refuse_stray
+from litestream._executable.arguments import target as target_of
+from litestream._executable.series import require_series
 from litestream.errors import UnsafeCommandWarning
 
 if TYPE_CHECKING:
     import builtins
 
-    from litestream._control_socket.client import InfoRow, ManagedRow, SyncResult
-    from litestream._executable.run import StrPath
+    from litestream._executable.arguments import StrPath
+    from litestream.rows import ChangeResult, InfoRow, ManagedRow, SyncResult
 
 _UNSAFE = (
     f"Up to Litestream {traps.last('stop-start')}, 'stop' and then 'start' loses changes without "
     "an error when the WAL was checkpointed in between (even by an application closing its last "
     "connection). Restart the daemon's process instead"
 )
-
-
-class ChangeResult(TypedDict):
-    """What ``start``, ``stop``, ``register`` or ``unregister`` did; ``txid`` where there is one."""
-
-    path: str
-    status: str
-    txid: int | None
 
 
 def info(
@@ -70,8 +66,8 @@ def register(
     The config is not changed. Arguments and errors as ``info``.
     """
     client = _client("register", socket, config, timeout)
-    path = run.target(database)
-    run.refuse_stray(path, "0.5")
+    path = target_of(database)
+    refuse_stray(path, "0.5")
     return _change(client, "/register", {"path": path, "replica_url": replica_url})
 
 
@@ -84,7 +80,7 @@ def unregister(
 ) -> ChangeResult:
     """Have a running daemon forget a database; its replica stays. Arguments as ``info``."""
     client = _client("unregister", socket, config, timeout)
-    return _change(client, "/unregister", {"path": run.target(database)})
+    return _change(client, "/unregister", {"path": target_of(database)})
 
 
 def sync(
@@ -109,7 +105,7 @@ def sync(
 
     """
     client = _client("sync", socket, config, timeout)
-    path = run.target(database)
+    path = target_of(database)
     return client.sync_and_wait(path, timeout) if wait else client.sync(path)
 
 
@@ -146,7 +142,7 @@ def stop(
 def _client(
     verb: str, socket: StrPath | None, config: StrPath | None, timeout: float
 ) -> ControlSocket:
-    run.require_series("0.5", f"'{verb}'")
+    require_series("0.5", f"'{verb}'")
     path = os.fspath(socket) if socket is not None else socket_path(config)
     return ControlSocket(path, timeout)
 
@@ -170,4 +166,4 @@ def _start_or_stop(
     client = _client(verb, socket, config, timeout)
     if traps.has("stop-start", client.info()["version"]):
         warnings.warn(_UNSAFE, UnsafeCommandWarning, stacklevel=3)
-    return _change(client, f"/{verb}", {"path": run.target(database)})
+    return _change(client, f"/{verb}", {"path": target_of(database)})

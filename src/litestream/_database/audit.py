@@ -18,24 +18,19 @@ import struct
 import time
 from contextlib import closing, suppress
 
+from litestream._database.files import wal_path
 from litestream._database.frames import Frames
+from litestream._database.local_state import local_transactions, newest_local
 from litestream._database.ltx import Pages, disguise
-from litestream._database.wal import (
-    WAL_HEADER_SIZE,
-    committed_end,
-    is_being_restarted,
-    local_transactions,
-    newest_local,
-    wal_path,
-    wal_salts,
-)
+from litestream._database.wal import WAL_HEADER_SIZE, committed_end, is_being_restarted, wal_salts
 from litestream._database.wal_index import kept_open
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from litestream._database.wal import LocalTransaction, Salts, WALEnd
+    from litestream._database.local_state import LocalTransaction
+    from litestream._database.wal import Salts, WALEnd
 
     Differing = Callable[[dict[int, bytes]], int]
 

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
-import sqlite3
-from typing import Any
+from contextlib import ExitStack, closing, contextmanager, suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+    from typing import Any
 
 _NO_CHECKPOINT_ON_CLOSE = "SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE"
+LOCK_WAIT = 2.0
 
 
 def connect(
@@ -24,6 +30,8 @@ def connect(
 
     Source: litestream.io/tips.
     """
+    import sqlite3
+
     # With autocommit=False a transaction is always open, and in one the pragmas are refused.
     wanted = kwargs.get("autocommit")
     if wanted is not None:
@@ -42,3 +50,53 @@ def connect(
         connection.close()
         raise
     return connection
+
+
+def bump(database: str) -> None:
+    """Commit a change to the row that is Litestream's own, with Litestream's own statement.
+
+    It puts a frame into the WAL, over what a writer that died inside COMMIT may have left; and
+    0.3, which tells nothing of itself after a start until something is committed, shows what it
+    sees. Where it cannot be changed, nothing happens.
+
+    Source: both series make the table when they open a database, and the row with the first
+    checkpoint only.
+    """
+    import sqlite3
+
+    with suppress(sqlite3.Error), closing(open_by_uri(database, "ro", LOCK_WAIT)) as pin:
+        pin.execute("SELECT 1 FROM sqlite_master").fetchone()  # closed last: see _pin_wal
+        with closing(open_by_uri(database, "rw", LOCK_WAIT)) as connection:
+            # With FULL, our own death in the fsync of this COMMIT would leave such frames.
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute(
+                "INSERT INTO _litestream_seq (id, seq) VALUES (1, 1) "
+                "ON CONFLICT (id) DO UPDATE SET seq = seq + 1"
+            )
+
+
+@contextmanager
+def is_unused(database: str) -> Iterator[bool]:
+    """Tell whether nobody writes to a database; then nobody does while the block runs."""
+    import sqlite3
+
+    with ExitStack() as stack:
+        try:
+            pin = stack.enter_context(closing(open_by_uri(database, "ro", 0)))
+            pin.execute("SELECT 1 FROM sqlite_master").fetchone()  # closed last: see _pin_wal
+            writer = stack.enter_context(closing(open_by_uri(database, "rw", 0)))
+            writer.execute("BEGIN IMMEDIATE")
+            unused = True
+        except sqlite3.Error:
+            unused = False
+        yield unused
+
+
+def open_by_uri(database: str, mode: str, timeout: float) -> sqlite3.Connection:
+    """Open a database, and nothing that stands beside it, without a transaction of Python's own."""
+    import sqlite3
+
+    quoted = "".join(f"%{byte:02x}" for byte in os.fsencode(os.path.abspath(database)))
+    return sqlite3.connect(
+        f"file:{quoted}?mode={mode}", uri=True, timeout=timeout, isolation_level=None
+    )

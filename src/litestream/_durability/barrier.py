@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 from litestream._config.config import find as find_source
 from litestream._database import wal
+from litestream._database.connect import bump
+from litestream._database.files import wal_path
 from litestream._durability.watch import NotArrivedError, Watch
-from litestream._supervision.database_handover import bump
 from litestream.errors import ReplicationTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from litestream._config.config import Source
+    from litestream._database.local_state import Position03
 
 
 def sync(
@@ -43,7 +45,7 @@ def wait(
     source: Source,
     timeout: float,
     *,
-    positions: Mapping[tuple[str, str], wal.Position03] | None = None,
+    positions: Mapping[tuple[str, str], Position03] | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> None:
     """Wait for one database; ``check`` is called now and then, and may raise.
@@ -61,7 +63,7 @@ def wait(
         touch=lambda: bump(source.database),
     )
     try:
-        watch.arrival(wal.committed_end(wal.wal_path(source.database)))
+        watch.arrival(wal.committed_end(wal_path(source.database)))
     except NotArrivedError as error:
         if error.hole:
             raise ReplicationTimeoutError(

@@ -13,9 +13,16 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litestream._control_socket.client import ControlSocket
-from litestream._database import wal
+from litestream._database import local_state, wal
 from litestream._database.audit import audit
+from litestream._database.files import wal_path
 from litestream._database.lock import Lock
+from litestream._durability.series_03 import (
+    REQUEST,
+    measured_position,
+    metrics_page,
+    stored_position,
+)
 from litestream._executable import listings
 from litestream.errors import ControlSocketError, LitestreamError
 
@@ -23,13 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from litestream._config.config import Source
-    from litestream._control_socket.client import SyncResult
     from litestream._database.audit import Audit
-    from litestream._executable.parse import WALRow
+    from litestream.rows import SyncResult, WALRow
 
 _FIRST, _LAST = 0.01, 0.25  # seconds between two looks
 _TOUCH_EVERY = 1.0  # seconds between two commits of ours, where only the replica's listing tells
-_REQUEST = 5.0  # seconds that a metrics page or a daemon's answer may take
 
 _DOUBT = 1.0
 """Seconds for a keeper to see, and to note, a hole that was seen here."""
@@ -70,14 +75,14 @@ class Watch:
         source: Source,
         deadline: float,
         *,
-        positions: Mapping[tuple[str, str], wal.Position03] | None = None,
+        positions: Mapping[tuple[str, str], local_state.Position03] | None = None,
         only_new: bool = False,
         sure: bool = False,
         pulse: Callable[[], object] = lambda: None,
         touch: Callable[[], object] = lambda: None,
     ) -> None:
         self._source = source
-        self._wal = wal.wal_path(source.database)
+        self._wal = wal_path(source.database)
         self._deadline = deadline
         self._positions = positions
         self._pulse = pulse
@@ -226,12 +231,12 @@ class Watch:
         for path in (noted, self._source.socket):
             if path and os.path.exists(path):
                 with contextlib.suppress(ControlSocketError):
-                    client = ControlSocket(path, min(_REQUEST, self._left()))
+                    client = ControlSocket(path, min(REQUEST, self._left()))
                     return client.sync(self._source.database)
         return None
 
     def _local_txid(self) -> int:
-        found = self._end and wal.local_txid(self._source.meta, self._end)
+        found = self._end and local_state.local_txid(self._source.meta, self._end)
         if found is None:
             self._follow()
         return found or 0
@@ -261,7 +266,7 @@ class Watch:
         if time.monotonic() > self._touch_at:
             self._touch_at = self._deadline
             self._touch()
-        place = self._end and wal.shadow_position(self._source.meta, self._end)
+        place = self._end and local_state.shadow_position(self._source.meta, self._end)
         if place is None:
             self._follow()
             return None
@@ -276,7 +281,7 @@ class Watch:
         self._seen = newest
         return Arrival(sure=False)
 
-    def _are_at(self, place: wal.Position03) -> bool:
+    def _are_at(self, place: local_state.Position03) -> bool:
         """Tell whether every replica is known to hold everything up to a place."""
         source = self._source
         if self._positions is not None:
@@ -290,13 +295,13 @@ class Watch:
                 self._touch()
         if source.metrics:
             page = metrics_page(source.metrics)
-            found = [wal.measured_position(page, source.database, place.generation, source.replica)]
+            found = [measured_position(page, source.database, place.generation, source.replica)]
         else:
             folders = source.folders or []
-            found = [wal.stored_position(folder, place.generation) for folder in folders]
+            found = [stored_position(folder, place.generation) for folder in folders]
         return bool(found) and all(at is not None and at.reaches(place) for at in found)
 
-    def _listed_behind(self, place: wal.Position03) -> Arrival | None:
+    def _listed_behind(self, place: local_state.Position03) -> Arrival | None:
         """Look for segments that begin at a place or behind it: what is before them is there, too.
 
         0.3 writes them one after the other. One that holds the place itself tells nothing: the
@@ -305,7 +310,7 @@ class Watch:
         reached = {
             row["replica"]
             for row in self._segments()
-            if wal.Position03(row["generation"], row["index"], row["offset"]).reaches(place)
+            if local_state.Position03(row["generation"], row["index"], row["offset"]).reaches(place)
         }
         if len(reached) >= len(self._source.replicas):
             return Arrival(sure=True)
@@ -330,20 +335,6 @@ class Watch:
         return []
 
 
-def metrics_page(address: str) -> str:
-    """Return the text of a daemon's metrics page, or nothing."""
-    import http.client
-
-    host, _, port = address.rpartition(":")
-    try:
-        connection = http.client.HTTPConnection(host or "127.0.0.1", int(port), timeout=_REQUEST)
-        with contextlib.closing(connection):
-            connection.request("GET", "/metrics")
-            return connection.getresponse().read().decode("utf-8", "replace")
-    except (OSError, ValueError, http.client.HTTPException):
-        return ""
-
-
 def last_replicated(source: Source) -> tuple[str, str] | None:
     """Return the newest position in the replica and when it was written; None in an empty one.
 
@@ -356,7 +347,7 @@ def last_replicated(source: Source) -> tuple[str, str] | None:
         return listing(
             source.database,
             config=source.config,
-            timeout=_REQUEST,
+            timeout=REQUEST,
             **source.flags,
             **options,
         )

@@ -7,12 +7,14 @@ import time
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from litestream._executable import parse, run
-from litestream._executable.parse import DatabaseRow, GenerationRow, SnapshotRow, StatusRow, WALRow
+from litestream._executable.arguments import arguments, is_url, target
+from litestream._executable.series import require_series, series
 from litestream.configuration import find_config
+from litestream.rows import DatabaseRow, GenerationRow, SnapshotRow, StatusRow, WALRow
 
 if TYPE_CHECKING:
-    from litestream._executable.parse import LTXRow
-    from litestream._executable.run import Flag, StrPath
+    from litestream._executable.arguments import Flag, StrPath
+    from litestream.rows import LTXRow
 
 
 class _Database(TypedDict):
@@ -24,7 +26,7 @@ def databases(
     *, config: StrPath | None = None, timeout: float | None = run.TIMEOUT, **flags: Flag
 ) -> list[DatabaseRow]:
     """Return the databases of the config, with the names of their replicas."""
-    if run.series() == "0.3":
+    if series() == "0.3":
         return parse.table(printed("databases", None, config, timeout, flags), DatabaseRow)
     text = printed("databases", None, config, timeout, {"json": True, **flags})
     return [
@@ -47,7 +49,7 @@ def generations(
     its newest LTX file, and as none while it is empty. ``lag`` is the age of the newest file at
     the database's last change; it is often slightly negative.
     """
-    if run.series() == "0.3":
+    if series() == "0.3":
         text = printed("generations", database, config, timeout, {"replica": replica, **flags})
         return parse.table(text, GenerationRow)
     name = _replica_name(database, replica, config, timeout, flags)
@@ -74,7 +76,7 @@ def snapshots(
     On series 0.5 these are the LTX files of level 9, ``index`` being the transaction id up to
     which they reach.
     """
-    if run.series() == "0.3":
+    if series() == "0.3":
         text = printed("snapshots", database, config, timeout, {"replica": replica, **flags})
         return parse.table(text, SnapshotRow)
     name = _replica_name(database, replica, config, timeout, flags)
@@ -103,7 +105,7 @@ def wal(
     On series 0.5 these are the LTX files of level 0, ``index`` being the transaction id up to
     which they reach and ``offset`` 0.
     """
-    if run.series() == "0.3":
+    if series() == "0.3":
         text = printed("wal", database, config, timeout, {"replica": replica, **flags})
         return parse.table(text, WALRow)
     name = _replica_name(database, replica, config, timeout, flags)
@@ -134,7 +136,7 @@ def ltx(
         UnsupportedCommandError: the executable is of series 0.3, which has no LTX files.
 
     """
-    run.require_series("0.5", "'ltx'")
+    require_series("0.5", "'ltx'")
     options: dict[str, Flag] = {"level": level, "json": True, **flags}
     return parse.ltx_rows(printed("ltx", database, config, timeout, options))
 
@@ -155,7 +157,7 @@ def status(
         UnsupportedCommandError: the executable is of series 0.3.
 
     """
-    run.require_series("0.5", "'status'")
+    require_series("0.5", "'status'")
     text = printed("status", database, config, timeout, {"json": True, **flags})
     return parse.json_rows(text, StatusRow)
 
@@ -168,10 +170,10 @@ def printed(
     flags: dict[str, Flag],
 ) -> str:
     """Run a command that takes at most one database, and return its standard output."""
-    if database is None or not run.is_url(database):
+    if database is None or not is_url(database):
         flags = {"config": find_config(config), **flags}
-    positional = [] if database is None else [run.target(database)]
-    return run.run(run.arguments(verb, *positional, **flags), timeout=timeout).stdout
+    positional = [] if database is None else [target(database)]
+    return run.run(arguments(verb, *positional, **flags), timeout=timeout).stdout
 
 
 def _replica_name(
@@ -183,18 +185,18 @@ def _replica_name(
 ) -> str:
     """Return the name of a database's only replica on series 0.5."""
     if replica is not None:
-        run.require_series("0.3", "replica= (0.5 has one replica for each database)")
-    if run.is_url(database):
+        require_series("0.3", "replica= (0.5 has one replica for each database)")
+    if is_url(database):
         return os.fspath(database).split("://")[0]
-    path = run.target(database)
+    path = target(database)
     rows = databases(config=config, timeout=timeout, **flags)
     return next((row["replicas"] for row in rows if row["path"] == path), "")
 
 
 def _changed(database: StrPath) -> float:
     """Return when a database was last changed, in seconds since 1970; now for a replica URL."""
-    if run.is_url(database):
+    if is_url(database):
         return time.time()
-    path = run.target(database)
+    path = target(database)
     times = [os.stat(name).st_mtime for name in (path, f"{path}-wal") if os.path.exists(name)]
     return max(times, default=time.time())

@@ -5,58 +5,16 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime, timezone
-from typing import Any, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 
 from litestream._executable import log_lines
 from litestream.errors import UnreadableOutputError
 
+if TYPE_CHECKING:
+    from litestream.rows import LTXRow
 
-class DatabaseRow(TypedDict):
-    """A database of the config; ``replicas`` are the replicas' names, joined by commas."""
-
-    path: str
-    replicas: str
-
-
-class GenerationRow(TypedDict):
-    """A generation in a replica; ``lag`` is a Go duration such as ``"-547ms"``."""
-
-    name: str
-    generation: str
-    lag: str
-    start: str
-    end: str
-
-
-class SnapshotRow(TypedDict):
-    """A snapshot in a replica; ``size`` is in bytes, compressed."""
-
-    replica: str
-    generation: str
-    index: int
-    size: int
-    created: str
-
-
-class WALRow(TypedDict):
-    """A WAL segment (0.3) or a level-0 LTX file (0.5) in a replica."""
-
-    replica: str
-    generation: str
-    index: int
-    offset: int
-    size: int
-    created: str
-
-
-class LTXRow(TypedDict):
-    """An LTX file in a replica; transaction ids are 16 hexadecimal digits."""
-
-    level: int
-    min_txid: str
-    max_txid: str
-    size: int
-    created: str
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class FindingRow(TypedDict):
@@ -77,15 +35,6 @@ class _LTX(TypedDict):
     max_txid: str
     size: int
     timestamp: str
-
-
-class StatusRow(TypedDict):
-    """The local state of a database, as ``litestream status`` prints it."""
-
-    database: str
-    status: str
-    local_txid: str
-    wal_size: str
 
 
 Row = TypeVar("Row")
@@ -227,3 +176,9 @@ def _unreadable(because: str, text: str) -> UnreadableOutputError:
     return UnreadableOutputError(
         f"Litestream's output cannot be read: {because}. It was: {shown!r}"
     )
+
+
+def seconds_of(duration: object) -> float:
+    """Return a duration of the config in seconds; upstream's default of one where there is none."""
+    parts = _DURATION.findall(str(duration)) if duration else []
+    return sum(float(number) * _SECONDS[unit] for number, unit in parts) if parts else 1.0

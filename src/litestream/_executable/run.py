@@ -1,41 +1,25 @@
-"""Run the executable once: argv, environment, time limit, failure."""
+"""Run the executable once: environment, time limit, failure."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import os
-import re
 import signal
 import subprocess
 import threading
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 from litestream._executable import log_lines
-from litestream._executable.find import find as find_executable
 from litestream.configuration import environment, masked
-from litestream.errors import (
-    CommandFailedError,
-    CommandTimeoutError,
-    ConfigurationError,
-    ExecutableError,
-    UnsupportedCommandError,
-)
+from litestream.errors import CommandFailedError, CommandTimeoutError, ExecutableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-StrPath: TypeAlias = "str | os.PathLike[str]"
-Flag: TypeAlias = "str | int | float | bool | os.PathLike[str] | None"
-
 TIMEOUT = 60.0
 """Seconds that a listing may take. 0.5 waits for minutes for an endpoint that is down."""
-
-_VERSION_TIMEOUT = 30.0
 _STOP_TIMEOUT = 35.0  # 0.5 gives its final sync 30 s
-_ESCAPED = re.compile(r"[^\w.~$&+,/:;=@%-]", re.ASCII)
-_URL = re.compile(r"\w+://")
 _HINTS = (
     ("unable to add custom RootCAs", "unset AWS_CA_BUNDLE: Litestream 0.5 cannot use it"),
     ("database not found in config", "the path must be the one in the config's dbs: list"),
@@ -145,111 +129,6 @@ def failure(argv: Sequence[str], returncode: int, output: Output) -> CommandFail
 def masked_all(argv: Sequence[str]) -> list[str]:
     """Return ``argv`` with its secrets masked."""
     return [masked(argument) for argument in argv]
-
-
-def arguments(verb: str, *positional: str, **flags: Flag) -> list[str]:
-    """Return the argv of a command, flags before the positional arguments as Go wants them.
-
-    ``snake_case=True`` becomes ``-snake-case``, ``x=5`` becomes ``-x 5``, None is left out.
-    """
-    argv = [find_executable(), verb]
-    for name, value in flags.items():
-        flag = f"-{name.replace('_', '-')}"
-        if value is True:
-            argv.append(flag)
-        elif value is False:
-            argv.append(f"{flag}=false")
-        elif value is not None:
-            argv += [flag, os.fspath(value) if isinstance(value, os.PathLike) else str(value)]
-    return [*argv, *positional]
-
-
-def is_url(database: StrPath) -> bool:
-    """Tell whether a database argument is a replica URL rather than a path."""
-    return _URL.match(os.fsdecode(database)) is not None
-
-
-def target(database: StrPath) -> str:
-    """Return a database argument as upstream looks it up: an absolute path, or a replica URL.
-
-    A leading ``~/`` is the home directory, as in the config. A URL that holds a password is
-    refused, because every user of the machine can read a process's arguments; and one of a
-    directory that Litestream would not look into.
-
-    Source: both series escape what stands for itself in a ``file://`` URL: ``/my disk`` is
-    ``/my%20disk`` to them, and ``/my%20disk`` is that, too.
-    """
-    text = os.fsdecode(database)
-    if "\0" in text:
-        raise ConfigurationError(f"No path holds a null byte: {text!r}")
-    if not is_url(text):
-        return os.path.abspath(os.path.expanduser(text))
-    if masked(text) != text:
-        raise ConfigurationError(
-            f"The replica URL {masked(text)} holds a password, which every user of this machine "
-            "could read in the process table. Put the replica into a config and name the "
-            "database's path instead"
-        )
-    if text.startswith("file://") and (escaped := _ESCAPED.search(text)):
-        raise ConfigurationError(
-            f"Litestream would escape the {escaped[0]!r} in {text!r}, and so look into another "
-            "directory. Put the directory into a config, as the 'path:' of a replica with 'type: "
-            "file', and name the database's path instead"
-        )
-    return text
-
-
-def refuse_stray(path: str, line: str) -> None:
-    """Refuse a path for which an executable of series ``line`` would open another file.
-
-    Source: both hand the path to SQLite within a URI; 0.3.13 alone escapes ``#`` and ``%``.
-    """
-    found = [letter for letter in ("?" if line == "0.3" else "#%?") if letter in path]
-    if found:
-        raise ConfigurationError(
-            f"Litestream {line} cannot replicate {path!r}: it takes {' and '.join(found)} for part "
-            "of a URI and would open a stray file. Rename the database or its directory"
-        )
-
-
-@functools.cache
-def _version_of(path: str, _size: int, _mtime_ns: int, _inode: int) -> str:
-    output = run([path, "version"], timeout=_VERSION_TIMEOUT)
-    match = re.fullmatch(r"v?(\d+\.\d+(?:\.\d+)?\S*)", output.stdout.strip())
-    if match is None:
-        raise ExecutableError(
-            f"{path!r} is not Litestream: its 'version' printed {output.stdout[:80]!r}. Put "
-            "Litestream there, or unset LITESTREAM_INSTALL_DIR"
-        )
-    return match[1]
-
-
-def version(executable: str) -> str:
-    """Return the version of an executable, such as ``"0.5.17"``; asked once per file."""
-    stat = os.stat(executable)
-    return _version_of(executable, stat.st_size, stat.st_mtime_ns, stat.st_ino)
-
-
-def series(executable: str | None = None) -> str:
-    """Return ``"0.3"`` or ``"0.5"``: the release series of the executable."""
-    path = executable or find_executable()
-    number = version(path)
-    major_minor = ".".join(number.split(".")[:2])
-    if major_minor not in ("0.3", "0.5"):
-        raise ExecutableError(
-            f"{path!r} is Litestream {number}; this library knows the series 0.3 and 0.5"
-        )
-    return major_minor
-
-
-def require_series(wanted: str, what: str) -> None:
-    """Raise UnsupportedCommandError unless the executable is of the series ``wanted``."""
-    executable = find_executable()
-    if series(executable) != wanted:
-        raise UnsupportedCommandError(
-            f"{what} needs Litestream {wanted}; the executable is {version(executable)}. "
-            f"Install the other series with: pip install 'litestream=={wanted}.*'"
-        )
 
 
 def not_runnable(path: str, error: OSError) -> ExecutableError:

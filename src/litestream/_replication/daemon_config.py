@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litestream import configuration
 from litestream._config import databases as config_databases
+from litestream._config import file as config_file
 from litestream._config import runtime_directory
 from litestream._config.config import Source
-from litestream._control_socket.client import DEFAULT_PATH
-from litestream._executable import run
+from litestream._config.file import DEFAULT_PATH
+from litestream._config.generated import as_yaml, from_databases
+from litestream._executable.arguments import target
 from litestream._executable.find import find as find_executable
+from litestream._executable.series import series as series_of
 from litestream._supervision.job import Database, Job
 from litestream.errors import ConfigurationError, ReplicationError
 
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from litestream._config.databases import Entry
-    from litestream._executable.run import StrPath
+    from litestream._executable.arguments import StrPath
 
 
 class Prepared(NamedTuple):
@@ -59,7 +62,7 @@ class Prepared(NamedTuple):
         """Return the entries of a database, whose path may be a symbolic link, or all of them."""
         if database is None:
             return self.entries
-        path = run.target(database)
+        path = target(database)
         return [e for e in self.entries if e.path in (path, os.path.realpath(path))]
 
     def source(self, entry: Entry) -> Source:
@@ -74,30 +77,6 @@ class Prepared(NamedTuple):
             socket=self.socket,
             metrics=self.metrics,
         )
-
-
-def from_databases(databases: Mapping[Any, str | Sequence[str]], interval: float) -> dict[str, Any]:
-    """Return the content of a config for `path → replica URL or URLs`."""
-    if not isinstance(databases, Mapping):
-        raise ConfigurationError(
-            f"databases= maps each path to its replica URL; it is {type(databases).__name__}"
-        )
-    dbs = []
-    every = f"{round(interval * 1000)}ms"
-    for path, urls in databases.items():
-        replicas = []
-        for url in urls if isinstance(urls, (list, tuple)) else [urls]:
-            if not isinstance(url, str):
-                raise ConfigurationError(
-                    f"The replica of {os.fspath(path)!r} must be a URL, such as "
-                    "'file:///backups/app'"
-                )
-            replicas.append(configuration.Content(_replica(url), **{"sync-interval": every}))
-        name = run.target(path)
-        if not _is_text(name):
-            raise ConfigurationError(f"The path {name!r} is no UTF-8, so no config can name it")
-        dbs.append({"path": name, "monitor-interval": every, "replicas": replicas})
-    return {"dbs": dbs}
 
 
 def resolved(
@@ -115,7 +94,7 @@ def resolved(
         return databases
     found: dict[str, str | Sequence[str]] = {}
     for path, replica in databases.items():
-        file = _file(run.target(path))
+        file = _file(target(path))
         if file in found:
             raise ConfigurationError(f"Two paths of databases= lead to {file!r}. Keep one")
         found[file] = replica
@@ -125,12 +104,6 @@ def resolved(
 def _file(path: str) -> str:
     """Return the file that a symbolic link leads to: SQLite keeps the WAL beside that one."""
     return os.path.realpath(path) if os.path.islink(path) else path
-
-
-def _replica(url: str) -> dict[str, str]:
-    """Return a config's words for a URL; a directory by its path, which no URL escapes."""
-    path = url.removeprefix("file://")
-    return {"url": url} if path == url else {"type": "file", "path": path}
 
 
 def prepare(
@@ -152,17 +125,17 @@ def prepare(
 
     """
     executable = find_executable()
-    series = run.series(executable)
+    series = series_of(executable)
     if databases is not None:
         if config is not None:
             raise ConfigurationError("Give config= or databases=, not both")
         content = from_databases(databases, interval)
         found = config_databases.entries(content, series)
-        text, source = _yaml(content), ""
+        text, source = as_yaml(content), ""
     else:
         source = configuration.find_config(config)
-        text = configuration.text(source)
-        content = configuration.parse(configuration.expand(text), source)
+        text = config_file.text(source)
+        content = config_file.parse(config_file.expand(text), source)
         found = config_databases.entries(content, series)
     if content.get("exec") and replicates:
         raise ConfigurationError(
@@ -215,10 +188,10 @@ def _with_socket(text: str, content: Mapping[str, Any], socket: str, origin: str
     settings = {"enabled": True, "path": socket}
     wanted = configuration.Content({**content, "socket": settings})
     if not origin:
-        return _yaml(wanted)
+        return as_yaml(wanted)
     for extended in _extended(text, json.dumps(settings, ensure_ascii=False)):
         with suppress(ConfigurationError):
-            if configuration.parse(configuration.expand(extended), origin) == wanted:
+            if config_file.parse(config_file.expand(extended), origin) == wanted:
                 return extended
     raise ConfigurationError(
         f"The config {origin!r} leaves no place to switch the control socket on: write 'socket:' "
@@ -235,17 +208,4 @@ def _extended(text: str, socket: str) -> Iterator[str]:
             yield configuration.Text(f'{text[:at]}{comma}"socket": {socket}{text[at:]}')
     # An end-of-document mark: lay it out anew, references untouched.
     with suppress(ConfigurationError):
-        yield _yaml({**configuration.parse(text, ""), "socket": json.loads(socket)})
-
-
-def _yaml(content: Mapping[str, Any]) -> str:
-    """Write JSON, which is YAML; unescaped, as YAML knows no surrogate pairs."""
-    return configuration.Text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        yield as_yaml({**config_file.parse(text, ""), "socket": json.loads(socket)})

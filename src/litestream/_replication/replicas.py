@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from litestream._config.places import chosen
 from litestream._config.places import directory as places_directory
 from litestream._config.places import name as places_name
-from litestream._database.wal import LTX_HEADER_SIZE
+from litestream._database.local_state import LTX_HEADER_SIZE
 from litestream._executable import listings, run
+from litestream._executable.arguments import arguments
 from litestream.errors import CommandFailedError, CommandTimeoutError, RestoreError
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def _has_03_backup(entry: Entry, options: dict[str, Any], deadline: float) -> bo
     """
     with tempfile.TemporaryDirectory() as directory:
         never = os.path.join(directory, "never")
-        argv = run.arguments("restore", entry.path, o=never, timestamp=_LONG_AGO, **options)
+        argv = arguments("restore", entry.path, o=never, timestamp=_LONG_AGO, **options)
         try:
             run.run(argv, timeout=max(0.1, deadline - time.monotonic()))
         except CommandFailedError as error:

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Literal
 
 from litestream import configuration
-from litestream._database.wal import Position03
+from litestream._database.local_state import Position03
 from litestream._executable.log_lines import escaped
 from litestream._replication.daemon_log import DaemonLog
 

@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 from typing import TYPE_CHECKING
 
-from litestream._database.wal import is_database
+from litestream._database.files import SIDE_FILES, is_database
 from litestream.errors import (
     NotEnoughSpaceError,
     OutputExistsError,
@@ -19,9 +19,6 @@ from litestream.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-SIDE_FILES = ("-wal", "-shm", "-journal")
-"""What SQLite keeps beside a database, and would play into another one of the same name."""
 
 
 def require_place(path: str, *, force: bool, expected: int | None) -> None:

@@ -6,17 +6,17 @@ import contextlib
 import errno
 import itertools
 import os
-import re
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 from litestream._database import integrity
-from litestream._database.wal import is_database
-from litestream._executable import run
+from litestream._database.files import is_database
+from litestream._executable.arguments import is_url, target
 from litestream._restore.fetch import fetch
 from litestream._restore.output import put_in_place, require_place
+from litestream._restore.point_in_time import point_flags
 from litestream._restore.staging import Staging
 from litestream.errors import (
     BackupNotFoundError,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from litestream._database.integrity import IntegrityCheck
-    from litestream._executable.run import Flag, StrPath
+    from litestream._executable.arguments import Flag, StrPath
 
 
 @overload
@@ -141,11 +141,11 @@ def restore(
 
     """
     integrity.require_known(integrity_check)
-    source = run.target(database)
+    source = target(database)
     place = _place(source, output, at_original=if_db_not_exists)
     if if_db_not_exists and is_database(place):
         return None
-    point = _point(replica, generation, index, txid, timestamp)
+    point = point_flags(replica, generation, index, txid, timestamp)
     expected = None if any(point.values()) else _size(source)
     flags = {**point, "parallelism": parallelism, **_allowed(flags)}
     deadline = None if timeout is None else time.monotonic() + timeout
@@ -201,7 +201,7 @@ def _place(source: str, output: StrPath | None, *, at_original: bool) -> str:
     """Return the path that the restored database gets."""
     if output is not None:
         return _file(os.path.expanduser(output))
-    if run.is_url(source):
+    if is_url(source):
         raise ConfigurationError(
             f"Where shall {source} be restored to? A replica URL needs output="
         )
@@ -227,42 +227,6 @@ def _file(path: StrPath) -> str:
     return file
 
 
-def _point(
-    replica: str | None,
-    generation: str | None,
-    index: int | None,
-    txid: int | str | None,
-    timestamp: datetime | str | None,
-) -> dict[str, Flag]:
-    """Return the flags that say what to restore, checked against the executable's series."""
-    for name, value in (("replica", replica), ("generation", generation), ("index", index)):
-        if value is not None:
-            run.require_series("0.3", f"restore({name}=…)")
-    if txid is not None:
-        run.require_series("0.5", "restore(txid=…)")
-        txid = _txid(txid)
-    if isinstance(timestamp, datetime):
-        timestamp = timestamp.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return {
-        "replica": replica,
-        "generation": generation,
-        "index": None if index is None else f"{index:x}",  # 0.3 prints decimal, takes hexadecimal
-        "txid": txid,
-        "timestamp": timestamp,
-    }
-
-
-def _txid(txid: int | str) -> str:
-    text = f"{txid:016x}" if isinstance(txid, int) else txid
-    # upstream takes 0 for "not given" and restores the newest
-    if not re.fullmatch("[0-9a-f]{16}", text) or int(text, 16) == 0:
-        raise ConfigurationError(
-            f"txid={txid!r} is no transaction: give a number from 1 on, or the 16 hexadecimal "
-            "digits of a row"
-        )
-    return text
-
-
 def _allowed(flags: dict[str, Flag]) -> dict[str, Flag]:
     for name in ("o", "f", "dry_run"):
         if flags.get(name) is not None:
@@ -276,7 +240,7 @@ def _allowed(flags: dict[str, Flag]) -> dict[str, Flag]:
 def _size(source: str) -> int | None:
     """Return the size of the database that is there, which the restored one will be like."""
     with contextlib.suppress(OSError):
-        if not run.is_url(source):
+        if not is_url(source):
             return os.path.getsize(source) or None
     return None
 

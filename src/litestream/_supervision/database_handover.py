@@ -37,27 +37,23 @@ the chain, to be mended by a copy of the whole database (see `_supervision.mendi
 
 from __future__ import annotations
 
-import os
 import time
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from litestream._database.audit import is_copy_of_all
+from litestream._database.connect import LOCK_WAIT, bump, open_by_uri
+from litestream._database.files import wal_path
+from litestream._database.local_state import local_transactions, newest_local, one_wal
 from litestream._database.ltx import Pages, disguise
-from litestream._database.wal import (
-    committed_end,
-    local_transactions,
-    newest_local,
-    one_wal,
-    wal_path,
-    wal_salts,
-)
+from litestream._database.wal import committed_end, wal_salts
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from litestream._database.wal import LocalTransaction, WALEnd
+    from litestream._database.local_state import LocalTransaction
+    from litestream._database.wal import WALEnd
 
 WRITERS_WAIT = 1.4
 """Seconds that one database's writers are held at most."""
@@ -65,7 +61,6 @@ PIN_TIME = 60.0
 """Seconds that the WAL is kept from being restarted at most; it grows meanwhile."""
 _FILES_OF_AN_END = 6
 """LTX files that a daemon may write while it ends: the sync's, and those of a checkpoint."""
-_LOCK_WAIT = 2.0
 _TRUNCATE_WAIT, _TRUNCATE_PAUSE, _TRUNCATE_TIME = 0.4, 0.1, 3.0
 """Seconds: for readers to end (writers wait meanwhile), between two tries, and for all of them."""
 
@@ -187,7 +182,7 @@ class Handover:
     def _pin_wal(self) -> bool:
         # Read-only, and closed last: the last connection to a database checkpoints and deletes
         # the WAL when it closes, unless it may not write.
-        self._pin = connect(self.database, "ro", _LOCK_WAIT)
+        self._pin = open_by_uri(self.database, "ro", LOCK_WAIT)
         self._pin.execute("BEGIN")
         self._pin.execute("SELECT 1 FROM sqlite_master").fetchone()
         return True
@@ -201,7 +196,7 @@ class Handover:
     def _lock(self, deadline: float) -> bool:
         import sqlite3
 
-        self._writer = connect(self.database, "rw", max(0.0, deadline - time.monotonic()))
+        self._writer = open_by_uri(self.database, "rw", max(0.0, deadline - time.monotonic()))
         try:
             self._writer.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError:
@@ -211,7 +206,7 @@ class Handover:
         return self._writer is not None
 
     def _truncate(self) -> bool:
-        connection = connect(self.database, "rw", _TRUNCATE_WAIT)
+        connection = open_by_uri(self.database, "rw", _TRUNCATE_WAIT)
         try:
             busy, deadline = True, time.monotonic() + _TRUNCATE_TIME
             while busy and time.monotonic() < deadline:
@@ -262,53 +257,3 @@ def _is_whole(transaction: LocalTransaction) -> bool:
         return is_copy_of_all(transaction, Pages(transaction.path))
     except OSError:
         return False
-
-
-def bump(database: str) -> None:
-    """Commit a change to the row that is Litestream's own, with Litestream's own statement.
-
-    It puts a frame into the WAL, over what a writer that died inside COMMIT may have left; and
-    0.3, which tells nothing of itself after a start until something is committed, shows what it
-    sees. Where it cannot be changed, nothing happens.
-
-    Source: both series make the table when they open a database, and the row with the first
-    checkpoint only.
-    """
-    import sqlite3
-
-    with suppress(sqlite3.Error), closing(connect(database, "ro", _LOCK_WAIT)) as pin:
-        pin.execute("SELECT 1 FROM sqlite_master").fetchone()  # closed last: see _pin_wal
-        with closing(connect(database, "rw", _LOCK_WAIT)) as connection:
-            # With FULL, our own death in the fsync of this COMMIT would leave such frames.
-            connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute(
-                "INSERT INTO _litestream_seq (id, seq) VALUES (1, 1) "
-                "ON CONFLICT (id) DO UPDATE SET seq = seq + 1"
-            )
-
-
-@contextmanager
-def is_unused(database: str) -> Iterator[bool]:
-    """Tell whether nobody writes to a database; then nobody does while the block runs."""
-    import sqlite3
-
-    with ExitStack() as stack:
-        try:
-            pin = stack.enter_context(closing(connect(database, "ro", 0)))
-            pin.execute("SELECT 1 FROM sqlite_master").fetchone()  # closed last: see _pin_wal
-            writer = stack.enter_context(closing(connect(database, "rw", 0)))
-            writer.execute("BEGIN IMMEDIATE")
-            unused = True
-        except sqlite3.Error:
-            unused = False
-        yield unused
-
-
-def connect(database: str, mode: str, timeout: float) -> sqlite3.Connection:
-    """Open a database, and nothing that stands beside it, without a transaction of Python's own."""
-    import sqlite3
-
-    quoted = "".join(f"%{byte:02x}" for byte in os.fsencode(os.path.abspath(database)))
-    return sqlite3.connect(
-        f"file:{quoted}?mode={mode}", uri=True, timeout=timeout, isolation_level=None
-    )

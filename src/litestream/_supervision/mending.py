@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 
 from litestream._database.audit import audit
-from litestream._supervision.database_handover import bump, is_unused
+from litestream._database.connect import bump, is_unused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

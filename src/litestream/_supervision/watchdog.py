@@ -6,20 +6,17 @@ import os
 import time
 
 from litestream._control_socket.nonblocking import Request
-from litestream._database.wal import (
-    committed_end,
-    is_database,
-    shadow_position,
-    wal_path,
-    wal_salts,
-)
-from litestream._supervision.database_handover import bump
+from litestream._database.connect import bump
+from litestream._database.files import is_database, wal_path
+from litestream._database.local_state import shadow_position
+from litestream._database.wal import committed_end, wal_salts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from litestream._database.wal import Position03, Salts, WALEnd
+    from litestream._database.local_state import Position03
+    from litestream._database.wal import Salts, WALEnd
     from litestream._supervision.job import Database, Job
 
 _EVERY = 2.5
@@ -102,7 +99,7 @@ class Health:
         if self.job.series == "0.5" and ("sync error" in text or "sync recovered" in text):
             self._hear_of_sync(text)
         elif self.job.series == "0.3" and says(text, "wal segment written"):
-            from litestream._database.wal import logged_position
+            from litestream._database.local_state import logged_position
             from litestream._executable.log_lines import parse
 
             log = parse(text)

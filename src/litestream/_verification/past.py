@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from litestream._config.config import Source
-    from litestream._executable.parse import LTXRow
     from litestream._verification.result import Gap
+    from litestream.rows import LTXRow
 
 
 def moment(timestamp: datetime | str) -> str:

@@ -4,32 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import sqlite3
 import time
 from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from litestream._database import integrity
 from litestream._database import wal as wal_file
+from litestream._database.files import wal_path
 from litestream._durability.watch import Arrival, NotArrivedError, Watch
 from litestream._restore.fetch import fetch
-from litestream._verification import by_sentinel, page_comparison, past, table_differences
+from litestream._verification import (
+    by_sentinel,
+    failures,
+    page_comparison,
+    past,
+    result,
+    table_differences,
+)
 from litestream._verification.failures import different, explained, failure_of, stale, unlocked
 from litestream._verification.result import Verification
-from litestream.errors import LitestreamError, VerificationFailure
+from litestream.errors import LitestreamError, UnusableDatabaseError, VerificationFailure
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from litestream._config.config import Source
     from litestream._database.integrity import IntegrityCheck
     from litestream._restore.staging import Staging
     from litestream._restore.watched import Progress
     from litestream._verification.result import Gap
-
-BUSY = 5.0
-"""Seconds that a writer may hold the database before a verify gives up."""
 
 _LOOK = 0.1  # seconds between two calls of progress
 _ATTEMPTS = 2  # a fault that is gone at the second look was none of the backup
@@ -68,10 +75,10 @@ class Proof:
             for source in self._source.each_replica()
         ]
         with (
-            unlocked(self._source, min(BUSY, self._timeout)),
+            unlocked(self._source, min(result.BUSY, self._timeout)),
             by_sentinel.sentinel(connection, token),
         ):
-            end = wal_file.committed_end(wal_file.wal_path(self._source.database))
+            end = wal_file.committed_end(wal_path(self._source.database))
             for source, watch in watches:
                 attempt = partial(self._restore_with, token, source, staging, connection)
                 txid, copy = self._repeated(source, watch, lambda _: end, attempt)
@@ -100,7 +107,7 @@ class Proof:
     def _equal(
         self, source: Source, connection: sqlite3.Connection, staging: Staging
     ) -> tuple[int | None, str]:
-        wal = wal_file.wal_path(source.database)
+        wal = wal_path(source.database)
         watch = self._watch(source, lambda: None, only_new=False)
         pin = page_comparison.Pin(connection, wal, self._interrupt)
 
@@ -211,7 +218,7 @@ class Proof:
             {"replica": source.replica, "timestamp": timestamp, **source.flags},
             config=source.config,
             stall=self._timeout,
-            report=(self._progress, figures(connection)[0] if self._progress else None),
+            report=(self._progress, result.figures(connection)[0] if self._progress else None),
         )
         self._restored += time.monotonic() - begun
         self._size = os.path.getsize(copy)
@@ -243,9 +250,9 @@ class Proof:
         timestamp: str | None = None,
     ) -> Verification:
         gaps = self._gaps()
-        size, tables = figures(connection)
+        size, tables = result.figures(connection)
         with explained(self._source), integrity.opened(copy) as restored:
-            restored_size, restored_tables = figures(restored)
+            restored_size, restored_tables = result.figures(restored)
         return Verification(
             database=self._source.database,
             exact=exact,
@@ -263,11 +270,59 @@ class Proof:
         )
 
 
-def figures(connection: sqlite3.Connection) -> tuple[int, int]:
-    """Return a database's size in bytes and the number of its tables."""
-    (pages,) = connection.execute("PRAGMA page_count").fetchone()
-    (page_size,) = connection.execute("PRAGMA page_size").fetchone()
-    (tables,) = connection.execute(
-        "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"
-    ).fetchone()
-    return pages * page_size, tables
+@contextlib.contextmanager
+def opened(path: str, timeout: float, *, silent: bool) -> Iterator[sqlite3.Connection]:
+    """Open the database, which is never created; where it is ``silent`` only to be read.
+
+    The last connection to close removes the WAL, one that may only read leaves an empty one behind.
+    """
+    if not os.path.isfile(path) or os.path.getsize(path) == 0:
+        raise UnusableDatabaseError(f"There is no database at {path!r}. Is the path mistyped?")
+    read_only = silent and os.path.exists(wal_path(path))
+    uri = f"file:{quote(os.fsencode(path))}?mode={'ro' if read_only else 'rw'}"
+    try:
+        connection = sqlite3.connect(
+            uri, uri=True, timeout=min(result.BUSY, timeout), isolation_level=None
+        )
+    except sqlite3.Error as error:
+        raise UnusableDatabaseError(f"The database {path!r} cannot be opened: {error}") from error
+    try:
+        connection.execute("PRAGMA wal_autocheckpoint=0")  # a daemon's business, not ours
+        # a process that is killed in a COMMIT with FULL leaves frames that only Litestream reads
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute(f"PRAGMA query_only={int(silent)}")
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        yield connection
+    except sqlite3.Error as error:
+        what = "Is it damaged, encrypted or read-only? (exact=True does not write)"
+        if "full" in str(error):
+            what = "Make room" if silent else "Make room, or pass exact=True, which does not write"
+        raise UnusableDatabaseError(
+            f"The database {path!r} cannot be used: {error}. {what}"
+        ) from error
+    finally:
+        connection.close()
+
+
+def require_wal(connection: sqlite3.Connection, source: Source) -> None:
+    """Refuse a database that no daemon has put into WAL mode."""
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    if mode != "wal":
+        raise failures.failure_of(
+            source,
+            "stale",
+            f"no daemon is replicating it: its journal mode is {mode!r}, and Litestream changes "
+            "that to WAL when it starts",
+        )
+
+
+def require_room(folder: str, connection: sqlite3.Connection, source: Source, copies: int) -> None:
+    """Refuse a directory that has no room for the copies."""
+    needed, free = copies * result.figures(connection)[0], shutil.disk_usage(folder).free
+    if free < needed:
+        raise failures.failure_of(
+            source,
+            "unusable",
+            f"restoring it takes {needed} bytes, and {free} are free in {folder!r}. Make room, or "
+            "pass directory=",
+        )

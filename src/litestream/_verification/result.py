@@ -6,15 +6,14 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from litestream._database.integrity import IntegrityCheck
     from litestream.errors import VerificationFailure
+    from litestream.rows import Pair
 
-
-class Pair(TypedDict):
-    """A figure of the database, and the same of its restored copy."""
-
-    original: int
-    restored: int
+BUSY = 5.0
+"""Seconds that a writer may hold the database before a verify gives up."""
 
 
 class Gap(TypedDict):
@@ -89,3 +88,13 @@ class Outcome:
             for name in ("reason", "message", "details"):
                 known[name] = getattr(self.failure, name)
         return known
+
+
+def figures(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Return a database's size in bytes and the number of its tables."""
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+    (tables,) = connection.execute(
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"
+    ).fetchone()
+    return pages * page_size, tables

@@ -1,0 +1,37 @@
+"""A database, and the files that stand beside it."""
+
+from __future__ import annotations
+
+import os
+
+SIDE_FILES = ("-wal", "-shm", "-journal")
+"""What SQLite keeps beside a database, and would play into another one of the same name."""
+
+
+def is_database(path: str) -> bool:
+    """Say whether there is a file that holds anything; 0 bytes are no database."""
+    return os.path.isfile(path) and os.path.getsize(path) > 0
+
+
+def wal_path(database: str | os.PathLike[str]) -> str:
+    """Return the path of a database's write-ahead log."""
+    return os.fspath(database) + "-wal"
+
+
+def meta_path(database: str | os.PathLike[str]) -> str:
+    """Return the directory in which Litestream keeps its local state, unless `meta-path` is set."""
+    folder, name = os.path.split(os.fspath(database))
+    return os.path.join(folder, f".{name}-litestream")
+
+
+def head(path: str | os.PathLike[str], size: int) -> bytes:
+    """Read the first bytes of a file; nothing when it is missing or shorter."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return b""
+    try:
+        head = os.read(file, size)
+    finally:
+        os.close(file)
+    return head if len(head) == size else b""

@@ -1,0 +1,111 @@
+"""What Litestream has copied into its local state, and what it calls it."""
+
+from __future__ import annotations
+
+import os
+import struct
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from litestream._database.files import head
+from litestream._database.wal import WALEnd, wal_salts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+LTX_HEADER_SIZE = 100
+
+
+class LocalTransaction(NamedTuple):
+    """A level-0 LTX file of the daemon's local state (0.5): its transaction and where it ends.
+
+    ``commit`` is the database's size after it, in pages of ``page_size`` bytes.
+    """
+
+    txid: int
+    start: int
+    end: WALEnd
+    commit: int = 0
+    page_size: int = 0
+    path: str = ""
+
+
+class Position03(NamedTuple):
+    """A place in a 0.3 generation. `wal` is what upstream calls the index of a WAL segment."""
+
+    generation: str
+    wal: int
+    offset: int
+
+    def reaches(self, other: Position03) -> bool:
+        """Say whether a replica that is at this position holds everything up to `other`."""
+        return self.generation == other.generation and self[1:] >= other[1:]
+
+
+def local_transactions(meta: str | os.PathLike[str]) -> Iterator[LocalTransaction]:
+    """Yield the level-0 LTX files of a 0.5 daemon's local state, newest first."""
+    folder = os.path.join(meta, "ltx", "0")
+    with suppress(FileNotFoundError):
+        for name in sorted(os.listdir(folder), reverse=True):
+            # A file may go away meanwhile (retention), and a `.tmp` is not there yet.
+            path = os.path.join(folder, name)
+            header = head(path, LTX_HEADER_SIZE) if name.endswith(".ltx") else b""
+            if header[:4] == b"LTX1":
+                page_size, commit = struct.unpack(">II", header[8:16])
+                (txid,) = struct.unpack(">Q", header[24:32])
+                start, size, salt1, salt2 = struct.unpack(">QQII", header[48:72])
+                end = WALEnd((salt1, salt2), start + size)
+                yield LocalTransaction(txid, start, end, commit, page_size, path)
+
+
+def newest_local(meta: str | os.PathLike[str]) -> LocalTransaction | None:
+    """Return the newest level-0 LTX file of a 0.5 daemon's local state, if there is one."""
+    return next(local_transactions(meta), None)
+
+
+def one_wal(meta: str | os.PathLike[str], count: int) -> bool:
+    """Tell whether the newest `count` LTX files of a 0.5 daemon's local state share one WAL."""
+    newest = [t.end.salts for t, _ in zip(local_transactions(meta), range(count), strict=False)]
+    return len(set(newest)) <= 1
+
+
+def local_txid(meta: str | os.PathLike[str], end: WALEnd) -> int | None:
+    """Return the oldest transaction of the local state (0.5) that covers a place in the WAL."""
+    found = None
+    for transaction in local_transactions(meta):
+        if transaction.end.salts == end.salts:
+            if transaction.end.offset < end.offset:
+                break
+            found = transaction.txid
+        elif found is not None:
+            break
+    return found
+
+
+def shadow_position(meta: str | os.PathLike[str], end: WALEnd) -> Position03 | None:
+    """Return where the shadow WAL (0.3) holds a place in the WAL; None while it does not."""
+    try:
+        with open(os.path.join(meta, "generation"), encoding="ascii") as file:
+            generation = file.read().strip()
+        folder = os.path.join(meta, "generations", generation, "wal")
+        for name in sorted(os.listdir(folder), reverse=True):
+            path = os.path.join(folder, name)
+            if wal_salts(path) == end.salts and os.stat(path).st_size >= end.offset:
+                return Position03(generation, int(name.partition(".")[0], 16), end.offset)
+    except FileNotFoundError:  # a new generation begins, or old shadow files are cleared away
+        pass
+    return None
+
+
+def logged_position(fields: Mapping[str, object]) -> Position03 | None:
+    """Read how far a 0.3 replica has come from the fields of a `wal segment written` log line.
+
+    Source: 0.3.13 logs where a segment starts (`position=GENERATION/HEXINDEX:OFFSET`, the offset
+    decimal) and how long it is uncompressed (`sz`).
+    """
+    try:
+        generation, _, place = str(fields["position"]).partition("/")
+        index, _, offset = place.partition(":")
+        return Position03(generation, int(index, 16), int(offset) + int(str(fields["sz"])))
+    except (KeyError, ValueError):
+        return None

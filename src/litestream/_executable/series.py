@@ -1,0 +1,53 @@
+"""The version and the series of the executable."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+
+from litestream._executable import run
+from litestream._executable.find import find as find_executable
+from litestream.errors import ExecutableError, UnsupportedCommandError
+
+_VERSION_TIMEOUT = 30.0
+
+
+@functools.cache
+def _version_of(path: str, _size: int, _mtime_ns: int, _inode: int) -> str:
+    output = run.run([path, "version"], timeout=_VERSION_TIMEOUT)
+    match = re.fullmatch(r"v?(\d+\.\d+(?:\.\d+)?\S*)", output.stdout.strip())
+    if match is None:
+        raise ExecutableError(
+            f"{path!r} is not Litestream: its 'version' printed {output.stdout[:80]!r}. Put "
+            "Litestream there, or unset LITESTREAM_INSTALL_DIR"
+        )
+    return match[1]
+
+
+def version(executable: str) -> str:
+    """Return the version of an executable, such as ``"0.5.17"``; asked once per file."""
+    stat = os.stat(executable)
+    return _version_of(executable, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+
+def series(executable: str | None = None) -> str:
+    """Return ``"0.3"`` or ``"0.5"``: the release series of the executable."""
+    path = executable or find_executable()
+    number = version(path)
+    major_minor = ".".join(number.split(".")[:2])
+    if major_minor not in ("0.3", "0.5"):
+        raise ExecutableError(
+            f"{path!r} is Litestream {number}; this library knows the series 0.3 and 0.5"
+        )
+    return major_minor
+
+
+def require_series(wanted: str, what: str) -> None:
+    """Raise UnsupportedCommandError unless the executable is of the series ``wanted``."""
+    executable = find_executable()
+    if series(executable) != wanted:
+        raise UnsupportedCommandError(
+            f"{what} needs Litestream {wanted}; the executable is {version(executable)}. "
+            f"Install the other series with: pip install 'litestream=={wanted}.*'"
+        )

@@ -1,0 +1,133 @@
+"""The point in time that a restore asks for."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from litestream._deadline import seconds_left_if_limited
+from litestream._executable import listings, log_lines
+from litestream._executable.series import require_series, series
+from litestream._restore import watched
+from litestream.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from litestream._executable import run
+    from litestream._executable.arguments import Flag, StrPath
+
+
+def is_after_last_change(
+    source: str, flags: Mapping[str, Flag], config: StrPath | None, deadline: float | None
+) -> bool:
+    """Say whether the time asked for lies after everything that the replica holds.
+
+    Source: 0.3.13 finds nothing then, and neither does 0.5.17 in a replica URL; 0.5.17 with a
+    config restores the last change.
+    """
+    wanted = _moment(str(flags.get("timestamp")))
+    if wanted is None:
+        return False
+    if series() == "0.5":
+        found = _rows(listings.ltx, source, flags, config, deadline, level="all")
+    else:
+        found = _rows(listings.snapshots, source, flags, config, deadline)
+        found += _rows(listings.wal, source, flags, config, deadline)
+    last = _moment(max((row["created"] for row in found), default=""))
+    # rows give whole seconds: what they call :19 may have happened at :19.9
+    return last is not None and wanted >= last + timedelta(seconds=1)
+
+
+def generation_at(
+    source: str, flags: Mapping[str, Flag], config: StrPath | None, deadline: float | None
+) -> dict[str, Flag] | None:
+    """Name the generation that was the newest at the time asked for, if that was not named yet.
+
+    Source: where one generation had ended and the next not begun, 0.3.13 finds nothing.
+    """
+    wanted = _moment(str(flags.get("timestamp")))
+    if wanted is None or series() == "0.5" or flags.get("generation") is not None:
+        return None
+    found = _rows(listings.snapshots, source, flags, config, deadline)
+    earlier = [row for row in found if (_moment(row["created"]) or wanted) < wanted]
+    if not earlier:
+        return None
+    newest = max(earlier, key=lambda row: str(row["created"]))
+    return {"generation": newest["generation"], "replica": newest["replica"] or None}
+
+
+def _rows(
+    listing: Callable[..., list[Any]],
+    source: str,
+    flags: Mapping[str, Flag],
+    config: StrPath | None,
+    deadline: float | None,
+    **options: object,
+) -> list[Any]:
+    limit = watched.STALL if deadline is None else seconds_left_if_limited(deadline)
+    literal = flags.get("no_expand_env")
+    found = listing(source, config=config, timeout=limit, no_expand_env=literal, **options)
+    for column in ("replica", "generation"):
+        if flags.get(column) is not None:
+            found = [row for row in found if row[column] == flags[column]]
+    return found
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+
+
+def last_index(output: run.Output) -> int:
+    """Return the WAL index up to which 0.3 restored.
+
+    Source: 0.3.13 logs ``restoring snapshot`` with ``index``, then, where there are any,
+    ``restoring wal files`` with ``index_max``. Without ``-generation`` it takes an index that is
+    too high for the newest one, and says nothing.
+    """
+    last = 0
+    for line in (*output.stdout.split("\n"), *output.stderr.split("\n")):
+        log = log_lines.parse(line)
+        if log is not None and log.message in ("restoring snapshot", "restoring wal files"):
+            last = int(log.fields.get("index_max", log.fields.get("index", last)))
+    return last
+
+
+def point_flags(
+    replica: str | None,
+    generation: str | None,
+    index: int | None,
+    txid: int | str | None,
+    timestamp: datetime | str | None,
+) -> dict[str, Flag]:
+    """Return the flags that say what to restore, checked against the executable's series."""
+    for name, value in (("replica", replica), ("generation", generation), ("index", index)):
+        if value is not None:
+            require_series("0.3", f"restore({name}=…)")
+    if txid is not None:
+        require_series("0.5", "restore(txid=…)")
+        txid = _txid(txid)
+    if isinstance(timestamp, datetime):
+        timestamp = timestamp.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return {
+        "replica": replica,
+        "generation": generation,
+        "index": None if index is None else f"{index:x}",  # 0.3 prints decimal, takes hexadecimal
+        "txid": txid,
+        "timestamp": timestamp,
+    }
+
+
+def _txid(txid: int | str) -> str:
+    text = f"{txid:016x}" if isinstance(txid, int) else txid
+    # upstream takes 0 for "not given" and restores the newest
+    if not re.fullmatch("[0-9a-f]{16}", text) or int(text, 16) == 0:
+        raise ConfigurationError(
+            f"txid={txid!r} is no transaction: give a number from 1 on, or the 16 hexadecimal "
+            "digits of a row"
+        )
+    return text

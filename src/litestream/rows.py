@@ -1,0 +1,173 @@
+"""What the functions return: rows and results, JSON-ready, with their types."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+__all__ = [
+    "ChangeResult",
+    "DatabaseOverview",
+    "DatabaseRow",
+    "GenerationOverview",
+    "GenerationRow",
+    "InfoRow",
+    "LTXRow",
+    "ManagedRow",
+    "Pair",
+    "ReplicateProcess",
+    "ResetResult",
+    "SnapshotOverview",
+    "SnapshotRow",
+    "StatusRow",
+    "SyncResult",
+    "VerifyResult",
+    "WALRow",
+]
+
+
+class InfoRow(TypedDict):
+    """What a daemon says of itself."""
+
+    version: str
+    pid: int
+    uptime_seconds: int
+    started_at: str
+    database_count: int
+
+
+class ManagedRow(TypedDict):
+    """A database that a daemon manages; ``last_sync_at`` is None until its first sync."""
+
+    path: str
+    status: str
+    last_sync_at: str | None
+
+
+class SyncResult(TypedDict):
+    """The transaction ids after a sync: in the local LTX files, and in the replica."""
+
+    path: str
+    status: str
+    txid: int
+    replicated_txid: int
+
+
+class ChangeResult(TypedDict):
+    """What ``start``, ``stop``, ``register`` or ``unregister`` did; ``txid`` where there is one."""
+
+    path: str
+    status: str
+    txid: int | None
+
+
+class DatabaseRow(TypedDict):
+    """A database of the config; ``replicas`` are the replicas' names, joined by commas."""
+
+    path: str
+    replicas: str
+
+
+class GenerationRow(TypedDict):
+    """A generation in a replica; ``lag`` is a Go duration such as ``"-547ms"``."""
+
+    name: str
+    generation: str
+    lag: str
+    start: str
+    end: str
+
+
+class SnapshotRow(TypedDict):
+    """A snapshot in a replica; ``size`` is in bytes, compressed."""
+
+    replica: str
+    generation: str
+    index: int
+    size: int
+    created: str
+
+
+class WALRow(TypedDict):
+    """A WAL segment (0.3) or a level-0 LTX file (0.5) in a replica."""
+
+    replica: str
+    generation: str
+    index: int
+    offset: int
+    size: int
+    created: str
+
+
+class LTXRow(TypedDict):
+    """An LTX file in a replica; transaction ids are 16 hexadecimal digits."""
+
+    level: int
+    min_txid: str
+    max_txid: str
+    size: int
+    created: str
+
+
+class StatusRow(TypedDict):
+    """The local state of a database, as ``litestream status`` prints it."""
+
+    database: str
+    status: str
+    local_txid: str
+    wal_size: str
+
+
+class Pair(TypedDict):
+    """A figure of the database, and the same of its restored copy."""
+
+    original: int
+    restored: int
+
+
+class VerifyResult(TypedDict):
+    """Figures of a database and of its restored copy: bytes, and the number of tables."""
+
+    size: Pair
+    tables: Pair
+
+
+class ResetResult(TypedDict):
+    """What ``reset`` removed, or would remove."""
+
+    path: str
+    removed: str
+
+
+class SnapshotOverview(TypedDict):
+    """A snapshot of a generation."""
+
+    index: int
+    size: int
+    created: str
+
+
+class GenerationOverview(TypedDict):
+    """A generation with its snapshots."""
+
+    name: str
+    generation: str
+    lag: str
+    start: str
+    end: str
+    snapshots: list[SnapshotOverview]
+
+
+class DatabaseOverview(TypedDict):
+    """A database with its generations."""
+
+    path: str
+    replicas: str
+    generations: list[GenerationOverview]
+
+
+class ReplicateProcess(TypedDict):
+    """A running daemon; ``started`` is in UTC, ``2024-04-17T00:01:19Z``."""
+
+    pid: int
+    status: str
+    started: str
