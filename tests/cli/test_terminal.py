@@ -17,8 +17,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.cli.test_run import LITESTREAM
 from tests.support import PATIENCE, Site, daemons, wait_until
-from tests.test_run_command import LITESTREAM
 
 CTRL_C, CTRL_Z = b"\x03", b"\x1a"
 LOGIN = """

@@ -13,8 +13,8 @@ import litestream
 from litestream import ConfigurationError, commands
 from litestream._check import check
 from litestream._setup import upgrade
+from tests.check.test_check import DOCUMENTED, DOCUMENTED_03
 from tests.support import Site, executable, wait_until
-from tests.test_config_check import DOCUMENTED, DOCUMENTED_03
 
 COMMAND = Path(sys.executable).parent / "litestream"
 TEXT = """# ours

@@ -18,8 +18,8 @@ from litestream._check.check import IDS, check_text, require_sound
 from litestream._check.check import check as check_check
 from litestream._check.keys import BY_PLACE, KEYS, VERSIONS
 from litestream._config import file as config_file
+from tests.check.test_keys import databases
 from tests.support import executable
-from tests.test_config_keys import databases
 
 COMMAND = Path(sys.executable).parent / "litestream"
 REPLICA = "replicas: [{type: s3, bucket: b, path: app}]"

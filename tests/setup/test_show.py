@@ -12,7 +12,7 @@ import yaml
 from litestream import configuration
 from litestream._check.keys import VERSIONS
 from litestream._setup import show
-from tests.test_config_check import DOCUMENTED, DOCUMENTED_03, DOCUMENTED_05
+from tests.check.test_check import DOCUMENTED, DOCUMENTED_03, DOCUMENTED_05
 
 COMMAND = Path(sys.executable).parent / "litestream"
 TEXT = """addr: 127.0.0.1:1

@@ -15,8 +15,8 @@ from litestream._check import check
 from litestream._setup import create
 from litestream._setup.create import KINDS
 from tests import projects
+from tests.check.test_keys import databases
 from tests.support import S3_KEY, S3_SECRET
-from tests.test_config_keys import databases
 from tests.walk import walk
 
 COMMAND = Path(sys.executable).parent / "litestream"
