@@ -109,3 +109,10 @@ def s3(s3_server: S3Server) -> S3Server:
     """Return the S3 server, its keys given to ``litestream.configure``."""
     configuration.configure(replica_key_id=S3_KEY, replica_access_key=S3_SECRET)
     return s3_server
+
+
+@pytest.fixture
+def temporary(tmp_path: Path) -> Path:
+    """Return an empty directory for the restored copies."""
+    (tmp_path / "copies").mkdir()
+    return tmp_path / "copies"

@@ -26,14 +26,7 @@ from litestream._database.files import wal_path
 from litestream._durability.watch import Watch
 from litestream._verification import by_sentinel, page_comparison, proof, result, table_differences
 from litestream.errors import UnusableDatabaseError, VerificationFailure
-from tests.support import PATIENCE, TOKENS, free_port, tokens, writing
-
-
-@pytest.fixture
-def temporary(tmp_path: Path) -> Path:
-    """Return an empty directory for the restored copies."""
-    (tmp_path / "copies").mkdir()
-    return tmp_path / "copies"
+from tests.support import PATIENCE, free_port, tokens, writing
 
 
 def verify(site, temporary: Path | None = None, **options):
@@ -127,45 +120,6 @@ def test_the_position_is_read_from_the_metrics(make_site, s3, temporary):
         assert verify(site, temporary, exact=True)
 
 
-def test_exact_writes_nothing(running, temporary):
-    verify(running, temporary, exact=True)
-    with pytest.raises(sqlite3.OperationalError, match="no such table"):
-        running.connection.execute(TOKENS)
-
-
-def test_exact_proves_a_database_that_may_only_be_read(running, temporary, monkeypatch):
-    statements: list[str] = []
-    connect = sqlite3.connect
-
-    def traced(path, *arguments, **options):
-        connection = connect(path, *arguments, **options)
-        if "app.db" in str(path):
-            connection.set_trace_callback(statements.append)
-            assert "mode=ro" in path
-        return connection
-
-    monkeypatch.setattr(sqlite3, "connect", traced)
-    assert verify(running, temporary, exact=True)
-    assert statements
-    assert {"PRAGMA", "SELECT", "BEGIN", "ROLLBACK"} >= {text.split()[0] for text in statements}
-
-
-def test_exact_proves_a_database_that_nobody_has_open(running, temporary, series):
-    running.stop()
-    running.connection.close()
-    before = set(running.directory.iterdir())
-    assert verify(running, temporary, exact=True)
-    assert before == set(running.directory.iterdir())
-    with contextlib.closing(sqlite3.connect(running.database)) as connection:
-        connection.execute("DELETE FROM items WHERE id = 3")
-        connection.commit()
-    failure = fails(running, temporary, exact=True, timeout=2)
-    tables = failure.details["tables"]
-    assert isinstance(tables, dict)
-    assert ("stale", {"items"}) == (failure.reason, set(tables))
-    assert before == set(running.directory.iterdir())
-
-
 @pytest.mark.parametrize("exact", [False, True])
 def test_a_daemon_of_replication_is_asked_over_its_own_socket(
     site, series, temporary, monkeypatch, exact
@@ -183,28 +137,6 @@ def test_the_seeds_figures(running, monkeypatch):
     figures = commands.verify(running.database, config=running.config)
     assert {"size", "tables"} == set(figures)
     assert figures["tables"]["original"] == figures["tables"]["restored"] > 0
-
-
-def test_the_gems_table_is_used_as_it_is(running, temporary):
-    running.connection.execute(
-        "CREATE TABLE _litestream_verification (id INTEGER PRIMARY KEY, uuid BLOB)"
-    )
-    running.connection.execute(
-        "INSERT INTO _litestream_verification (uuid) VALUES ('a1b2'), (x'00112233445566778899')"
-    )
-    verify(running, temporary)
-    assert 2 == tokens(running)
-
-
-def test_rows_that_killed_verifies_left_are_removed_a_day_later(running, temporary):
-    verify(running, temporary)
-    for age in (86_401, 3600):
-        running.connection.execute(
-            "INSERT INTO _litestream_verification (uuid) VALUES (?)",
-            (by_sentinel._uuid(time.time() - age),),
-        )
-    verify(running, temporary)
-    assert 1 == tokens(running)
 
 
 def test_two_verifies_at_once(running, temporary):
@@ -480,45 +412,6 @@ def test_a_file_that_is_no_database(site, temporary, content):
     assert content == site.database.read_bytes()
 
 
-def test_the_sentinel_goes_also_when_the_verify_is_interrupted(running, temporary):
-    verify(running, temporary)
-
-    def interrupt(_written, _expected):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        verify(running, temporary, progress=interrupt)
-    assert (0, []) == (tokens(running), list(temporary.iterdir()))
-
-
-def test_an_error_of_the_cleanup_does_not_hide_the_real_one(running, temporary, monkeypatch):
-    def broken(*_arguments):
-        raise sqlite3.OperationalError("cannot remove")
-
-    monkeypatch.setattr(by_sentinel, "_remove", broken)
-    monkeypatch.setattr(by_sentinel, "is_in", lambda *_: False)
-    assert "cannot remove" not in str(fails(running, temporary))
-
-
-def test_a_moving_wal_is_looked_at_again(running, temporary, monkeypatch):
-    moves = [True]
-    is_equal = page_comparison.is_equal
-
-    def moving(*arguments):
-        if moves.pop() if moves else False:
-            raise page_comparison.MovedError
-        return is_equal(*arguments)
-
-    monkeypatch.setattr(page_comparison, "is_equal", moving)
-    assert verify(running, temporary, exact=True)
-    monkeypatch.setattr(page_comparison, "is_equal", lambda *_: moving_always())
-    assert "busy" == fails(running, temporary, exact=True).reason
-
-
-def moving_always():
-    raise page_comparison.MovedError
-
-
 # Every database of a config
 
 
@@ -604,49 +497,3 @@ def test_the_end_of_the_consumer_ends_a_long_check(running, temporary, monkeypat
     assert checking.wait(PATIENCE)
     outcomes.close()
     assert (0, []) == (tokens(running), list(temporary.iterdir()))
-
-
-# Exact comparison, against an oracle: pages changed by hand
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        "UPDATE items SET value = 'x' WHERE id = 150",
-        "DELETE FROM items WHERE id = 299",
-        "DELETE FROM items WHERE id IN (10, 20); INSERT INTO items (id, value) VALUES (10, 'x')",
-        "CREATE TABLE other (id)",
-        "CREATE INDEX by_value ON items (value)",
-        "DROP TABLE items",
-        "PRAGMA user_version = 7",
-        "PRAGMA application_id = 7",
-    ],
-)
-def test_exact_sees_a_change_of_what_is_restored(running, temporary, monkeypatch, change):
-    """The change is made in the restored copy, before it is compared."""
-    running.write(300, size=300)
-
-    def spoiled(path, *_):
-        with contextlib.closing(sqlite3.connect(path)) as connection:
-            connection.executescript(f"PRAGMA journal_mode=DELETE; {change}")
-
-    with monkeypatch.context() as patches:
-        patches.setattr(integrity, "check", spoiled)
-        failure = fails(running, temporary, exact=True)
-        assert "different" == failure.reason
-        assert failure.details["tables"]
-        patches.setattr(integrity, "check", lambda path, *_: flip_unused(path))
-        failure = fails(running, temporary, exact=True)
-        assert "'pages'" in str(failure.details["tables"])
-    assert verify(running, temporary, exact=True)
-
-
-def flip_unused(path: str) -> None:
-    """Change a byte between the cells of a page: nothing that any row could show."""
-    with open(path, "r+b") as file:
-        page = bytearray(file.read(4096))
-        file.seek(0)
-        first_free = 100 + 8 + 2 * int.from_bytes(page[103:105], "big")
-        assert first_free < int.from_bytes(page[105:107], "big")
-        page[first_free] ^= 0xFF
-        file.write(page)

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import io
-import json
-import marshal
 import os
 import shutil
 import signal
 import socket
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from selectors import DefaultSelector
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from litestream import commands
 from litestream._database.files import meta_path
-from litestream._supervision import keeper
 from litestream._supervision.job import Database, Job
-from litestream._supervision.keeper import Events
 from litestream._supervision.supervisor import Supervisor
 from litestream._supervision.watchdog import Health
 from tests.support import PATIENCE, Site, restored
@@ -88,13 +81,6 @@ def supervised(site: Site, **changes: Any) -> Iterator[Driver]:
         driver.supervisor.stop()
         driver.until(lambda: driver.supervisor.finished)
         driver.selector.close()
-
-
-@pytest.fixture
-def sited(make_site: Callable[..., Site]) -> Site:
-    site = make_site(socket=True)
-    site.write(20)
-    return site
 
 
 def test_it_starts_restarts_and_syncs_at_the_end(sited: Site) -> None:
@@ -196,23 +182,6 @@ def silent(server: socket.socket) -> dict[str, str]:
         "access-key-id": "key",
         "secret-access-key": "secret",
     }
-
-
-@pytest.mark.only_series("0.3")
-def test_a_quiet_log_is_no_stall(sited: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [1000.0]
-    monkeypatch.setattr("litestream._supervision.watchdog.time.monotonic", lambda: now[0])
-    health = Health(job(sited))
-    health.started()
-    sited.write(1)
-    states = []
-    for line in ("level=WARN msg=hello", "level=INFO msg=hello"):
-        health.hear(line)
-        for _ in range(6):
-            now[0] += 3
-            states.append(health.look())
-    assert states[:6] == ["replicating"] * 6
-    assert states[-1] == "stalled"
 
 
 def test_what_the_run_time_directory_holds_is_kept_young(sited: Site) -> None:
@@ -323,113 +292,6 @@ def test_a_replaced_database_is_copied_anew(sited: Site) -> None:
         driver.until_state("replicating")
     assert "replaced" in driver.faults()[0]
     assert restored(sited) == kept
-
-
-def test_a_deleted_database_is_told(sited: Site) -> None:
-    health = Health(job(sited))
-    health.started()
-    assert health.replaced() == ""
-    sited.database.unlink()
-    assert "was deleted" in health.replaced()
-    health.started()
-    assert health.replaced() == ""
-    sited.database.touch()
-    assert health.replaced() == ""
-
-
-def test_no_sync_for_long_is_a_stall(sited: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [1000.0]
-    monkeypatch.setattr("litestream._supervision.watchdog.time.monotonic", lambda: now[0])
-    health = Health(job(sited, socket=""))
-    health.started()
-    states = []
-    for _ in range(6):
-        now[0] += 3
-        health.hear('level=ERROR msg="monitor error" error="no such host"')
-        states.append(health.look())
-    assert states[:2] == ["replicating"] * 2
-    assert states[-1] == "stalled"
-    assert health.age >= 9
-    now[0] += 10  # and no error any more
-    assert health.look() == "replicating"
-
-
-def test_events_wait_for_a_slow_reader_and_count_what_they_drop() -> None:
-    reader, writer = os.pipe()
-    selector = DefaultSelector()
-    events = Events(writer, selector)
-    for number in range(20_000):
-        events.report({"log": f"{number} " + "x" * 100})
-    events.report({"state": "replicating"})
-    assert events.dropped > 0
-    received = b""
-    while events._waiting:
-        received += os.read(reader, 1 << 20)
-        for key, _ in selector.select(0):
-            key.data()
-    events.report({"log": "last"})
-    received += os.read(reader, 1 << 20)
-    lines = [json.loads(line) for line in received.splitlines()]
-    assert lines[-1]["dropped"] > 10_000
-    assert {"state": "replicating"} in lines
-    os.close(reader)
-    events.report({"log": "to nobody"})
-    events.flush()
-    os.close(writer)
-    selector.close()
-
-
-def test_the_keeper_does_its_job_and_ends_with_its_pipe(
-    sited: Site, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """In this process: elsewhere it runs without anything that could look at it."""
-    directory = Path(tempfile.mkdtemp(prefix="litestream-"))
-    (directory / "litestream.yml").touch()
-    argv, series, databases, *rest = job(sited, directory=str(directory))
-    values = [argv, series, [tuple(database) for database in databases], *rest]
-    reader, writer = os.pipe()
-    events, report = os.pipe()
-    handlers = {
-        number: signal.getsignal(number)
-        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD)
-    }
-    kept = os.dup(0), os.dup(1)
-    os.write(writer, marshal.dumps(values))
-    os.close(writer)
-    os.dup2(reader, 0)
-    os.dup2(report, 1)
-    try:
-        with open(0, "rb", closefd=False) as stream:
-            monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=stream))
-            keeper.main()
-    finally:
-        os.dup2(kept[0], 0)
-        os.dup2(kept[1], 1)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        for file in (*kept, reader, report):
-            os.close(file)
-    with open(events) as lines:
-        said = [json.loads(line) for line in lines]
-    states = [event["state"] for event in said if "state" in event]
-    assert states[0] == "starting"
-    assert states[-1] == "stopped"
-    assert {"synced": True, "killed": False} in said
-    assert not directory.exists()
-    assert restored(sited) == sited.rows()
-
-
-def test_a_keeper_without_a_job_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    handlers = {
-        number: signal.getsignal(number)
-        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD)
-    }
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO()))
-    try:
-        keeper.main()
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 @pytest.mark.only_series("0.3")

@@ -7,8 +7,11 @@ import sqlite3
 
 import pytest
 
+from litestream._database import integrity
 from litestream._verification import page_comparison, table_differences
 from tests import exact_truth
+from tests.support import TOKENS
+from tests.test_verification import fails, verify
 
 
 @pytest.mark.parametrize("load", exact_truth.LOADS)
@@ -98,3 +101,104 @@ def test_what_differs_is_named(copies, statement, how):
         connection.commit()
     assert not equal(copies)
     assert how in table_differences.differences(str(copies[0]), str(copies[1]))["items"]
+
+
+def test_exact_writes_nothing(running, temporary):
+    verify(running, temporary, exact=True)
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        running.connection.execute(TOKENS)
+
+
+def test_exact_proves_a_database_that_may_only_be_read(running, temporary, monkeypatch):
+    statements: list[str] = []
+    connect = sqlite3.connect
+
+    def traced(path, *arguments, **options):
+        connection = connect(path, *arguments, **options)
+        if "app.db" in str(path):
+            connection.set_trace_callback(statements.append)
+            assert "mode=ro" in path
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", traced)
+    assert verify(running, temporary, exact=True)
+    assert statements
+    assert {"PRAGMA", "SELECT", "BEGIN", "ROLLBACK"} >= {text.split()[0] for text in statements}
+
+
+def test_exact_proves_a_database_that_nobody_has_open(running, temporary, series):
+    running.stop()
+    running.connection.close()
+    before = set(running.directory.iterdir())
+    assert verify(running, temporary, exact=True)
+    assert before == set(running.directory.iterdir())
+    with contextlib.closing(sqlite3.connect(running.database)) as connection:
+        connection.execute("DELETE FROM items WHERE id = 3")
+        connection.commit()
+    failure = fails(running, temporary, exact=True, timeout=2)
+    tables = failure.details["tables"]
+    assert isinstance(tables, dict)
+    assert ("stale", {"items"}) == (failure.reason, set(tables))
+    assert before == set(running.directory.iterdir())
+
+
+def test_a_moving_wal_is_looked_at_again(running, temporary, monkeypatch):
+    moves = [True]
+    is_equal = page_comparison.is_equal
+
+    def moving(*arguments):
+        if moves.pop() if moves else False:
+            raise page_comparison.MovedError
+        return is_equal(*arguments)
+
+    monkeypatch.setattr(page_comparison, "is_equal", moving)
+    assert verify(running, temporary, exact=True)
+    monkeypatch.setattr(page_comparison, "is_equal", lambda *_: moving_always())
+    assert "busy" == fails(running, temporary, exact=True).reason
+
+
+def moving_always():
+    raise page_comparison.MovedError
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE items SET value = 'x' WHERE id = 150",
+        "DELETE FROM items WHERE id = 299",
+        "DELETE FROM items WHERE id IN (10, 20); INSERT INTO items (id, value) VALUES (10, 'x')",
+        "CREATE TABLE other (id)",
+        "CREATE INDEX by_value ON items (value)",
+        "DROP TABLE items",
+        "PRAGMA user_version = 7",
+        "PRAGMA application_id = 7",
+    ],
+)
+def test_exact_sees_a_change_of_what_is_restored(running, temporary, monkeypatch, change):
+    """The change is made in the restored copy, before it is compared."""
+    running.write(300, size=300)
+
+    def spoiled(path, *_):
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.executescript(f"PRAGMA journal_mode=DELETE; {change}")
+
+    with monkeypatch.context() as patches:
+        patches.setattr(integrity, "check", spoiled)
+        failure = fails(running, temporary, exact=True)
+        assert "different" == failure.reason
+        assert failure.details["tables"]
+        patches.setattr(integrity, "check", lambda path, *_: flip_unused(path))
+        failure = fails(running, temporary, exact=True)
+        assert "'pages'" in str(failure.details["tables"])
+    assert verify(running, temporary, exact=True)
+
+
+def flip_unused(path: str) -> None:
+    """Change a byte between the cells of a page: nothing that any row could show."""
+    with open(path, "r+b") as file:
+        page = bytearray(file.read(4096))
+        file.seek(0)
+        first_free = 100 + 8 + 2 * int.from_bytes(page[103:105], "big")
+        assert first_free < int.from_bytes(page[105:107], "big")
+        page[first_free] ^= 0xFF
+        file.write(page)

@@ -1,0 +1,57 @@
+"""The version and the series of an executable."""
+
+from __future__ import annotations
+
+import pytest
+from wheels import pins
+
+import litestream
+from litestream import commands
+from litestream._executable.series import series as series_of
+from litestream._executable.series import version
+from tests.executable.test_find import put
+from tests.support import executable
+
+
+def other_architecture() -> bytes:
+    """Return the start of a real ELF or Mach-O header of the processor that this one is not."""
+    header = bytearray(executable("0.5").read_bytes()[:4096])
+    place, other = (18, {62: 183, 183: 62}) if header[:4] == b"\x7fELF" else (4, {7: 12, 12: 7})
+    header[place] = other[header[place]]
+    return bytes(header)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (other_architecture, "another processor"),
+        (lambda: b"", "no program for this system"),
+        (lambda: b"\x00\x01\x02 garbage", "no program for this system"),
+        (lambda: b"#!/no/such/interpreter\n", "interpreter"),
+        (lambda: b"#!/bin/sh\necho something else\n", "is not Litestream"),
+        (lambda: b"#!/bin/sh\nprintf '\\377\\376'\n", "is not Litestream"),
+        (lambda: b"#!/bin/sh\necho 1.0.0\n", "knows the series"),
+    ],
+    ids=["architecture", "empty", "garbage", "interpreter", "other program", "bytes", "series"],
+)
+def test_an_executable_that_is_none(tmp_path, monkeypatch, content, message):
+    put(tmp_path / "bin", content())
+    monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(tmp_path / "bin"))
+    (tmp_path / "litestream.yml").write_text("dbs: []")
+    with pytest.raises(litestream.ExecutableError, match=message):
+        commands.databases()
+
+
+def test_the_version_is_asked_once_per_file(tmp_path, monkeypatch):
+    path = put(tmp_path / "bin", f"#!/bin/sh\necho >> {tmp_path}/asked\necho v0.3.13\n")
+    monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(path.parent))
+    assert ["0.3", "0.3", "0.3"] == [series_of() for _ in range(3)]
+    assert "\n" == (tmp_path / "asked").read_text()
+    put(path.parent, "#!/bin/sh\necho 0.5.17\n")
+    assert "0.5" == series_of()
+
+
+def test_the_vendored_executables_are_those_that_are_pinned():
+    for series in ("0.3", "0.5"):
+        (pin,) = pins.read().chosen(series, "native")
+        assert pin.version == version(str(pin.path))
