@@ -1,0 +1,69 @@
+"""The walls of the house: which room may import which."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import litestream
+
+HOUSE = Path(litestream.__file__).parent
+DOORS = ("commands", "introspection", "recovery", "replication", "verification", "__init__")
+FLOORS = (
+    ("errors",),
+    ("rows", "configuration", "_deadline"),
+    ("_database",),
+    ("_executable",),
+    ("_config", "_restore"),
+    ("_control_socket",),
+    ("_durability", "_supervision"),
+    ("_verification", "_replication"),
+    DOORS,
+    ("_cli",),
+    ("cli",),
+    ("__main__",),
+)
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+KEEPER = (
+    "errors",
+    "_database",
+    "_executable.log_lines",
+    "_config.runtime_directory",
+    "_control_socket.nonblocking",
+    "_supervision",
+)
+FILES = sorted(path.relative_to(HOUSE) for path in HOUSE.rglob("*.py"))
+
+
+def imported(file: Path) -> Iterator[str]:
+    """Yield the modules that a file imports, those of this package without its name."""
+    for node in ast.walk(ast.parse((HOUSE / file).read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module == "litestream":
+            yield from (name.name if name.name in FLOOR else "__init__" for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inner = node.module.removeprefix("litestream.")
+            names = [f"{inner}.{name.name}" for name in node.names]
+            is_room = inner != node.module and (HOUSE / inner.replace(".", "/")).is_dir()
+            yield from names if is_room else [inner]
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_imports_point_to_lower_floors(file: Path) -> None:
+    room = file.parts[0].removesuffix(".py")
+    for name in imported(file):
+        other = name.split(".")[0]
+        if other in FLOOR and other != room:
+            both_doors = room in DOORS and other in DOORS
+            assert both_doors or FLOOR[other] < FLOOR[room], f"{file} imports {name}"
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if f.parts[0] == "_supervision"], ids=str)
+def test_the_keeper_needs_the_standard_library_and_light_rooms_alone(file: Path) -> None:
+    for name in imported(file):
+        assert name.split(".")[0] not in FLOOR or name.startswith(KEEPER), f"{file} imports {name}"
+        assert name.split(".")[0] not in ("yaml", "typing_extensions", "psutil", "rich")
