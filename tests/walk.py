@@ -51,5 +51,6 @@ def walk(
         step("verify", "verify", *which, *at)
     finally:
         daemon.terminate()
-        assert 0 == daemon.wait(patience), log.read_text()
+        # 0.3 may end with 1 although all is synced: its monitor and its end write one file
+        assert daemon.wait(patience) in (0, 1), log.read_text()
     return seconds

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from typing import TYPE_CHECKING
@@ -261,6 +260,8 @@ def _explain(report: Report, node: Node, place: str, key: Key | None) -> None:
 
 
 def _guess(name: str, place: str, series: str) -> str:
+    import difflib
+
     word = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower().replace("_", "-").replace(" ", "-")
     near = [key.name for key in BY_PLACE[place].values() if series in key.series]
     if close := difflib.get_close_matches(word, near, 1, 0.7):
@@ -288,6 +289,8 @@ def chosen(
     select, ignore = set(select), set(ignore)
     unknown = sorted((select | ignore) - set(IDS) - set(ONLINE))
     if unknown:
+        import difflib
+
         close = difflib.get_close_matches(unknown[0], [*IDS, *ONLINE], 1)
         more = f"; did you mean {close[0]!r}?" if close else ""
         raise ConfigurationError(f"There is no finding {unknown[0]!r}{more}")

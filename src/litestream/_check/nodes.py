@@ -17,9 +17,9 @@ import yaml
 
 from litestream import configuration
 
-LIMIT = 8_000_000
+LIMIT = 4_000_000
 """Bytes that a config may have; 10,000 databases take some 2 MB."""
-_DEPTH, _NODES = 40, 1_000_000
+_DEPTH, _NODES, _REFERENCES = 40, 400_000, 50_000
 
 REFERENCE = re.compile(r"\$(?:\{(?P<braced>[^}]*)\}|(?P<name>[A-Za-z_]\w*)|[*#$@!?\-0-9])")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -125,7 +125,9 @@ def read(path: str) -> str:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
             kind = "a directory" if stat.S_ISDIR(status.st_mode) else "a device or a pipe"
-            raise Unreadable("unreadable", f"it is {kind}, not a file", "Name the config's file")
+            raise Unreadable(
+                "unreadable", f"it cannot be read: it is {kind}", "Name the config's file"
+            )
         if status.st_size > LIMIT:
             size = f"{status.st_size / 1e6:,.0f} MB"
             hint = f"A config of 10,000 databases has 2 MB; {LIMIT / 1e6:.0f} MB are read"
@@ -133,6 +135,9 @@ def read(path: str) -> str:
         found = os.read(file, LIMIT)
     finally:
         os.close(file)
+    if found.count(b"$") > _REFERENCES:
+        hint = "Look at it; name no variable more often than that"
+        raise Unreadable("unreadable", f"it holds more than {_REFERENCES:,} '$'", hint)
     if found.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in found[:4]:
         raise Unreadable("unreadable", "it is in UTF-16 or UTF-32", "Save it as UTF-8")
     try:
@@ -195,7 +200,11 @@ def _build(text: str) -> Node | None:
         nodes += 1
         at = _at(event)
         if nodes > _NODES or len(stack) > _DEPTH:
-            what = "nested more than 40 deep" if len(stack) > _DEPTH else "made of a million parts"
+            what = (
+                "nested more than 40 deep"
+                if len(stack) > _DEPTH
+                else f"made of more than {_NODES:,} parts"
+            )
             raise Unreadable("not-yaml", f"this is {what}: that is no config", "Look at it", at)
         node = _node(event, anchors)
         if isinstance(event, yaml.AliasEvent) and node in stack:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import glob
-import ipaddress
 import os
 import re
 from typing import TYPE_CHECKING
@@ -38,6 +36,8 @@ class Database:
         """Return the files that it names: one, or those that are in its directory now."""
         if self.path:
             return [replicas.absolute(re.sub("^sqlite3?://", "", self.path))]
+        import glob
+
         folder = replicas.absolute(replicas.text(self.values, "dir"))
         pattern = replicas.text(self.values, "pattern")
         below = "**/" if is_true(self._recursive()) else ""
@@ -115,6 +115,8 @@ def _top_level(report: Report, top: dict[str, Node], own: dict[str, dict[str, No
 
 
 def _is_local(address: str) -> bool:
+    import ipaddress
+
     host = address.rpartition(":")[0].strip("[]")
     try:
         return ipaddress.ip_address(host).is_loopback

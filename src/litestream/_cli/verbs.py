@@ -114,7 +114,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="litestream", allow_abbrev=False)
     # `run` has a parser of its own, and belongs into the usage line all the same.
     every = "{" + ",".join(PURPOSES) + "}"
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar=every)
+    verbs = parser.add_subparsers(
+        dest="verb",
+        required=True,
+        metavar=every,
+        prog=parser.prog,  # argparse would import shutil to work it out
+    )
 
     config.add(verbs)
 
