@@ -68,7 +68,7 @@ def exec_signal(lab: Lab, *, status: int) -> str:
 
 def exec_short(lab: Lab, *, seconds: float) -> str:
     """Let the command commit a row and end, soon or later."""
-    lab.configure("1s")
+    lab.configure("3s")
     lab.create()
     child = _child(lab, status=0, seconds=seconds)
     found = lab.run("replicate", "-config", lab.config, "-exec", child).returncode
@@ -164,7 +164,7 @@ PROBES = [
     Probe(
         "exec-short",
         partial(exec_short, seconds=0.0),
-        partial(exec_short, seconds=3.0),
+        partial(exec_short, seconds=6.0),
     ),
     Probe(
         "replica-key",

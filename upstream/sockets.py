@@ -119,6 +119,7 @@ PROBES = [
         "stop-start",
         partial(stop_start, process=False),
         partial(stop_start, process=True),
+        most=3,
         since=(0, 5, 7),
     ),
     Probe(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from litestream._check.probe import Step
-    from litestream._executable.parse import FindingRow
+    from litestream.rows import FindingRow
 
 VARIABLES: Final = {
     "replica_bucket": "LITESTREAM_REPLICA_BUCKET",

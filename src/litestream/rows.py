@@ -8,6 +8,7 @@ __all__ = [
     "ChangeResult",
     "DatabaseOverview",
     "DatabaseRow",
+    "FindingRow",
     "GenerationOverview",
     "GenerationRow",
     "InfoRow",
@@ -171,3 +172,15 @@ class ReplicateProcess(TypedDict):
     pid: int
     status: str
     started: str
+
+
+class FindingRow(TypedDict):
+    """Something that is wrong with a config; ``level`` is ``"error"`` or ``"warning"``."""
+
+    path: str
+    line: int
+    column: int
+    id: str
+    level: str
+    message: str
+    hint: str

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from litestream._check.keys import Key
     from litestream._check.rules import Database
-    from litestream._executable.parse import FindingRow
+    from litestream.rows import FindingRow
 
 IDS = {
     "unreadable": "The file cannot be read, is no file, is too big, or is not in UTF-8.",

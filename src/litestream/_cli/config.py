@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import argparse
 
     from litestream._check.probe import Step
-    from litestream._executable.parse import FindingRow
+    from litestream.rows import FindingRow
 
 _CHECK = """Say what is wrong with the config, as path:line:column: message [id], with a hint.
 Without --online no database is opened, and no network; no value is shown. The exit status is 0

@@ -17,18 +17,6 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-class FindingRow(TypedDict):
-    """Something that is wrong with a config; ``level`` is ``"error"`` or ``"warning"``."""
-
-    path: str
-    line: int
-    column: int
-    id: str
-    level: str
-    message: str
-    hint: str
-
-
 class _LTX(TypedDict):
     level: int
     min_txid: str

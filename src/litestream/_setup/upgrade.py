@@ -10,7 +10,7 @@ from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from litestream._check.nodes import Node
-    from litestream._executable.parse import FindingRow
+    from litestream.rows import FindingRow
 
 SUFFIX = "-0.5"
 """What the new prefix ends with."""
