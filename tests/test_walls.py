@@ -13,7 +13,7 @@ import litestream
 HOUSE = Path(litestream.__file__).parent
 DOORS = ("commands", "introspection", "recovery", "replication", "verification", "__init__")
 ADAPTERS = ("django", "flask", "gunicorn", "sqlalchemy", "starlette", "testing")
-HANDED_ON = {("configuration", "_check"), ("configuration", "_setup")}
+HANDED_ON = {("configuration", room) for room in ("_executable", "_check", "_setup")}
 """What a door hands on, inside its functions."""
 FLOORS = (
     ("errors",),
