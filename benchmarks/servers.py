@@ -81,7 +81,13 @@ def live(site: Site, command: str, files: dict[str, str], *, killed: bool) -> tu
         finally:
             load.stop()
         status = server.end(signal.SIGKILL if killed else signal.SIGTERM)
-        wait_until(lambda: not server.daemons(), "the daemon's end", 30)
+        with suppress(AssertionError):
+            wait_until(lambda: not server.daemons(), "the daemon's end", 15)
+        if killed and server.daemons():
+            print("    its workers live on, and the daemon with them")
+            with suppress(ProcessLookupError):
+                os.killpg(server.process.pid, signal.SIGKILL)
+        wait_until(lambda: not server.daemons(), "the daemon's end", 15)
         lacking = set(server.client.saved) - restored_values(site)
         print(f"    {'SIGKILL' if killed else 'SIGTERM'}: exit status {status}")
         return len(server.client.saved), len(lacking), load.most
