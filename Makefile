@@ -10,9 +10,10 @@ demo: .venv/installed
 	$(BIN)/python build_wheels.py fetch
 	$(BIN)/litestream demo
 
+# Most tests wait most of their time: four workers, however few the cores.
 test: .venv/installed-dev
 	$(BIN)/python build_wheels.py fetch --series all --platform all
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n 4
 
 check: .venv/installed-dev
 	$(BIN)/python build_wheels.py fetch --series all --platform all

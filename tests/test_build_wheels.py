@@ -92,7 +92,7 @@ def test_a_wheel_is_hardly_larger_than_litestream_bins(dist, pin):
     """Whose wheel is the same executable deflated at level 6, and some 1.4 kB."""
     foreign = len(zlib.compress(pin.path.read_bytes(), 6)) + 1400
 
-    assert (dist / wheel_name(pin.series, pin.platform)).stat().st_size <= 1.01 * foreign
+    assert (dist / wheel_name(pin.series, pin.platform)).stat().st_size <= 1.05 * foreign
 
 
 def test_another_build_of_the_same_commit_is_identical(dist, tmp_path):

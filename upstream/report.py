@@ -37,7 +37,7 @@ table with rowids and types, the indexes, the schema, `user_version`).
 `2/3` is two wrong trials of three. A probe stops as soon as it is sure, so the Wilson interval
 (95 %) in the evidence says more than the share does, and a "no" after few trials is a weak one.
 Where a trial is a matter of chance, its share depends on the machine, and on what else runs there.
-Measured on Linux x86_64, two cores, with file replicas (the endpoints: S3).
+Measured on Linux x86_64, two cores that other work kept busy, with file replicas (endpoints: S3).
 """
 
 
