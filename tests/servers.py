@@ -141,6 +141,8 @@ class Server:
         """Return the one daemon's process id, once there is one and it is another one."""
         wait_until(lambda: self.daemons() not in ([], [other_than]), f"a daemon: {self.log}")
         wait_until(lambda: len(self.daemons()) == 1, f"one daemon: {self.log}")
+        wal = Path(f"{self.site.database}-wal")
+        wait_until(wal.exists, f"its first look at the database: {self.log}")
         return self.daemons()[0]
 
     def workers(self) -> list[int]:
@@ -148,7 +150,7 @@ class Server:
         found = []
         for child in psutil.Process(self.process.pid).children():
             with suppress(psutil.Error):
-                if "_keeper" not in " ".join(child.cmdline()):
+                if "_supervision.keeper" not in " ".join(child.cmdline()):
                     found.append(child.pid)
         return found
 

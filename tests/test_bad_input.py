@@ -196,9 +196,9 @@ def test_a_replica_of_an_unknown_kind_is_said_to_be_that(site, series):
         litestream.sync(site.database, timeout=0.5, config=site.config)
 
 
-def test_a_database_whose_directory_cannot_be_made(installed, tmp_path):
+def test_a_database_whose_directory_cannot_be_made(replicated, tmp_path):
     (tmp_path / "file").touch()
-    databases = {tmp_path / "file" / "app.db": f"file://{tmp_path}/replica"}
+    databases = {tmp_path / "file" / "app.db": f"file://{replicated.replica_path}"}
     with pytest.raises(litestream.RestoreError, match="directory cannot be made"):
         litestream.recover(databases=databases)
 

@@ -100,3 +100,12 @@ def open_by_uri(database: str, mode: str, timeout: float) -> sqlite3.Connection:
     return sqlite3.connect(
         f"file:{quoted}?mode={mode}", uri=True, timeout=timeout, isolation_level=None
     )
+
+
+def schema_version(database: str) -> int:
+    """Return how often a database's schema was changed; 0 where it cannot be read."""
+    import sqlite3
+
+    with suppress(sqlite3.Error), closing(open_by_uri(database, "ro", LOCK_WAIT)) as connection:
+        return int(connection.execute("PRAGMA schema_version").fetchone()[0])
+    return 0

@@ -60,8 +60,11 @@ def is_own(entry: Entry) -> bool:
     file = [stat.st_dev, stat.st_ino]
     if not config_databases.has_local_state(entry):
         return bool(noted.get("restored") == file)
-    # Another file with the old one's state: restored or moved here, or made anew and empty?
-    return noted.get("replicated", file) == file or _was_replicated(entry.path)
+    if "replicated" not in noted or _was_replicated(entry.path):
+        return True
+    # Its tables were dropped since, or it is a new file: file systems give a number again.
+    changes = connect.schema_version(entry.path)
+    return bool(noted["replicated"] == file and changes > noted.get("schema", 0))
 
 
 def _was_replicated(database: str) -> bool:

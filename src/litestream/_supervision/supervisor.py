@@ -15,6 +15,7 @@ import time
 from contextlib import suppress
 
 from litestream._config.runtime_directory import keep, remove, write
+from litestream._database.connect import schema_version
 from litestream._database.lock import Lock
 from litestream._supervision import foreign_daemons
 from litestream._supervision.daemon import Daemon
@@ -316,7 +317,9 @@ class Supervisor:
         for lock in self._locks:
             with suppress(OSError):
                 found = os.stat(lock.database)
-                lock.note(replicated=[found.st_dev, found.st_ino])
+                lock.note(
+                    replicated=[found.st_dev, found.st_ino], schema=schema_version(lock.database)
+                )
 
     def _ended(self) -> bool:
         """Tell whether the daemon has ended, and do what follows from that."""
