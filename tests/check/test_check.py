@@ -9,10 +9,13 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+import litestream
 from litestream import ConfigNotFoundError, ConfigurationError, configuration
 from litestream._check.check import IDS, check_text, require_sound
 from litestream._check.check import check as check_check
@@ -392,8 +395,10 @@ class TestBadInput:
             (b"dbs: " + b"&a " * 1000, "no YAML"),
             (b"!!python/object/apply:os.system [x]", "mapping"),
             (os.urandom(100_000), ""),
+            (b"$" * 3_000_000, "more than 50,000 '$'"),
+            (b"a: 1\n" * 100 + b"- " * 3, "no YAML"),
         ],
-        ids=range(15),
+        ids=range(17),
     )
     def test_files(self, content, said, tmp_path):
         path = tmp_path / "c.yml"
@@ -462,6 +467,24 @@ class TestFunction:
             require_sound(path, "0.5.17")
         assert row["message"] in str(raised.value)
         assert row["hint"] in str(raised.value)
+
+    @pytest.mark.parametrize("start", ["Replication", "run", "recover"])
+    def test_nothing_starts_on_a_config_with_an_error(self, start, series, installed, tmp_path):
+        path = tmp_path / "litestream.yml"
+        path.write_text(one("path: /backups, sync-intervall: 5s", f"path: {tmp_path}/a.db"))
+        said = "'sync-intervall' is no key of Litestream, which ignores it [unknown-key]"
+        if start == "run":
+            done = subprocess.run([COMMAND, "run", "--", "true"], capture_output=True, text=True)
+            assert 1 == done.returncode
+            assert said in done.stderr
+        else:
+            begin: Callable[[], object] = litestream.Replication(path).start
+            if start == "recover":
+                begin = partial(litestream.recover, config=path)
+            with pytest.raises(ConfigurationError) as raised:
+                begin()
+            assert said in str(raised.value)
+        assert ["litestream.yml"] == os.listdir(tmp_path)
 
 
 class TestVerb:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litestream import configuration
+from litestream._check.check import require_sound
 from litestream._config import databases as config_databases
 from litestream._config import file as config_file
 from litestream._config import runtime_directory
@@ -18,6 +19,7 @@ from litestream._config.generated import as_yaml, from_databases
 from litestream._executable.arguments import target
 from litestream._executable.find import find as find_executable
 from litestream._executable.series import series as series_of
+from litestream._executable.series import version
 from litestream._supervision.job import Database, Job
 from litestream.errors import ConfigurationError, ReplicationError
 
@@ -134,6 +136,7 @@ def prepare(
         text, source = as_yaml(content), ""
     else:
         source = configuration.find_config(config)
+        require_sound(source, version(executable))
         text = config_file.text(source)
         content = config_file.parse(config_file.expand(text), source)
         found = config_databases.entries(content, series)
