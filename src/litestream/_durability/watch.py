@@ -93,6 +93,7 @@ class Watch:
         self._woken = False
         self._leftover = b""
         self._doubtful_until = 0.0
+        self._asked = False
         self._end: wal.WALEnd | None = None
         self._local = False
         self._txid = 0
@@ -153,6 +154,9 @@ class Watch:
                 self._doubtful_until = time.monotonic() + _DOUBT
             elif found.unsettled:
                 hole = hole or "it holds what no commit covers"
+            elif self._sure and not self._asked and found.leftover():
+                # A daemon that was asked has copied it by now. Any other may do so in a moment.
+                hole = hole or "a writer is in its COMMIT, or has died there"
         if time.monotonic() < self._doubtful_until:
             hole = hole or "it is being looked at"
         return hole
@@ -216,6 +220,7 @@ class Watch:
         transaction's number stays good.
         """
         answer = self._answer()
+        self._asked = answer is not None
         if answer is not None:
             self._txid = self._txid or answer["txid"]
             replicated = answer["replicated_txid"]
