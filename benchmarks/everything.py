@@ -17,6 +17,7 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -92,8 +93,6 @@ class Campaign:
     """One database, the applications that replicate it, and what was found."""
 
     def __init__(self, folder: Path, options: argparse.Namespace, server: S3Server | None) -> None:
-        import sqlite3
-
         self.folder, self.source = folder, random.Random(options.seed)
         self.database, self.config, self.stop = folder / "app.db", folder / "l.yml", folder / "stop"
         interval = f"{round(options.interval * 1000)}ms"
@@ -182,7 +181,7 @@ class Campaign:
                 self.database, copy, config=self.config, force=True, integrity_check="none"
             )
             found = difference(self.database, copy)
-        except LitestreamError as error:
+        except (LitestreamError, sqlite3.Error) as error:
             found = str(error)
         if found:
             self.wrong.append(f"{what}: {found}")
