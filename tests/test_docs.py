@@ -13,7 +13,15 @@ from litestream._cli import verbs
 from tests.servers import DOCS, Page
 
 ROOT = DOCS.parent
-OTHERS = {"check", "init", "keys", "upgrade", "upstream"}  # see test_docs_config, test_upstream
+OTHERS = {
+    "check",
+    "gem",
+    "init",
+    "keys",
+    "troubleshooting",
+    "upgrade",
+    "upstream",
+}  # see test_docs_config, test_upstream
 PAGES = sorted({path.stem for path in DOCS.glob("*.md")} - OTHERS)
 TESTS = {"starlette": "asgi"}  # a page's name, where its test has another
 ADAPTERS = ["asgi", "django", "flask", "gunicorn", "sqlalchemy", "starlette", "testing"]

@@ -18,6 +18,7 @@ from litestream import commands
 from litestream._cli import verbs
 from tests.support import wait_until
 
+TROUBLE = Path(__file__).parent.parent / "docs" / "troubleshooting.md"
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
 RUN_ELSEWHERE = {
@@ -89,7 +90,7 @@ def test_examples_for_schedulers():
 
 @pytest.mark.only_series("0.5")
 def test_the_socket_of_the_troubleshooting(installed, site, tmp_path):
-    (setting,) = re.findall(r"`(socket: \{enabled: true, path: .*\})`", README.read_text())
+    (setting,) = re.findall(r"`(socket: \{enabled: true, path: .*\})`", TROUBLE.read_text())
     setting = setting.replace("/run", os.path.relpath(tmp_path))
     site.config.write_text(f"{setting}\n")
     process = subprocess.Popen(

@@ -195,6 +195,13 @@ class Proof:
         try:
             return watch.arrival(end)
         except NotArrivedError as error:
+            if error.hole:
+                raise failures.failure_of(
+                    source,
+                    "different",
+                    f"what is in the replica is not what was committed: {error.hole}. Replication "
+                    "mends that by itself; start any other daemon again by it",
+                ) from None
             source.require_valid()
             raise stale(source, self._patience, taken_up=error.local) from None
         finally:
