@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pickle
 import subprocess
 import sys
 
@@ -63,3 +65,17 @@ def test_every_command_is_documented_and_keyword_only(name):
 
 def test_the_commands_are_those_that_all_names():
     assert sorted(commands.__all__) == list(commands.__all__)
+
+
+DOORS = ["", ".commands", ".configuration", ".errors", ".introspection", ".recovery"]
+DOORS += [".replication", ".rows", ".verification"]
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_pickle_or_a_traceback_names_public_places_alone(door):
+    module = importlib.import_module(f"litestream{door}")
+    for name in module.__all__:
+        public = getattr(module, name)
+        assert "._" not in getattr(public, "__module__", ""), name
+        if isinstance(public, type) or callable(public):
+            assert pickle.loads(pickle.dumps(public)) is public

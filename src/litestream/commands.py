@@ -131,3 +131,7 @@ def replicate(
         positional = [target(database), *(target(url) for url in replica_urls)]
     argv = arguments("replicate", *positional, exec=exec, **flags)
     run.foreground(argv, timeout)
+
+
+for _name in __all__:
+    globals()[_name].__module__ = __name__  # where a pickle finds it

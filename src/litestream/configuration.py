@@ -6,6 +6,13 @@ import os
 
 from litestream.errors import ConfigNotFoundError, ConfigurationError
 
+__all__ = [
+    "check",
+    "configure",
+    "create",
+    "find_config",
+]
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -33,6 +33,35 @@
 
 from __future__ import annotations
 
+__all__ = [
+    "BackupExistsError",
+    "BackupNotFoundError",
+    "CommandFailedError",
+    "CommandTimeoutError",
+    "ConfigNotFoundError",
+    "ConfigurationError",
+    "ControlSocketError",
+    "CorruptBackupError",
+    "DirectoryNotFoundError",
+    "ExecutableError",
+    "ExecutableNotFoundError",
+    "LitestreamError",
+    "MissingExtraError",
+    "NotEnoughSpaceError",
+    "OutputExistsError",
+    "OutputInUseError",
+    "OutputNotWritableError",
+    "ReplicationError",
+    "ReplicationTimeoutError",
+    "RestoreError",
+    "UnreadableOutputError",
+    "UnsafeCommandWarning",
+    "UnsupportedCommandError",
+    "UnsupportedPlatformError",
+    "UnusableDatabaseError",
+    "VerificationFailure",
+]
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from litestream._executable.arguments import StrPath
     from litestream.rows import DatabaseOverview, GenerationOverview, ReplicateProcess
 
+__all__ = [
+    "databases",
+    "replicate_process",
+]
+
 
 def databases(
     *, config: StrPath | None = None, timeout: float | None = run.TIMEOUT

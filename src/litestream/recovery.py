@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from litestream._replication.replicas import Held
     from litestream.errors import LitestreamError
 
+__all__ = [
+    "Recovered",
+    "recover",
+]
+
 Expectation = Literal["any", "backup", "none"]
 
 _TRIES = 3

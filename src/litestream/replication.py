@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
     from litestream._replication.status import State
 
+__all__ = [
+    "Replication",
+]
+
 _START_TIMEOUT = 30.0
 _LAST_WORDS = 5  # lines of a keeper that died
 _GRACE = 5.0  # for the keeper to end after its daemon has

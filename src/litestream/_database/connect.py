@@ -52,6 +52,9 @@ def connect(
     return connection
 
 
+connect.__module__ = "litestream"  # where a pickle finds it
+
+
 def bump(database: str) -> None:
     """Commit a change to the row that is Litestream's own, with Litestream's own statement.
 

@@ -41,6 +41,9 @@ def sync(
     wait(find_source(database, config), timeout)
 
 
+sync.__module__ = "litestream"  # where a pickle finds it
+
+
 def wait(
     source: Source,
     timeout: float,
