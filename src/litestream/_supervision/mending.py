@@ -99,6 +99,8 @@ class _Database:
             bump(self._path)  # waits for a writer, and writes over what a dead one has left
             if not self.audit.look() and self.audit.ahead:
                 self._blame_the_dead()
+        elif self.audit.leftover():
+            bump(self._path)  # the next daemon must not copy it
         self._tell(report)
         return not (self.audit.hole or self.audit.ahead)
 
