@@ -122,7 +122,7 @@ def test_the_replica_that_answers_and_is_newest_is_taken(
     elif fault == "damaged":
         for path in Path(near["path"]).rglob("*.lz4"):
             path.write_bytes(path.read_bytes()[:-8] + b"\xff" * 8)
-        set_age(near["path"], 10)
+        set_age(near["path"], 1000)
     elif fault == "down":
         near = {**s3.replica(), "name": "near", "endpoint": "http://127.0.0.1:9"}
     content = json.loads(site.config.read_text())
