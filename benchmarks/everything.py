@@ -16,6 +16,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -110,6 +111,7 @@ class Campaign:
             connection.execute("CREATE TABLE b(id PRIMARY KEY, blob, number) WITHOUT ROWID")
             connection.execute("INSERT INTO a(v) VALUES('first')")
             connection.commit()
+        self.evidence: str | None = options.evidence
         self.synced = self.late = 0
         self.wrong: list[str] = []
         self.application = self.start()
@@ -186,6 +188,9 @@ class Campaign:
         if found:
             self.wrong.append(f"{what}: {found}")
             print(self.wrong[-1][:900], flush=True)
+            if self.evidence:
+                name = f"{len(self.wrong)}-{os.getpid()}"
+                shutil.copytree(self.folder, Path(self.evidence, name))
 
 
 def main() -> int:
@@ -196,6 +201,7 @@ def main() -> int:
     parser.add_argument("--lives", type=int, default=20)
     parser.add_argument("--interval", type=float, default=1.0, help="seconds")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--evidence", help="a directory for a copy of what was found to be wrong")
     options = parser.parse_args()
     os.environ["LITESTREAM_INSTALL_DIR"] = str(executable(options.series).parent)
     os.environ.pop("AWS_CA_BUNDLE", None)  # 0.5.17 cannot use it
