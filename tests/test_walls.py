@@ -13,15 +13,16 @@ import litestream
 HOUSE = Path(litestream.__file__).parent
 DOORS = ("commands", "introspection", "recovery", "replication", "verification", "__init__")
 ADAPTERS = ("django", "flask", "gunicorn", "sqlalchemy", "starlette", "testing")
-HANDED_ON = {("configuration", room) for room in ("_executable", "_check", "_setup")}
+HANDED_ON = {("configuration", room) for room in ("_config", "_executable", "_check", "_setup")}
 """What a door hands on, inside its functions."""
 FLOORS = (
     ("errors",),
     ("rows", "_deadline"),
     ("configuration",),
     ("_database",),
+    ("_config",),
     ("_executable",),
-    ("_config", "_restore"),
+    ("_restore",),
     ("_control_socket",),
     ("_durability", "_supervision"),
     ("_check",),

@@ -15,8 +15,8 @@ __all__ = [
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from typing import Final
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Any, Final
 
     from litestream._check.probe import Step
     from litestream.rows import FindingRow
@@ -59,7 +59,7 @@ class Content(dict):  # type: ignore[type-arg]  # dict[str, Any]() costs more at
         return f"<a mapping of {len(self)} keys>"
 
 
-_settings: dict[str, str | None] = Content()
+_settings: dict[str, Any] = Content()
 
 
 def configure(
@@ -69,13 +69,18 @@ def configure(
     replica_endpoint: str | None = _KEEP,
     replica_key_id: str | None = _KEEP,
     replica_access_key: str | None = _KEEP,
-    config_path: str | os.PathLike[str] | None = _KEEP,
+    config: str | os.PathLike[str] | Mapping[Any, Any] | None = _KEEP,
 ) -> None:
-    """Set the credentials that the config refers to, and where the config is.
+    """Set the credentials that the config refers to, and what the config is.
 
-    What is given replaces what was set before; what is not given stays; None forgets it. The
-    values reach Litestream only, as environment variables of each process that this library
-    starts; ``os.environ`` is never written, and a variable that is already set there wins.
+    What is given replaces what was set before; what is not given stays; None forgets it.
+
+    ``config`` is the path of a ``litestream.yml``, or a mapping of each database's path to its
+    replica: a URL, several URLs (0.3), or a mapping with the keys of a replica as in the file. A
+    mapping is taken as it stands: nothing in it is expanded.
+
+    The other values reach Litestream only, as environment variables of each process that this
+    library starts; ``os.environ`` is never written, and a variable that is already set there wins.
 
     ==================== ================================
     setting              environment variable
@@ -88,7 +93,7 @@ def configure(
     ==================== ================================
 
     Raises:
-        TypeError: an unknown setting, or a value that is no text.
+        TypeError: an unknown setting, or a value of another type.
 
     """
     given: dict[str, object] = {
@@ -97,13 +102,30 @@ def configure(
         "replica_endpoint": replica_endpoint,
         "replica_key_id": replica_key_id,
         "replica_access_key": replica_access_key,
-        "config_path": os.fspath(config_path) if config_path is not None else None,
     }
     changed = {name: value for name, value in given.items() if value != _KEEP}
     for name, value in changed.items():
         if value is not None and not isinstance(value, str):
             raise TypeError(f"{name} must be text or None, not {type(value).__name__}")
-        _settings[name] = value
+    if config != _KEEP:
+        changed["config"] = _config_of(config)
+    _settings.update(changed)
+
+
+def _config_of(config: object) -> str | Mapping[Any, Any] | None:
+    """Return a path as text, or a mapping as it is now."""
+    if config is None or isinstance(config, str):
+        return config
+    if isinstance(config, os.PathLike):
+        return str(os.fsdecode(config))
+    from collections.abc import Mapping
+
+    if isinstance(config, Mapping):
+        return Content(config)
+    raise TypeError(
+        "config must be the path of a litestream.yml, or a mapping of each database's path to its "
+        f"replica, not {type(config).__name__}"
+    )
 
 
 def variables() -> dict[str, str]:
@@ -138,22 +160,45 @@ def masked(text: str) -> str:
     return re.sub(r"(\w://[^\s/:@]*):[^\s/@]+@", rf"\1:{_MASK}@", text)
 
 
+def chosen_config(config: object = None) -> str | Mapping[Any, Any]:
+    """Return the config that is meant: a mapping, or the path of a file as ``find_config`` does.
+
+    Raises:
+        ConfigNotFoundError: there is none; the message lists the places.
+        ConfigurationError: it is neither, or may be a stranger's.
+
+    """
+    try:
+        given = _config_of(_settings.get("config") if config is None else config)
+    except TypeError as error:
+        raise ConfigurationError(str(error)) from None
+    if given is not None and not isinstance(given, str):
+        return given
+    return find_config(given if config is not None else None)
+
+
 def find_config(config: str | os.PathLike[str] | None = None) -> str:
     """Return the absolute path of the config.
 
-    Looked for in: ``config``, ``configure(config_path=…)``, ``LITESTREAM_CONFIG``,
+    Looked for in: ``config``, ``configure(config=…)``, ``LITESTREAM_CONFIG``,
     ``./litestream.yml``, ``./config/litestream.yml``, ``/etc/litestream.yml``. The first three
     name a file, which must exist; of the last three the first that exists is taken. One that is
     found in the working directory must be of this user or of root: it may name programs to run.
 
     Raises:
         ConfigNotFoundError: there is none; the message lists the places.
-        ConfigurationError: the one in the working directory may be a stranger's.
+        ConfigurationError: the one in the working directory may be a stranger's, or the config is
+            a mapping.
 
     """
+    configured = None if config is not None else _settings.get("config")
+    if configured is not None and not isinstance(configured, str):
+        raise ConfigurationError(
+            "litestream.configure(config=…) was given a mapping, so there is no file. Name one"
+        )
     for origin, path in (
         ("the argument", config),
-        ("configure(config_path=…)", _settings.get("config_path")),
+        ("configure(config=…)", configured),
         ("LITESTREAM_CONFIG", os.environ.get("LITESTREAM_CONFIG") or None),
     ):
         if path is not None:
@@ -171,7 +216,7 @@ def find_config(config: str | os.PathLike[str] | None = None) -> str:
     places = ", ".join(os.path.abspath(place) for place in _PLACES)
     raise ConfigNotFoundError(
         f"There is no config: none of {places} exists. Create one, or name it by config=, "
-        "litestream.configure(config_path=…) or LITESTREAM_CONFIG"
+        "litestream.configure(config=…) or LITESTREAM_CONFIG"
     )
 
 
@@ -214,8 +259,8 @@ def check(
         ConfigurationError: No finding has that id.
 
     """
-    from litestream._check import keys
     from litestream._check.check import chosen, load
+    from litestream._config import keys
     from litestream._executable.find import find as find_executable
     from litestream._executable.series import version as version_of
 

@@ -7,16 +7,16 @@ import re
 from typing import TYPE_CHECKING
 
 from litestream._check import nodes
-from litestream._check.keys import BY_PLACE, PLACES, VERSIONS
 from litestream._check.nodes import Node, Text, Unreadable
 from litestream._check.values import problem as values_problem
+from litestream._config.keys import BY_PLACE, PLACES, VERSIONS
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from litestream._check.keys import Key
     from litestream._check.rules import Database
+    from litestream._config.keys import Key
     from litestream.rows import FindingRow
 
 IDS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from litestream._check.keys import BY_PLACE
+from litestream._config.keys import BY_PLACE
 
 if TYPE_CHECKING:
     from litestream._check.check import Report

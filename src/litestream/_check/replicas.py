@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from litestream._check.check import values
-from litestream._check.keys import TYPES
 from litestream._check.references import line_end
 from litestream._check.values import seconds as values_seconds
+from litestream._config.keys import TYPES
 
 if TYPE_CHECKING:
     from litestream._check.check import Report

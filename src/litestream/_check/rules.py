@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from litestream._check import references, replicas
 from litestream._check.check import values
-from litestream._check.keys import BY_PLACE
 from litestream._check.values import is_true
+from litestream._config.keys import BY_PLACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -150,7 +150,7 @@ def _init(options: argparse.Namespace) -> int:
 
 
 def _config(options: argparse.Namespace) -> int:
-    from litestream._check import keys
+    from litestream._config import keys
     from litestream._executable.find import find as find_executable
     from litestream._executable.series import version as version_of
     from litestream._setup import show
@@ -241,7 +241,7 @@ def difference(before: str, after: str, old: str, new: str) -> str:
     import difflib
     import re
 
-    from litestream._check.keys import KEYS
+    from litestream._config.keys import KEYS
 
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), old, new, lineterm="")
     secret = "|".join(sorted({key.name for key in KEYS if key.kind == "secret"}))

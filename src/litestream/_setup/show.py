@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from litestream import configuration
 from litestream._check import check
 from litestream._check.check import values
-from litestream._check.keys import BY_PLACE
 from litestream._check.nodes import merged
 from litestream._check.replicas import absolute
+from litestream._config.keys import BY_PLACE
 
 if TYPE_CHECKING:
     from litestream._check.check import Report
