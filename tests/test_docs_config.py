@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from litestream._check.check import IDS, ONLINE
+from litestream._check.report import IDS, ONLINE
 from litestream._config.keys import BY_PLACE, KEYS, PLACES
 from litestream._setup.create import KINDS
 from tests import projects

@@ -15,11 +15,11 @@ __all__ = [
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Mapping
     from typing import Any, Final
 
-    from litestream._check.probe import Step
-    from litestream.rows import FindingRow
+    from litestream._check.findings import findings as check
+    from litestream._setup.create import config_text as create
 
 VARIABLES: Final = {
     "replica_bucket": "LITESTREAM_REPLICA_BUCKET",
@@ -234,75 +234,14 @@ def _refuse_strangers(path: str) -> None:
     )
 
 
-def check(
-    config: str | os.PathLike[str] | None = None,
-    *,
-    series: str | None = None,
-    online: bool = False,
-    select: Sequence[str] = (),
-    ignore: Sequence[str] = (),
-    progress: Callable[[Step], object] | None = None,
-) -> list[FindingRow]:
-    """Return what is wrong with the config, as the executable reads it; nothing is opened but it.
-
-    With ``online=True``, and no error in what is written, it is tried for real: databases are
-    opened to read, and an object of our own is written to the replica, listed, read and deleted.
-    Each step takes 15 seconds at most; ``progress`` is called with each.
-
-    A row has ``path``, ``line`` and ``column`` (from 1), ``id``, ``level`` (``"error"``: the config
-    does not do what it says; ``"warning"``), ``message`` and ``hint``. No row shows a value.
-    ``series``, ``"0.3"`` or ``"0.5"``, is by default the executable's own. ``select`` and
-    ``ignore`` are ids of findings.
-
-    Raises:
-        ConfigNotFoundError: There is no config; the message lists the places.
-        ConfigurationError: No finding has that id.
-
-    """
-    from litestream._check.check import chosen, load
-    from litestream._config import keys
-    from litestream._executable.find import find as find_executable
-    from litestream._executable.series import version as version_of
-
-    if series is None:
-        version = version_of(find_executable())
-    elif series in keys.VERSIONS:
-        version = keys.VERSIONS[series]
-    else:
-        raise ConfigurationError(f"There is no series {series!r}: it is '0.3' or '0.5'")
-    report, databases = load(find_config(config), version)
-    if online and not any(row["level"] == "error" for row in report.rows):
-        from litestream._check import probe
-
-        told = progress or (lambda _step: None)
-        probe.probe(report, databases, find_executable(), told)
-    return chosen(report.sorted(), select, ignore)
+_HANDED_ON = {"check": ("_check.findings", "findings"), "create": ("_setup.create", "config_text")}
+"""What is public here, and stands on other rooms: loaded when it is asked for."""
 
 
-def create(
-    databases: Iterable[str | os.PathLike[str]] = (),
-    *,
-    to: str = "s3",
-    directory: str | os.PathLike[str] = ".",
-    relative: bool = False,
-    series: str | None = None,
-) -> str:
-    """Return the text of a config for databases; nothing is written.
+def __getattr__(name: str) -> object:
+    if name not in _HANDED_ON:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
 
-    For those that are given, else for those of the project in ``directory``: Django's
-    ``DATABASES``, a SQLite URL in ``DATABASE_URL``, else the SQLite files below it that are not
-    tests', caches' or tools'. ``to`` is a kind of replica: ``s3``, ``r2``, ``b2``, ``minio``,
-    ``spaces``, ``tigris``, ``hetzner``, ``sftp``, ``abs``, ``gs``, ``webdav``, ``nats`` or
-    ``file``. The text holds no secret: it refers to variables, and lists them.
-
-    Raises:
-        ConfigurationError: There is no database, or the series has no such replica.
-
-    """
-    from litestream._executable.series import series as series_of
-    from litestream._setup.create import plan as create_plan
-    from litestream._setup.create import text as create_text
-
-    line = series or series_of()
-    plan = create_plan(databases, os.fspath(directory), line)
-    return create_text(plan, to, line, relative=relative)
+    module, function = _HANDED_ON[name]
+    return getattr(importlib.import_module(f"litestream.{module}"), function)

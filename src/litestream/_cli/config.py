@@ -105,7 +105,7 @@ def _told(step: Step) -> None:
 
 
 def _print(rows: list[FindingRow]) -> None:
-    from litestream._check.check import line as check_line
+    from litestream._check.report import line as check_line
 
     for row in rows:
         shown: FindingRow = {**row, "path": _shown(row["path"])}
@@ -166,7 +166,7 @@ def _config(options: argparse.Namespace) -> int:
 
 
 def _upgrade(options: argparse.Namespace) -> int:
-    from litestream._check.check import line as check_line
+    from litestream._check.report import line as check_line
     from litestream._setup.upgrade import run_book
     from litestream._setup.upgrade import upgrade as upgrade_upgrade
 
