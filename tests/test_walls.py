@@ -39,6 +39,7 @@ KEEPER = (
     "errors",
     "_database",
     "_executable.log_lines",
+    "_executable.messages",
     "_config.runtime_directory",
     "_control_socket.nonblocking",
     "_supervision",

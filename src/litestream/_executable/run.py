@@ -11,7 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from litestream._executable import log_lines, side_by_side
+from litestream._executable import log_lines, messages, side_by_side
 from litestream.configuration import environment, masked
 from litestream.errors import CommandFailedError, CommandTimeoutError, ExecutableError
 
@@ -29,11 +29,6 @@ An endpoint that takes connections and never answers makes both series wait for 
 """
 _LOOK = 0.1  # seconds between two looks at what a run does
 _STOP_TIMEOUT = 35.0  # 0.5 gives its final sync 30 s
-_HINTS = (
-    ("unable to add custom RootCAs", "unset AWS_CA_BUNDLE: Litestream 0.5 cannot use it"),
-    ("database not found in config", "the path must be the one in the config's dbs: list"),
-    ("no databases specified", "add the database to the config's dbs: list"),
-)
 
 
 class Output(NamedTuple):
@@ -186,7 +181,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def failure(argv: Sequence[str], returncode: int, output: Output) -> CommandFailedError:
     """Return the error that describes a failed run, its secrets masked."""
     reason = masked(_reason(output.stdout, output.stderr))
-    hint = next((hint for needle, hint in _HINTS if needle in reason), "")
+    hint = next((hint for needle, hint in messages.HINTS if needle in reason), "")
     stderr = masked(output.stderr)
     return CommandFailedError(masked_all(argv), returncode, stderr, reason, hint)
 
@@ -227,8 +222,8 @@ def _logged_error(text: str) -> str:
 
 def _reason(stdout: str, stderr: str) -> str:
     """Find upstream's own sentence: ``Error: …`` (0.5) or an error in its log (0.3)."""
-    start = stderr.find("Error: ") if stderr.startswith("Error: ") else stderr.find("\nError: ")
-    if start >= 0:
-        said = stderr[start:].strip().removeprefix("Error: ")
-        return said.split("\nTry: ")[0].strip()
+    at = f"\n{stderr}".find(f"\n{messages.ERROR}")
+    if at >= 0:
+        said = stderr[at:].removeprefix(messages.ERROR)
+        return said.split(messages.TRY)[0].strip()
     return _logged_error(stdout) or _logged_error(stderr) or stderr.strip()[-500:]

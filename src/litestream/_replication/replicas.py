@@ -14,7 +14,7 @@ from litestream._config.places import OWN
 from litestream._config.places import directory as places_directory
 from litestream._config.places import name as places_name
 from litestream._database.local_state import LTX_HEADER_SIZE
-from litestream._executable import listings, run
+from litestream._executable import listings, messages, run
 from litestream._executable.arguments import arguments, config_flags
 from litestream.errors import CommandFailedError, CommandTimeoutError, RestoreError
 
@@ -173,9 +173,9 @@ def _has_03_backup(database: Database, deadline: float) -> bool:
         try:
             run.run(argv, timeout=max(0.1, deadline - time.monotonic()))
         except CommandFailedError as error:
-            if "no matching backup files available" in error.reason:
+            if messages.NOTHING_AT_ALL in error.reason:
                 return False
-            if "no snapshots available" not in error.reason:
+            if messages.ONLY_LATER_03 not in error.reason:
                 raise
     return True  # restored, too: the times of files that were copied may be lost
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING
 
 from litestream._deadline import seconds_left_if_limited
-from litestream._executable import run
+from litestream._executable import messages, run
 from litestream._executable.arguments import arguments, config_flags
 from litestream._restore.point_in_time import generation_at, is_after_last_change, last_index
 from litestream.errors import BackupNotFoundError, CommandFailedError, NotEnoughSpaceError
@@ -18,10 +17,6 @@ if TYPE_CHECKING:
     from litestream._config.config import Config
     from litestream._executable.arguments import Flag
     from litestream._restore.staging import Staging
-
-_ABSENT = re.compile(
-    r"no matching backups found|no matching backup files available|timestamp does not exist"
-)
 
 
 def fetch(
@@ -59,11 +54,11 @@ def fetch(
             expected=expected,
         )
     except CommandFailedError as error:
-        if "no space left on device" in error.reason or "file too large" in error.reason:
+        if any(said in error.reason for said in messages.FULL):
             raise NotEnoughSpaceError(
                 f"The file system of {staging.path!r} is full: {error.reason}"
             ) from error
-        if not _ABSENT.search(error.reason):
+        if not any(said in error.reason for said in messages.NO_BACKUP):
             raise
         if not is_after_last_change(source, flags, config, deadline):
             held = generation_at(source, flags, config, deadline)

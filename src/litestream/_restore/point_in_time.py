@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from litestream._deadline import seconds_left_if_limited
-from litestream._executable import listings, log_lines, run
+from litestream._executable import listings, log_lines, messages, run
 from litestream._executable.series import require_series, series
 from litestream.errors import ConfigurationError
 
@@ -92,7 +92,10 @@ def last_index(output: run.Output) -> int:
     last = 0
     for line in (*output.stdout.split("\n"), *output.stderr.split("\n")):
         log = log_lines.parse(line)
-        if log is not None and log.message in ("restoring snapshot", "restoring wal files"):
+        if log is not None and log.message in (
+            messages.RESTORING_SNAPSHOT,
+            messages.RESTORING_WAL,
+        ):
             last = int(log.fields.get("index_max", log.fields.get("index", last)))
     return last
 
