@@ -412,7 +412,3 @@ class Supervisor:
     def _tell(self, state: str, **more: object) -> None:
         self.state = state
         self._report({"state": state, "restarts": self.restarts, "error": self._error, **more})
-
-
-def _may_go_better(error: str) -> bool:
-    return any(said in error for said in messages.TRANSIENT)
