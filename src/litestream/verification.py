@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from litestream._database.integrity import IntegrityCheck
     from litestream._executable.run import Progress
 
+_WAITING = 3
+"""How many wait for their commit to arrive, for each whose copy is restored or compared."""
+
 __all__ = ["Gap", "Outcome", "Pair", "Verification", "verify", "verify_all"]
 
 
@@ -145,7 +148,10 @@ def verify_all(
     directory: StrPath | None = None,
     expand_env: bool = True,
 ) -> list[Outcome]:
-    """Verify every database of the config, ``jobs`` at a time, and return what came of each.
+    """Verify every database of the config, and return what came of each.
+
+    ``jobs`` copies are restored and checked at a time; meanwhile the commits of the next databases
+    are waited for.
 
     One that fails never hides another: there is an ``Outcome`` for each, in the config's order,
     true if the backup is proved. All are proved when ``all(verify_all())``, and there is at least
@@ -191,7 +197,7 @@ def each(
 
         return _outcome(database, progress=report, config=config, **options)
 
-    yield from side_by_side.results(one, databases, jobs)
+    yield from side_by_side.results(one, databases, jobs, waiting=_WAITING * jobs)
 
 
 def _outcome(database: StrPath, **options: Any) -> Outcome:

@@ -199,6 +199,10 @@ class Watch:
         """Set the deadline for another attempt."""
         self._deadline = max(deadline, self._deadline)
 
+    def postpone(self, seconds: float) -> None:
+        """Put the deadline off by what somebody else's work has taken."""
+        self._deadline += seconds
+
     def _left(self) -> float:
         """Return the seconds until the deadline, and a moment for what must still be asked."""
         return max(0.1, self._deadline - time.monotonic())

@@ -16,7 +16,7 @@ from litestream._database import integrity
 from litestream._database import wal as wal_file
 from litestream._database.files import wal_path
 from litestream._durability.watch import Arrival, NotArrivedError, Watch
-from litestream._executable import listings
+from litestream._executable import listings, side_by_side
 from litestream._restore.fetch import fetch
 from litestream._verification import (
     by_sentinel,
@@ -141,7 +141,7 @@ class Proof:
     ) -> Verification:
         """Prove that what was in every replica at a time comes back, and is sound."""
         for database in self._database.each_replica():
-            with explained(database):
+            with side_by_side.turn(), explained(database):
                 for gap in past.gaps(database, self._patience):
                     if past.lies_in(timestamp, gap):
                         raise failure_of(
@@ -170,7 +170,8 @@ class Proof:
             place = end(anew)
             arrival = self._wait(database, watch, place)
             try:
-                with explained(database):
+                with side_by_side.turn() as seconds, explained(database):
+                    watch.postpone(seconds)
                     return arrival.txid, attempt()
             except VerificationFailure as error:
                 failure = error
@@ -257,7 +258,8 @@ class Proof:
         exact: bool,
         timestamp: str | None = None,
     ) -> Verification:
-        gaps = self._gaps()
+        with side_by_side.turn():
+            gaps = self._gaps()
         size, tables = result.figures(connection)
         with explained(self._database), integrity.opened(copy) as restored:
             restored_size, restored_tables = result.figures(restored)
