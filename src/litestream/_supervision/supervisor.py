@@ -42,6 +42,7 @@ monitor interval after its start; told to end before, a daemon replicates nothin
 _KEEP_EVERY = 3600.0
 _LOOK, _LOOK_BUSY = 0.25, 0.02
 """Seconds between two looks at what the daemon has copied; and while a hole is being mended."""
+_TWICE = "a part of the WAL was written twice, and 0.3.13 restores nothing that follows it"
 _SNAPSHOT = ("-once", "-force-snapshot")
 _TRANSIENT = ("initialize replica client", "cannot open store")
 """What 0.5 says when it gives up at its start because an SFTP, WebDAV or NATS server is away."""
@@ -295,6 +296,8 @@ class Supervisor:
         if self._signalled and self._health.is_unsynced(text):
             self._stop_error = text
         position = self._health.hear(text)
+        while self._health.overlapping:  # told before the position is: nothing has arrived there
+            self._mending.declare(self._health.overlapping.pop(), _TWICE)
         if position is not None:
             self._report({"position": position})
         self._report({"log": text})
