@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         VerificationFailure,
     )
     from litestream.introspection import databases, replicate_process
+    from litestream.monitoring import Health, History, health, history
     from litestream.recovery import Recovered, recover
     from litestream.replication import Replication
     from litestream.verification import Outcome, Verification, verify, verify_all
@@ -59,6 +60,8 @@ __all__ = [
     "DirectoryNotFoundError",
     "ExecutableError",
     "ExecutableNotFoundError",
+    "Health",
+    "History",
     "LitestreamError",
     "MissingExtraError",
     "NotEnoughSpaceError",
@@ -84,6 +87,8 @@ __all__ = [
     "connect",
     "databases",
     "errors",
+    "health",
+    "history",
     "recover",
     "replicate_process",
     "sync",
@@ -100,6 +105,10 @@ _HOMES = {
     "configure": "configuration",
     "databases": "introspection",
     "replicate_process": "introspection",
+    "Health": "monitoring",
+    "History": "monitoring",
+    "health": "monitoring",
+    "history": "monitoring",
     "Outcome": "verification",
     "Verification": "verification",
     "verify": "verification",
