@@ -65,12 +65,36 @@ class Lock:
             os.close(self.file)
         self.file = None
 
+    def is_held(self) -> bool | None:
+        """Tell whether anybody holds the lock; None where this user may not know.
+
+        Nothing is written. A lock that is free is shared for a moment, in which others find it
+        taken, and try again.
+        """
+        try:
+            file = os.open(self.path, _FLAGS | os.O_RDONLY)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return None
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return None
+        finally:
+            os.close(file)
+        return False
+
     def noted(self) -> dict[str, Any]:
         """Return what the lock file says, whoever holds the lock.
 
         `socket` is the daemon's control socket, `directory` our run-time directory, `ended` the
         transaction with which a daemon of ours ended well, `restored` the device and inode of a
         database that `recover` has restored, `replicated` of the one that was replicated last.
+        `state`, `pid` and `restarts` are the daemon's, `since` when the state began, `synced` when
+        the replica last got something, `positions` how far each replica is (0.3).
         Nothing is believed that a stranger may have written.
         """
         import json

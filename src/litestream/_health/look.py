@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from litestream._database.files import wal_path
 from litestream._executable.log_lines import escaped
-from litestream._health import history
+from litestream._health import daemons, history, lag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from litestream._health.daemons import Daemon
+    from litestream._health.lag import Lag
     from litestream._health.watched import Watched
     from litestream.rows import HealthRow, HistoryRow, Verdict
 
@@ -35,10 +37,17 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
 
 def rows(databases: Sequence[Watched], limits: Limits, now: float) -> list[HealthRow]:
     """Look at each database."""
-    return [_row(database, limits, now) for database in databases]
+    pages = lag.Pages()
+    return [
+        _row(database, daemon, lag.measure(database, daemon, pages, now), limits, now)
+        for database, daemon in zip(databases, daemons.find(databases), strict=True)
+    ]
 
 
-def _row(database: Watched, limits: Limits, now: float) -> HealthRow:
+def _row(database: Watched, daemon: Daemon, found: Lag, limits: Limits, now: float) -> HealthRow:
+    size = _size(database.path)
+    gone = daemon.state in ("not running", "unknown")
+    restarts = None if gone else daemon.noted.get("restarts")
     last, good = _proofs(database.path)
     last_at = last and history.seconds_of(last["at"])
     good_at = good and history.seconds_of(good["at"])
@@ -46,19 +55,19 @@ def _row(database: Watched, limits: Limits, now: float) -> HealthRow:
         "database": database.path,
         "verdict": "unknown",
         "reason": "",
-        "state": "unknown",
-        "pid": None,
-        "restarts": None,
-        "last_sync": None,
-        "sync_age": None,
-        "behind": None,
+        "state": daemon.state,
+        "pid": daemon.pid,
+        "restarts": restarts if isinstance(restarts, int) else None,
+        "last_sync": found.last_sync,
+        "sync_age": _age(found.last_sync, now),
+        "behind": None if size is None else _known(found, limits.behind + database.interval),
         "last_proof": last_at,
         "proof_age": _age(last_at, now),
         "last_good_proof": good_at,
         "good_proof_age": _age(good_at, now),
-        "size": _size(database.path),
+        "size": size,
         "wal_size": _size(wal_path(database.path)) or 0,
-        "state_size": None,
+        "state_size": _tree_size(database.meta),
         "free": _free(database.path),
         "replica": database.replica,
     }
@@ -66,26 +75,84 @@ def _row(database: Watched, limits: Limits, now: float) -> HealthRow:
     return row
 
 
+def _known(found: Lag, limit: float) -> float | None:
+    """Return how far a replica is behind: a lower bound counts where it is too much already."""
+    return None if found.least and (found.behind or 0.0) <= limit else found.behind
+
+
 def _judged(
     database: Watched, row: HealthRow, last: HistoryRow | None, limits: Limits
 ) -> tuple[Verdict, str]:
-    size, wal_size = row["size"], row["wal_size"] or 0
     if database.trouble:
-        return "failing", database.trouble
-    if size is None:
+        return "failing", escaped(database.trouble)
+    if row["size"] is None:
         return "unknown", "There is no database file"
+    checks = [_of_daemon(row), _of_lag(database, row, limits), _of_proofs(row, last, limits)]
+    checks.append(_of_room(row, limits))
+    found = [check for check in checks if check is not None]
+    verdict = worst(verdict for verdict, _ in found) if found else "ok"
+    reasons = [reason for of, reason in found if of == verdict]
+    return verdict, reasons[0] if reasons else _good(row)
+
+
+def _good(row: HealthRow) -> str:
+    behind, age = row["behind"] or 0.0, row["good_proof_age"] or 0.0
+    late = f"is {_span(behind)} behind" if behind >= 1 else "has the newest change"
+    return f"The replica {late}, and was proved {_span(age)} ago"
+
+
+def _of_daemon(row: HealthRow) -> tuple[Verdict, str] | None:
+    state = row["state"]
+    if state in ("not running", "stopped", "failed"):
+        return "failing", "No daemon replicates it"
+    if state == "mending":
+        return "degraded", "Changes are missing from the replica; it is copied once more"
+    if state == "stalled":
+        return "degraded", "The daemon runs, and nothing reaches the replica"
+    if state in ("backing off", "starting"):
+        return "degraded", "The daemon is being started"
+    return None
+
+
+def _of_lag(database: Watched, row: HealthRow, limits: Limits) -> tuple[Verdict, str] | None:
+    limit = limits.behind + database.interval
+    behind, age = row["behind"], row["sync_age"]
+    if behind is not None and behind > limit:
+        return "failing", f"The replica is {_span(behind)} behind"
+    # A healthy daemon of 0.5 syncs at every interval, though nothing is written.
+    syncs = database.series == "0.5" or row["state"] == "stalled"
+    if age is not None and syncs and age > limit:
+        return "failing", f"The last sync was {_span(age)} ago"
+    if behind is None:
+        return "unknown", (
+            "Whether the replica has the newest change cannot be told: no daemon with a control "
+            "socket answers (0.5), or with an address for metrics (0.3), and none of this library's"
+        )
+    return None
+
+
+def _of_proofs(
+    row: HealthRow, last: HistoryRow | None, limits: Limits
+) -> tuple[Verdict, str] | None:
     if last is not None and not last["proved"]:
-        known = last["reason"] not in ("busy", "unusable")
-        said = escaped(f"The last proof failed: {last['reason']}, {last['message']}")
-        return ("failing" if known else "degraded"), said
+        is_known = last["reason"] not in ("busy", "unusable")
+        said = escaped(f"The last proof failed: {last['reason']}: {last['message']}")
+        return ("failing" if is_known else "degraded"), said
     age = row["good_proof_age"]
     if age is None:
-        return "degraded", "Its backup was never proved: run 'litestream verify'"
+        return "degraded", "The backup was never proved: run 'litestream verify'"
     if age > limits.proof_age:
-        return "degraded", f"Its backup was last proved {_span(age)} ago"
+        return "degraded", f"The backup was last proved {_span(age)} ago: run 'litestream verify'"
+    return None
+
+
+def _of_room(row: HealthRow, limits: Limits) -> tuple[Verdict, str] | None:
+    size, wal_size, free = row["size"] or 0, row["wal_size"] or 0, row["free"]
     if wal_size > max(limits.wal_size, limits.wal_ratio * size):
-        return "degraded", f"Its WAL has {wal_size:,} bytes, the database {size:,}"
-    return "unknown", "Whether the replica has the newest change cannot be told from here"
+        return "degraded", f"The WAL has {wal_size:,} bytes, the database {size:,}"
+    if free is not None and free < size:
+        return "degraded", f"{free:,} bytes are free, too few for a restore of {size:,}"
+    return None
 
 
 def _proofs(path: str) -> tuple[HistoryRow | None, HistoryRow | None]:
@@ -107,6 +174,24 @@ def _size(path: str) -> int | None:
     with suppress(OSError, ValueError):
         return os.stat(path).st_size
     return None
+
+
+def _tree_size(folder: str) -> int | None:
+    """Return the bytes in Litestream's local state; None where it may not be looked into."""
+    total = 0
+    try:
+        with os.scandir(folder) as found:
+            for entry in found:
+                if entry.is_dir(follow_symlinks=False):
+                    total += _tree_size(entry.path) or 0
+                else:
+                    with suppress(FileNotFoundError):
+                        total += entry.stat(follow_symlinks=False).st_size
+    except FileNotFoundError:
+        return 0
+    except (OSError, ValueError):
+        return None
+    return total
 
 
 def _free(path: str) -> int | None:
