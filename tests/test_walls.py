@@ -12,7 +12,7 @@ import litestream
 
 HOUSE = Path(litestream.__file__).parent
 DOORS = (
-    *("commands", "introspection", "monitoring", "recovery", "replication"),
+    *("commands", "introspection", "metrics", "monitoring", "recovery", "replication"),
     *("verification", "__init__"),
 )
 ADAPTERS = ("django", "flask", "gunicorn", "sqlalchemy", "starlette", "testing")

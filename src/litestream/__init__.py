@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # importing typing costs more than all of this
 if TYPE_CHECKING:
-    from litestream import commands, errors
+    from litestream import commands, errors, metrics
     from litestream._database.connect import connect
     from litestream._durability.barrier import sync
     from litestream.configuration import configure
@@ -89,6 +89,7 @@ __all__ = [
     "errors",
     "health",
     "history",
+    "metrics",
     "recover",
     "replicate_process",
     "sync",
@@ -125,7 +126,7 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version
 
         value: object = version("litestream")
-    elif name in ("commands", "errors"):
+    elif name in ("commands", "errors", "metrics"):
         value = importlib.import_module(f"litestream.{name}")
     else:
         value = getattr(importlib.import_module(f"litestream.{_HOMES.get(name, 'errors')}"), name)

@@ -88,6 +88,13 @@ def rows(database: str) -> list[HistoryRow]:
     return list(newest_first(database))[::-1]
 
 
+def newest(database: str) -> HistoryRow | None:
+    """Return the row of the last proof; None where there is none that may be read."""
+    with suppress(OSError):
+        return next(newest_first(database), None)
+    return None
+
+
 def newest_first(database: str) -> Iterator[HistoryRow]:
     """Yield the rows of a database's history, newest first; a file is read as far as is needed."""
     path = path_of(database)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from litestream._health.watched import Watched
     from litestream.rows import HealthRow, HistoryRow, Verdict
 
-_ORDER: tuple[Verdict, ...] = ("ok", "degraded", "unknown", "failing")
+ORDER: tuple[Verdict, ...] = ("ok", "degraded", "unknown", "failing")
+"""The verdicts, the worst last."""
 
 
 class Limits(NamedTuple):
@@ -32,7 +33,7 @@ class Limits(NamedTuple):
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
     """Return the worst verdict, or "unknown" where there is none."""
-    return max(verdicts, key=_ORDER.index, default="unknown")
+    return max(verdicts, key=ORDER.index, default="unknown")
 
 
 def rows(databases: Sequence[Watched], limits: Limits, now: float) -> list[HealthRow]:
