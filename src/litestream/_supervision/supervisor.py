@@ -91,6 +91,11 @@ class Supervisor:
         """Return the daemon's process id, 0 when there is none."""
         return self._daemon.pid
 
+    @property
+    def synced(self) -> float:
+        """Return when all was last seen to be in the replica (monotonic); 0 if not yet."""
+        return self._health.synced if self.state == "replicating" else 0.0
+
     def tick(self) -> float:
         """Do what is due, and return after how many seconds to call again."""
         if self.finished:

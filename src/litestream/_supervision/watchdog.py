@@ -184,6 +184,18 @@ class Health:
                 )
         return ""
 
+    @property
+    def synced(self) -> float:
+        """Return the time (monotonic) since which every database is known to have been synced."""
+        times = [
+            since
+            for database in self.job.databases
+            if self._inodes.get(database.path) is not None
+            for _, since in (self._synced[database.path],)
+        ]
+        oldest = min(times, default=0.0)
+        return oldest if oldest > self._started else 0.0
+
     def look(self) -> str:
         """Return `"replicating"` or `"stalled"`; `age` is then the seconds since the last sync."""
         now = time.monotonic()
