@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 import litestream
-from litestream._health import look
+from litestream._health import history, look
 from litestream.configuration import environment
 from tests.support import Site, free_port, wait_until
 
@@ -251,3 +252,50 @@ def test_nothing_is_written(site, kept):
     before = sorted((p, p.stat().st_mtime_ns) for p in site.directory.rglob("*"))
     row_of(site)
     assert before == sorted((p, p.stat().st_mtime_ns) for p in site.directory.rglob("*"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_another_user_is_told_what_may_not_be_known(series, installed):
+    script = (  # the interpreter itself may be out of another user's reach
+        "import json, os, sys, litestream\n"
+        "litestream.health(sys.argv[1], config=sys.argv[2])\n"
+        "os.setgroups([]); os.setgid(12345); os.setuid(12345)\n"
+        "print(json.dumps(litestream.health(sys.argv[1], config=sys.argv[2])))"
+    )
+    with tempfile.TemporaryDirectory(prefix="ls-") as folder:
+        os.chmod(folder, 0o755)
+        site = Site(Path(folder) / "site", series)
+        daemon = Kept(site)
+        try:
+            settled(site, state="replicating", behind=0.0)
+            litestream.verify(site.database, config=site.config)
+            for path in (site.directory, site.database, site.config):
+                path.chmod(0o755)
+            done = subprocess.run(
+                [sys.executable, "-c", script, site.database, site.config],
+                capture_output=True,
+                env=environment(),
+            )
+            (row,) = json.loads(done.stdout)
+        finally:
+            daemon.stop()
+            site.close()
+    assert ("unknown", "unknown", None) == (row["verdict"], row["state"], row["behind"])
+    assert row["last_proof"] is None
+
+
+def test_a_history_that_may_not_be_read_is_no_lack_of_proofs(site, monkeypatch):
+    def forbidden(_path):
+        raise PermissionError
+
+    monkeypatch.setattr(history, "newest_first", forbidden)
+    site.write(1)
+    row = row_of(site)
+    assert "failing" == row["verdict"]
+    assert "never proved" not in row["reason"]
+
+
+def test_a_verification_is_a_table(running):
+    table = litestream.verify(running.database, config=running.config)._repr_html_()
+    assert f"<td>{running.database}</td>" in table
+    assert 1 == table.count("<table>")
