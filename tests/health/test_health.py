@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 
 import litestream
-from litestream._health import history, look
+from litestream import cli
+from litestream._health import daemons, history, lag, look
+from litestream._health.watched import Watched
 from litestream.configuration import environment
+from litestream.rows import HistoryRow
 from tests.support import Site, free_port, wait_until
 
 KEEP = """
@@ -166,13 +169,12 @@ def test_an_endpoint_that_hangs_shows_in_the_ages(make_site, s3, installed):
         daemon.stop()
 
 
-def test_a_proof_that_failed_outranks_all(site, kept, tmp_path):
+def test_a_proof_that_failed_outranks_all(site, kept):
     litestream.verify(site.database, config=site.config)
     settled(site, verdict="ok")
-    for path in [p for p in site.replica_path.rglob("*") if p.is_file()]:
-        path.unlink()
-    with pytest.raises(litestream.VerificationFailure):
-        litestream.verify(site.database, timeout=2, config=site.config)
+    (proof,) = litestream.history(site.database)
+    failed: HistoryRow = {**proof, "at": "2099-01-01T00:00:00Z", "proved": False, "reason": "stale"}
+    history.append(failed)
     row = row_of(site)
     assert "failing" == row["verdict"]
     assert row["reason"].startswith("The last proof failed: ")
@@ -233,10 +235,14 @@ REPLICAS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("replica", REPLICAS)
-def test_no_secret_of_the_config_is_in_it(make_site, replica):
+def test_no_secret_of_the_config_is_in_it(make_site, replica, capsys):
     site = make_site(replica=replica)
     health = litestream.health(config=site.config)
     assert CANARY not in repr(health) + health._repr_html_()
+    assert CANARY not in litestream.metrics.text(config=site.config)
+    for options in ((), ("--json",), ("--one-line",)):
+        cli.main(["health", "--config", str(site.config), *options])
+    assert CANARY not in "".join(capsys.readouterr())
     assert "app" in (health[0]["replica"] or "")
 
 
@@ -299,3 +305,29 @@ def test_a_verification_is_a_table(running):
     table = litestream.verify(running.database, config=running.config)._repr_html_()
     assert f"<td>{running.database}</td>" in table
     assert 1 == table.count("<table>")
+
+
+def test_a_daemon_of_05_that_is_new_does_not_know_what_was_sent_before(tmp_path):
+    folder = tmp_path / "meta" / "ltx" / "0"
+    folder.mkdir(parents=True)
+    (folder / "0000000000000001-0000000000000001.ltx").write_bytes(b"sent by another")
+    database = Watched(str(tmp_path / "app.db"), str(tmp_path / "meta"), "0.5")
+    new = daemons.Daemon("replicating", 1, {}, 0.0)
+    assert lag.measure(database, new, lag.Pages(), time.time() + 1000).behind is None
+    old = new._replace(synced=time.time() - 500)
+    assert (lag.measure(database, old, lag.Pages(), time.time() + 1000).behind or 0) > 900
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1970-01-01T00:00:10Z", 10.0),
+        ("1970-01-01T00:00:10.123456789Z", 10.123456789),
+        ("1970-01-01T02:00:10.5+02:00", 10.5),
+        ("1969-12-31T19:00:10.5-05:00", 10.5),
+        (None, 0.0),
+        ("yesterday", 0.0),
+    ],
+)
+def test_times_as_go_prints_them(text, seconds):
+    assert seconds == daemons._moment(text)

@@ -58,19 +58,18 @@ def measure(database: Watched, daemon: Daemon, pages: Pages, now: float) -> Lag:
 
 def _lag_05(database: Watched, daemon: Daemon, _pages: Pages, now: float) -> Lag:
     newest = newest_local(database.meta)
-    synced = daemon.synced or None
     mark = newest and newest.txid
     waiting = _waiting(database, newest and newest.end, mark, now)
     if daemon.state not in _RUNNING:
         last = _number(daemon.noted.get("synced"))
         ended = newest is not None and daemon.noted.get("ended") == newest.txid
         return Lag(waiting or (0.0 if ended and waiting is not None else None), last)
-    if daemon.synced is None:  # silent, or without a socket
+    if not daemon.synced:  # silent, without a socket, or new: it knows of no sync before its own
         since = daemon.noted.get("since") if daemon.state == "stalled" else None
         return Lag(waiting or None, _number(since), least=True)
     sent = _unsent_since(database.meta, daemon.synced)
     late = 0.0 if sent is None else max(0.0, now - sent)
-    return Lag(max(late, waiting or 0.0), synced)
+    return Lag(max(late, waiting or 0.0), daemon.synced)
 
 
 def _unsent_since(meta: str, synced: float) -> float | None:
