@@ -11,7 +11,10 @@ import pytest
 import litestream
 
 HOUSE = Path(litestream.__file__).parent
-DOORS = ("commands", "introspection", "recovery", "replication", "verification", "__init__")
+DOORS = (
+    *("commands", "introspection", "metrics", "monitoring", "recovery", "replication"),
+    *("verification", "__init__"),
+)
 ADAPTERS = ("django", "flask", "gunicorn", "sqlalchemy", "starlette", "testing")
 HANDED_ON = {("configuration", room) for room in ("_executable", "_check", "_setup")}
 """What a door hands on, inside its functions."""
@@ -24,6 +27,7 @@ FLOORS = (
     ("_config", "_restore"),
     ("_control_socket",),
     ("_durability", "_supervision"),
+    ("_health",),
     ("_check",),
     ("_verification", "_replication"),
     ("_setup",),

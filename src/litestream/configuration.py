@@ -28,6 +28,7 @@ VARIABLES: Final = {
     "replica_key_id": "LITESTREAM_ACCESS_KEY_ID",
     "replica_access_key": "LITESTREAM_SECRET_ACCESS_KEY",
 }
+HISTORY: Final = "LITESTREAM_HISTORY"
 SECRET_VARIABLES: Final = (
     "LITESTREAM_ACCESS_KEY_ID",
     "LITESTREAM_SECRET_ACCESS_KEY",
@@ -35,6 +36,7 @@ SECRET_VARIABLES: Final = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
+    "LITESTREAM_PING",
 )
 _PLACES: Final = ("litestream.yml", os.path.join("config", "litestream.yml"), "/etc/litestream.yml")
 _KEEP: Final = "\0"
@@ -70,6 +72,7 @@ def configure(
     replica_key_id: str | None = _KEEP,
     replica_access_key: str | None = _KEEP,
     config_path: str | os.PathLike[str] | None = _KEEP,
+    history: str | os.PathLike[str] | bool | None = _KEEP,
 ) -> None:
     """Set the credentials that the config refers to, and where the config is.
 
@@ -87,6 +90,9 @@ def configure(
     replica_access_key   ``LITESTREAM_SECRET_ACCESS_KEY``
     ==================== ================================
 
+    ``history`` is a directory for the history of proofs, in place of a file beside each database;
+    False keeps none. ``LITESTREAM_HISTORY`` (a directory, or ``off``) wins over it.
+
     Raises:
         TypeError: an unknown setting, or a value that is no text.
 
@@ -98,12 +104,24 @@ def configure(
         "replica_key_id": replica_key_id,
         "replica_access_key": replica_access_key,
         "config_path": os.fspath(config_path) if config_path is not None else None,
+        "history": _history(history),
     }
     changed = {name: value for name, value in given.items() if value != _KEEP}
     for name, value in changed.items():
         if value is not None and not isinstance(value, str):
             raise TypeError(f"{name} must be text or None, not {type(value).__name__}")
         _settings[name] = value
+
+
+def _history(value: str | os.PathLike[str] | bool | None) -> str | None:
+    if value is None or value is True:
+        return None
+    return "off" if value is False else os.fspath(value)
+
+
+def history_place() -> str:
+    """Return the directory for histories, "off" for none, "" for beside each database."""
+    return os.environ.get(HISTORY) or _settings.get("history") or ""
 
 
 def variables() -> dict[str, str]:

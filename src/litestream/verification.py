@@ -13,7 +13,7 @@ from litestream._config.config import listed
 from litestream._database import integrity
 from litestream._executable.arguments import is_url
 from litestream._restore.staging import Staging
-from litestream._verification import failures
+from litestream._verification import failures, record
 from litestream._verification.past import moment
 from litestream._verification.proof import Proof, opened, require_room, require_wal
 from litestream._verification.result import Gap, Outcome, Verification
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from datetime import datetime
 
+    from litestream._config.config import Source
     from litestream._database.integrity import IntegrityCheck
     from litestream._executable.arguments import StrPath
     from litestream._restore.watched import Progress
@@ -69,6 +70,8 @@ def verify(
     time can be restored, without a gap before it, and is sound. There is nothing left to compare it
     with, so ``exact`` is refused.
 
+    What comes of it is kept beside the database (see ``history``).
+
     Args:
         database: The database's path, as the config has it.
         timeout: Seconds that the last commit may take to reach the replica, besides the config's
@@ -98,12 +101,20 @@ def verify(
         )
     past = None if timestamp is None else moment(timestamp)
     source = find_source(database, config, replica)
-    proof = Proof(source, timeout, integrity_check, progress)
+    with record.kept(source, exact=exact, past=past is not None) as kept:
+        proof = Proof(source, timeout, integrity_check, progress)
+        folder = os.path.abspath(directory or tempfile.gettempdir())
+        kept.proved = _proved(proof, source, folder, timeout, exact=exact, past=past)
+        return kept.proved
+
+
+def _proved(
+    proof: Proof, source: Source, folder: str, timeout: float, *, exact: bool, past: str | None
+) -> Verification:
     silent = exact or past is not None
     with opened(source.database, timeout, silent=silent) as connection:
         if past is None:
             require_wal(connection, source)
-        folder = os.path.abspath(directory or tempfile.gettempdir())
         try:
             with Staging(folder) as staging:
                 require_room(folder, connection, source, copies=2 if exact else 1)

@@ -21,6 +21,7 @@ from litestream._supervision import foreign_daemons
 from litestream._supervision.daemon import Daemon
 from litestream._supervision.handover import Handovers
 from litestream._supervision.mending import Mending
+from litestream._supervision.notes import Notes
 from litestream._supervision.spawn import too_few_files
 from litestream._supervision.watchdog import Health, is_error, says
 from litestream.errors import ConfigurationError
@@ -64,6 +65,7 @@ class Supervisor:
         self._locks = [
             Lock(path) for path in sorted({os.path.realpath(d.path) for d in job.databases})
         ]
+        self._notes = Notes(self._locks)
         self._handovers = Handovers(job, self._locks)
         self._mending = Mending(job, self._locks, self._report_fault)
         self._health = Health(job)
@@ -89,6 +91,11 @@ class Supervisor:
     def pid(self) -> int:
         """Return the daemon's process id, 0 when there is none."""
         return self._daemon.pid
+
+    @property
+    def synced(self) -> float:
+        """Return when all was last seen to be in the replica (monotonic); 0 if not yet."""
+        return self._health.synced if self.state == "replicating" else 0.0
 
     def tick(self) -> float:
         """Do what is due, and return after how many seconds to call again."""
@@ -200,6 +207,7 @@ class Supervisor:
             self._poll_handovers()
         if not self._running:
             return 0.005
+        self._notes.flush(self._health.positions)
         changed = self._health.replaced()
         if changed:
             self._report({"fault": changed})
@@ -299,6 +307,7 @@ class Supervisor:
         while self._health.overlapping:  # told before the position is: nothing has arrived there
             self._mending.declare(self._health.overlapping.pop(), _TWICE)
         if position is not None:
+            self._notes.arrived(position[0])
             self._report({"position": position})
         self._report({"log": text})
 
@@ -399,6 +408,7 @@ class Supervisor:
 
     def _fail(self, error: str, **more: object) -> None:
         self._error = error
+        self._notes.state("failed", 0, self.restarts)
         self._close()
         if self._ran_before:
             self._report({"synced": False, "killed": False})
@@ -408,8 +418,11 @@ class Supervisor:
         if self._signalled and not self._killed:
             self._handovers.note_end(self._health.looked)
             self._note_files()
+        synced = not self._killed and not self._stop_error
+        more = {"synced": time.time()} if synced else {}
+        self._notes.state("stopped", 0, self.restarts, **more)
         self._close()
-        self._report({"synced": not self._killed and not self._stop_error, "killed": self._killed})
+        self._report({"synced": synced, "killed": self._killed})
         self._tell("stopped")
 
     def _close(self) -> None:
@@ -422,4 +435,7 @@ class Supervisor:
 
     def _tell(self, state: str, **more: object) -> None:
         self.state = state
+        self._notes.state(
+            state, self._daemon.pid, self.restarts, self._health.age, talks=self._health.talks
+        )
         self._report({"state": state, "restarts": self.restarts, "error": self._error, **more})
