@@ -11,7 +11,10 @@ import pytest
 import litestream
 
 HOUSE = Path(litestream.__file__).parent
-DOORS = ("commands", "introspection", "recovery", "replication", "verification", "__init__")
+DOORS = (
+    *("commands", "introspection", "metrics", "monitoring", "recovery", "replication"),
+    *("verification", "__init__"),
+)
 ADAPTERS = ("django", "flask", "gunicorn", "sqlalchemy", "starlette", "testing")
 FLOORS = (
     ("errors",),
@@ -23,6 +26,7 @@ FLOORS = (
     ("_restore",),
     ("_control_socket",),
     ("_durability", "_supervision"),
+    ("_health",),
     ("_check",),
     ("_verification", "_replication"),
     ("_setup",),

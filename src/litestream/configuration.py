@@ -28,6 +28,7 @@ VARIABLES: Final = {
     "replica_key_id": "LITESTREAM_ACCESS_KEY_ID",
     "replica_access_key": "LITESTREAM_SECRET_ACCESS_KEY",
 }
+HISTORY: Final = "LITESTREAM_HISTORY"
 SECRET_VARIABLES: Final = (
     "LITESTREAM_ACCESS_KEY_ID",
     "LITESTREAM_SECRET_ACCESS_KEY",
@@ -35,6 +36,7 @@ SECRET_VARIABLES: Final = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
+    "LITESTREAM_PING",
 )
 _PLACES: Final = ("litestream.yml", os.path.join("config", "litestream.yml"), "/etc/litestream.yml")
 _KEEP: Final = "\0"
@@ -70,6 +72,7 @@ def configure(
     replica_key_id: str | None = _KEEP,
     replica_access_key: str | None = _KEEP,
     config: str | os.PathLike[str] | Mapping[Any, Any] | None = _KEEP,
+    history: str | os.PathLike[str] | bool | None = _KEEP,
 ) -> None:
     """Set the credentials that the config refers to, and what the config is.
 
@@ -92,6 +95,9 @@ def configure(
     replica_access_key   ``LITESTREAM_SECRET_ACCESS_KEY``
     ==================== ================================
 
+    ``history`` is a directory for the history of proofs, in place of a file beside each database;
+    False keeps none. ``LITESTREAM_HISTORY`` (a directory, or ``off``) wins over it.
+
     Raises:
         TypeError: an unknown setting, or a value of another type.
 
@@ -102,6 +108,7 @@ def configure(
         "replica_endpoint": replica_endpoint,
         "replica_key_id": replica_key_id,
         "replica_access_key": replica_access_key,
+        "history": _history(history),
     }
     changed = {name: value for name, value in given.items() if value != _KEEP}
     for name, value in changed.items():
@@ -126,6 +133,17 @@ def _config_of(config: object) -> str | Mapping[Any, Any] | None:
         "config must be the path of a litestream.yml, or a mapping of each database's path to its "
         f"replica, not {type(config).__name__}"
     )
+
+
+def _history(value: str | os.PathLike[str] | bool | None) -> str | None:
+    if value is None or value is True:
+        return None
+    return "off" if value is False else os.fspath(value)
+
+
+def history_place() -> str:
+    """Return the directory for histories, "off" for none, "" for beside each database."""
+    return os.environ.get(HISTORY) or _settings.get("history") or ""
 
 
 def variables() -> dict[str, str]:

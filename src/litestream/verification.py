@@ -14,7 +14,7 @@ from litestream._executable import side_by_side
 from litestream._executable.arguments import loaded
 from litestream._executable.series import require_series
 from litestream._restore.staging import Staging
-from litestream._verification import failures
+from litestream._verification import failures, record
 from litestream._verification.past import moment
 from litestream._verification.proof import Proof, opened, require_room, require_wal
 from litestream._verification.result import Gap, Outcome, Verification
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from datetime import datetime
 
-    from litestream._config.config import ConfigArgument
+    from litestream._config.config import ConfigArgument, Database
     from litestream._config.paths import StrPath
     from litestream._database.integrity import IntegrityCheck
     from litestream._executable.run import Progress
@@ -75,6 +75,8 @@ def verify(
     time can be restored, without a gap before it, and is sound. There is nothing left to compare it
     with, so ``exact`` is refused.
 
+    What comes of it is kept beside the database (see ``history``).
+
     Args:
         database: The database's path, as the config has it.
         timeout: Seconds that the last commit may take to reach the replica, besides the config's
@@ -108,25 +110,33 @@ def verify(
         require_series("0.3", "replica= (0.5 has one replica for each database)")
     with loaded(config, expand_env=expand_env) as where:
         found = where.database(database, replica)
-        proof = Proof(found, timeout, integrity_check, progress)
-        silent = exact or past is not None
-        with opened(found.path, timeout, silent=silent) as connection:
-            if past is None:
-                require_wal(connection, found)
+        with record.kept(found, exact=exact, past=past is not None) as kept:
+            proof = Proof(found, timeout, integrity_check, progress)
             folder = os.path.abspath(directory or tempfile.gettempdir())
-            try:
-                with Staging(folder) as staging:
-                    require_room(folder, connection, found, copies=2 if exact else 1)
-                    if past is not None:
-                        return proof.of_past(past, connection, staging)
-                    prove = proof.by_content if exact else proof.by_sentinel
-                    return prove(connection, staging)
-            except OSError as error:
-                if isinstance(error, LitestreamError):
-                    raise
-                raise failures.failure_of(
-                    found, "unusable", f"the copy cannot be made in {folder!r}: {error}"
-                ) from error
+            kept.proved = _proved(proof, found, folder, timeout, exact=exact, past=past)
+            return kept.proved
+
+
+def _proved(
+    proof: Proof, found: Database, folder: str, timeout: float, *, exact: bool, past: str | None
+) -> Verification:
+    silent = exact or past is not None
+    with opened(found.path, timeout, silent=silent) as connection:
+        if past is None:
+            require_wal(connection, found)
+        try:
+            with Staging(folder) as staging:
+                require_room(folder, connection, found, copies=2 if exact else 1)
+                if past is not None:
+                    return proof.of_past(past, connection, staging)
+                prove = proof.by_content if exact else proof.by_sentinel
+                return prove(connection, staging)
+        except OSError as error:
+            if isinstance(error, LitestreamError):
+                raise
+            raise failures.failure_of(
+                found, "unusable", f"the copy cannot be made in {folder!r}: {error}"
+            ) from error
 
 
 def _require_file(database: StrPath) -> None:

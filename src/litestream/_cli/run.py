@@ -24,6 +24,7 @@ from selectors import EVENT_READ, DefaultSelector
 from typing import TYPE_CHECKING, Any
 
 from litestream import configuration, recovery
+from litestream._cli import ping
 from litestream._cli.terminal import Terminal
 from litestream._config import runtime_directory
 from litestream._executable.arguments import loaded
@@ -66,8 +67,8 @@ def run(arguments: Sequence[str]) -> int:
         own, command = own[:at], own[at + 1 :]
     parser = argparse.ArgumentParser(
         prog="litestream run",
-        usage="%(prog)s [--config FILE] [--no-expand-env] [--expect any|backup|none] [--adopt] "
-        "[-- COMMAND ...]",
+        usage="%(prog)s [--config FILE] [--no-expand-env] [--expect any|backup|none] [--adopt]\n"
+        "                      [--ping URL] [--ping-every SECONDS] [-- COMMAND ...]",
         description=_DESCRIPTION,
         allow_abbrev=False,
     )
@@ -87,19 +88,46 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--adopt", action="store_true", help="replicate over a backup of another database"
     )
+    ping.add(parser, "tell a dead man's switch after syncs, and of failures")
+    parser.add_argument(
+        "--ping-every",
+        type=_seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="seconds between two pings (default: %(default)g)",
+    )
     options = parser.parse_args(own)
     _fill_standard_files()
     try:
-        with loaded(options.config, expand_env=options.expand_env) as config:
-            return _Run(command).run(config, options.expect, adopt=options.adopt)
+        to = ping.chosen(options.ping)
+        pings = ping.Pings(to, options.ping_every) if to else None
     except LitestreamError as error:
         _say(str(error))
         return 1
+    try:
+        with loaded(options.config, expand_env=options.expand_env) as config:
+            return _Run(command, pings).run(config, options.expect, adopt=options.adopt)
+    except LitestreamError as error:
+        _say(str(error))
+        if pings is not None:
+            pings.failed(str(error))
+        return 1
+    finally:
+        if pings is not None:
+            pings.end()
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return value
 
 
 class _Run:
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, command: list[str], pings: ping.Pings | None = None) -> None:
         self._command = command
+        self._pings = pings
         self._child = 0
         self._status: int | None = None
         self._wish: int | None = None  # a signal that came while nothing could take it
@@ -128,6 +156,8 @@ class _Run:
     def _loop(self, supervisor: Supervisor) -> int:
         while not supervisor.finished or (self._child and self._status is None):
             pause = 1.0 if supervisor.finished else supervisor.tick()
+            if self._pings is not None:
+                self._pings.look(supervisor.synced)
             if supervisor.state == "failed":  # the command must not go on unreplicated
                 break
             for key, _ in self._selector.select(pause):
@@ -253,7 +283,10 @@ class _Run:
 
     def _report(self, event: Mapping[str, Any]) -> None:
         if "log" in event:
-            _write(configuration.masked(event["log"]))
+            line = configuration.masked(event["log"])
+            _write(line)
+            if self._pings is not None:
+                self._pings.hear(line)
         if "fault" in event:
             _say(event["fault"])
         if "synced" in event:
@@ -262,6 +295,8 @@ class _Run:
                 _say("the final sync did not reach the replica")
         if event.get("state") in ("standby", "stalled", "failed", "backing off"):
             _say(f"{event['state']} {event['error']}".rstrip())
+            if self._pings is not None and event["state"] in ("stalled", "failed"):
+                self._pings.failed(f"{event['state']} {event['error']}".rstrip())
 
 
 _UP = ("replicating", "standby", "stalled")

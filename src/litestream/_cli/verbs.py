@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 from litestream import configuration
-from litestream._cli import config, verify
+from litestream._cli import config, health, verify
 from litestream._executable import run as executable_run
 from litestream._executable.find import find as find_executable
 from litestream._executable.series import version as version_of
@@ -26,6 +26,8 @@ PURPOSES = {
     "config": "print the config as the daemon sees it, and where each value came from",
     "demo": "replicate, lose and restore a database in a temporary directory",
     "env": "print the environment variables that litestream.configure() sets for configs",
+    "health": "say how the backups are, without a call of the replica",
+    "history": "print the proofs that were tried",
     "init": "write a config for the databases of this project",
     "recover": "restore the databases that are missing, before the application starts",
     "run": "recover, replicate, and run a command beside the daemon",
@@ -134,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     env.add_argument("--show-secrets", action="store_true", help="print the keys, not ***")
     env.set_defaults(run=_env)
 
+    health.add(verbs)
     recover = verbs.add_parser("recover", description=PURPOSES["recover"].capitalize() + ".")
     recover.add_argument("database", nargs="?", help="its path; by default all of the config")
     recover.add_argument("--config", metavar="FILE", help="the config; by default looked for")

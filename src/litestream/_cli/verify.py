@@ -9,7 +9,10 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from litestream._cli import ping
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import FrameType
 
     from litestream.verification import Outcome
@@ -68,6 +71,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="take a $ in the config for a $",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object for each")
+    ping.add(parser, "tell a dead man's switch of the start, and how it ended")
     parser.set_defaults(run=lambda options: _run(parser, options))
 
 
@@ -76,18 +80,41 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         parser.error("name the databases, or pass --all")
     if options.exact and options.timestamp:
         parser.error("--exact compares with what the database holds now: pass no --timestamp")
+    to = ping.chosen(options.ping)
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return _verify(options)
+        return _verify(options, []) if to is None else _verify_and_tell(options, to)
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def _verify_and_tell(options: argparse.Namespace, to: str) -> int:
+    """Verify, and tell of the start and of the end, whatever that is."""
+    lines: list[str] = []
+    status = 1
+    try:
+        _tell(to, "start", ())
+        status = _verify(options, lines)
+        return status
+    except BaseException as error:
+        lines.append(f"{type(error).__name__}: {error}")
+        raise
+    finally:
+        _tell(to, "fail" if status else "", lines)
+
+
+def _tell(to: str, event: str, lines: Iterable[str]) -> None:
+    failed = ping.send(to, event, lines)
+    if failed:
+        ping.warn("verify", failed)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt  # so that the row and the copy are removed
 
 
-def _verify(options: argparse.Namespace) -> int:
+def _verify(options: argparse.Namespace, lines: list[str]) -> int:
+    """Verify, print a line for each database, and keep it in `lines`."""
     from litestream import verification
     from litestream._cli import progress
     from litestream._executable.arguments import loaded
@@ -99,7 +126,8 @@ def _verify(options: argparse.Namespace) -> int:
     ):
         databases = config.paths if options.all else options.databases
         if not databases:
-            print("litestream verify: the config names no database", file=sys.stderr)
+            lines.append("the config names no database")
+            print(f"litestream verify: {lines[0]}", file=sys.stderr)
             return 1
         outcomes = verification.each(
             databases,
@@ -115,7 +143,9 @@ def _verify(options: argparse.Namespace) -> int:
         )
         for outcome in outcomes:
             proved = proved and bool(outcome)
-            print(json.dumps(outcome.as_dict()) if options.json else _as_line(outcome), flush=True)
+            line = json.dumps(outcome.as_dict()) if options.json else _as_line(outcome)
+            lines.append(line)
+            print(line, flush=True)
     return 0 if proved else 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -52,7 +53,8 @@ def loaded(config: ConfigArgument, *, expand_env: bool = True) -> Iterator[Confi
 def located(database: StrPath, config: ConfigArgument) -> Iterator[tuple[str, Config | None]]:
     """Give a database as the executable looks it up: a path and its config, or a replica URL alone.
 
-    A directory whose URL Litestream would escape is the replica of a config of ours.
+    A directory whose URL Litestream would escape is the replica of a config of ours. The database
+    there is a path that exists and has just changed: 0.3.13 takes the lag from that.
     """
     name = paths.target(database)
     if paths.is_url(name):
@@ -60,7 +62,7 @@ def located(database: StrPath, config: ConfigArgument) -> Iterator[tuple[str, Co
             yield name, None
             return
         folder = paths.directory(name)
-        name = os.path.join(folder, "database")
+        name = os.path.realpath(tempfile.gettempdir())
         config = {name: {"type": "file", "path": folder}}
     with loaded(config) as found:
         yield name, found

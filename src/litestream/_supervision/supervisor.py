@@ -22,6 +22,7 @@ from litestream._supervision import foreign_daemons
 from litestream._supervision.daemon import Daemon
 from litestream._supervision.handover import Handovers
 from litestream._supervision.mending import Mending
+from litestream._supervision.notes import Notes
 from litestream._supervision.spawn import too_few_files
 from litestream._supervision.watchdog import Health, is_error, says
 from litestream.errors import ConfigurationError
@@ -43,6 +44,7 @@ monitor interval after its start; told to end before, a daemon replicates nothin
 _KEEP_EVERY = 3600.0
 _LOOK, _LOOK_BUSY = 0.25, 0.02
 """Seconds between two looks at what the daemon has copied; and while a hole is being mended."""
+_TWICE = "a part of the WAL was written twice, and 0.3.13 restores nothing that follows it"
 _SNAPSHOT = ("-once", "-force-snapshot")
 
 
@@ -62,6 +64,7 @@ class Supervisor:
         self._locks = [
             Lock(path) for path in sorted({os.path.realpath(d.path) for d in job.databases})
         ]
+        self._notes = Notes(self._locks)
         self._handovers = Handovers(job, self._locks)
         self._mending = Mending(job, self._locks, self._report_fault)
         self._health = Health(job)
@@ -87,6 +90,11 @@ class Supervisor:
     def pid(self) -> int:
         """Return the daemon's process id, 0 when there is none."""
         return self._daemon.pid
+
+    @property
+    def synced(self) -> float:
+        """Return when all was last seen to be in the replica (monotonic); 0 if not yet."""
+        return self._health.synced if self.state == "replicating" else 0.0
 
     def tick(self) -> float:
         """Do what is due, and return after how many seconds to call again."""
@@ -156,7 +164,7 @@ class Supervisor:
         if self._forbidden:
             self._forbidden = ""
             self._begin_handover()
-        self._mending.settle()
+        self._settle_copies()
         self._handovers.arm(whole=self._whole, killed=self._killed_off, hole=self._mending.hole)
         self._whole = self._running = self._killed_off = False
         self._kill_at = math.inf
@@ -198,6 +206,7 @@ class Supervisor:
             self._poll_handovers()
         if not self._running:
             return 0.005
+        self._notes.flush(self._health.positions)
         changed = self._health.replaced()
         if changed:
             self._report({"fault": changed})
@@ -218,6 +227,9 @@ class Supervisor:
             self._daemon.signal(signal.SIGTERM)
             return 0.05
         clean = self._mending.look()
+        if self._mending.torn and self._kill_at == math.inf:
+            self._kill_at = time.monotonic() + self.job.stop_timeout
+            self._daemon.signal(signal.SIGTERM)
         state = "mending" if self._mending.holes else self._health.look()
         if state != self.state:
             self._tell(state, age=self._health.age)
@@ -291,7 +303,10 @@ class Supervisor:
         if self._signalled and self._health.is_unsynced(text):
             self._stop_error = text
         position = self._health.hear(text)
+        while self._health.overlapping:  # told before the position is: nothing has arrived there
+            self._mending.declare(self._health.overlapping.pop(), _TWICE)
         if position is not None:
+            self._notes.arrived(position[0])
             self._report({"position": position})
         self._report({"log": text})
 
@@ -354,6 +369,14 @@ class Supervisor:
             self._restart(life)
         return True
 
+    def _settle_copies(self) -> bool:
+        """Find out, without a daemon, whether what was copied is what was committed."""
+        clean = self._mending.settle()
+        if self._mending.torn:
+            self._handovers.let_go()
+            self._mending.empty()
+        return clean
+
     def _must_repeat(self) -> bool:
         """Tell whether the final sync is to be done once more, by another daemon.
 
@@ -365,7 +388,7 @@ class Supervisor:
         if self.job.series == "0.3" and self._stop_error and not self._retried:
             self._retried = True
             return True
-        if not self._mending.settle():
+        if not self._settle_copies():
             if not self._mended:
                 self._mended = True
                 return True
@@ -388,6 +411,7 @@ class Supervisor:
 
     def _fail(self, error: str, **more: object) -> None:
         self._error = error
+        self._notes.state("failed", 0, self.restarts)
         self._close()
         if self._ran_before:
             self._report({"synced": False, "killed": False})
@@ -397,8 +421,11 @@ class Supervisor:
         if self._signalled and not self._killed:
             self._handovers.note_end(self._health.looked)
             self._note_files()
+        synced = not self._killed and not self._stop_error
+        more = {"synced": time.time()} if synced else {}
+        self._notes.state("stopped", 0, self.restarts, **more)
         self._close()
-        self._report({"synced": not self._killed and not self._stop_error, "killed": self._killed})
+        self._report({"synced": synced, "killed": self._killed})
         self._tell("stopped")
 
     def _close(self) -> None:
@@ -411,4 +438,7 @@ class Supervisor:
 
     def _tell(self, state: str, **more: object) -> None:
         self.state = state
+        self._notes.state(
+            state, self._daemon.pid, self.restarts, self._health.age, talks=self._health.talks
+        )
         self._report({"state": state, "restarts": self.restarts, "error": self._error, **more})
