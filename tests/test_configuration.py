@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import traceback
 
@@ -177,3 +178,9 @@ def test_a_strangers_config_is_not_found_but_may_be_named(site, owner, mode, mon
     assert commands.databases(config=config)
     monkeypatch.setenv("LITESTREAM_CONFIG", str(config))
     assert commands.databases()
+
+
+def test_help_shows_what_is_kept_in_words():
+    assert "replica_bucket: 'str | None' = <as it is>" in str(
+        inspect.signature(litestream.configure)
+    )

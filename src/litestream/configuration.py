@@ -39,7 +39,6 @@ SECRET_VARIABLES: Final = (
     "LITESTREAM_PING",
 )
 _PLACES: Final = ("litestream.yml", os.path.join("config", "litestream.yml"), "/etc/litestream.yml")
-_KEEP: Final = "\0"
 _MASK: Final = "***"
 
 
@@ -61,6 +60,16 @@ class Content(dict):  # type: ignore[type-arg]  # dict[str, Any]() costs more at
         return f"<a mapping of {len(self)} keys>"
 
 
+class _Kept(str):
+    """What stands for a setting that is not given: help() shows its `repr`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<as it is>"
+
+
+_KEEP: Final = _Kept("\0")
 _settings: dict[str, Any] = Content()
 
 
