@@ -16,8 +16,11 @@ DOORS = (
     *("verification", "__init__"),
 )
 ADAPTERS = ("django", "flask", "gunicorn", "sqlalchemy", "starlette", "testing")
-HANDED_ON = {("configuration", room) for room in ("_executable", "_check", "_setup")}
-"""What a door hands on, inside its functions."""
+HANDED_ON = {
+    *(("configuration", room) for room in ("_executable", "_check", "_setup")),
+    ("_cli", "dashboard"),
+}
+"""What a door, or the command, hands on, inside its functions."""
 FLOORS = (
     ("errors",),
     ("rows", "_deadline"),
@@ -35,7 +38,7 @@ FLOORS = (
     ("_cli",),
     ("cli",),
     ("_adapters",),
-    ("asgi",),
+    ("asgi", "dashboard"),
     ADAPTERS,
     ("__main__",),
 )
