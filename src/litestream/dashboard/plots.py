@@ -175,7 +175,7 @@ def _table(lines: list[Line], unit: Callable[[float | None], str]) -> list[list[
 
 def _round_up(value: float) -> float:
     """Return the next of 1, 2, 5, 10, … times a power of ten."""
-    if value <= 0:
+    if value <= 1:
         return 1.0
     power: float = 10.0 ** math.floor(math.log10(value))
     return next(power * digit for digit in (1, 2, 5, 10) if value <= power * digit * 1.000001)

@@ -133,7 +133,7 @@ def _offset(span: str) -> int:
 
 
 def _value(number: float) -> float | None:
-    return None if math.isnan(number) else number
+    return number if math.isfinite(number) else None
 
 
 def _add(file: int, now: float, *values: float | None) -> None:
