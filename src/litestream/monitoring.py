@@ -6,6 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from litestream._executable.arguments import target
 from litestream._health import history as history_file
 from litestream._health import look, table, watched
 from litestream.rows import HealthRow, HistoryRow
@@ -90,7 +91,7 @@ def history(database: StrPath) -> History:
         PermissionError: The file may not be read.
 
     """
-    return History(history_file.rows(os.fsdecode(database)))
+    return History(history_file.rows(target(database)))
 
 
 for _public in (Health, History, health, history):

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ from typing import Any
 import pytest
 
 import litestream
-from litestream._health import look
+from litestream import cli
+from litestream._health import daemons, history, lag, look
+from litestream._health.watched import Watched
 from litestream.configuration import environment
+from litestream.rows import HistoryRow
 from tests.support import Site, free_port, wait_until
 
 KEEP = """
@@ -165,13 +169,12 @@ def test_an_endpoint_that_hangs_shows_in_the_ages(make_site, s3, installed):
         daemon.stop()
 
 
-def test_a_proof_that_failed_outranks_all(site, kept, tmp_path):
+def test_a_proof_that_failed_outranks_all(site, kept):
     litestream.verify(site.database, config=site.config)
     settled(site, verdict="ok")
-    for path in [p for p in site.replica_path.rglob("*") if p.is_file()]:
-        path.unlink()
-    with pytest.raises(litestream.VerificationFailure):
-        litestream.verify(site.database, timeout=2, config=site.config)
+    (proof,) = litestream.history(site.database)
+    failed: HistoryRow = {**proof, "at": "2099-01-01T00:00:00Z", "proved": False, "reason": "stale"}
+    history.append(failed)
     row = row_of(site)
     assert "failing" == row["verdict"]
     assert row["reason"].startswith("The last proof failed: ")
@@ -232,10 +235,14 @@ REPLICAS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("replica", REPLICAS)
-def test_no_secret_of_the_config_is_in_it(make_site, replica):
+def test_no_secret_of_the_config_is_in_it(make_site, replica, capsys):
     site = make_site(replica=replica)
     health = litestream.health(config=site.config)
     assert CANARY not in repr(health) + health._repr_html_()
+    assert CANARY not in litestream.metrics.text(config=site.config)
+    for options in ((), ("--json",), ("--one-line",)):
+        cli.main(["health", "--config", str(site.config), *options])
+    assert CANARY not in "".join(capsys.readouterr())
     assert "app" in (health[0]["replica"] or "")
 
 
@@ -251,3 +258,76 @@ def test_nothing_is_written(site, kept):
     before = sorted((p, p.stat().st_mtime_ns) for p in site.directory.rglob("*"))
     row_of(site)
     assert before == sorted((p, p.stat().st_mtime_ns) for p in site.directory.rglob("*"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_another_user_is_told_what_may_not_be_known(series, installed):
+    script = (  # the interpreter itself may be out of another user's reach
+        "import json, os, sys, litestream\n"
+        "litestream.health(sys.argv[1], config=sys.argv[2])\n"
+        "os.setgroups([]); os.setgid(12345); os.setuid(12345)\n"
+        "print(json.dumps(litestream.health(sys.argv[1], config=sys.argv[2])))"
+    )
+    with tempfile.TemporaryDirectory(prefix="ls-") as folder:
+        os.chmod(folder, 0o755)
+        site = Site(Path(folder) / "site", series)
+        daemon = Kept(site)
+        try:
+            settled(site, state="replicating", behind=0.0)
+            litestream.verify(site.database, config=site.config)
+            for path in (site.directory, site.database, site.config):
+                path.chmod(0o755)
+            done = subprocess.run(
+                [sys.executable, "-c", script, site.database, site.config],
+                capture_output=True,
+                env=environment(),
+            )
+            (row,) = json.loads(done.stdout)
+        finally:
+            daemon.stop()
+            site.close()
+    assert ("unknown", "unknown", None) == (row["verdict"], row["state"], row["behind"])
+    assert row["last_proof"] is None
+
+
+def test_a_history_that_may_not_be_read_is_no_lack_of_proofs(site, monkeypatch):
+    def forbidden(_path):
+        raise PermissionError
+
+    monkeypatch.setattr(history, "newest_first", forbidden)
+    site.write(1)
+    row = row_of(site)
+    assert "failing" == row["verdict"]
+    assert "never proved" not in row["reason"]
+
+
+def test_a_verification_is_a_table(running):
+    table = litestream.verify(running.database, config=running.config)._repr_html_()
+    assert f"<td>{running.database}</td>" in table
+    assert 1 == table.count("<table>")
+
+
+def test_a_daemon_of_05_that_is_new_does_not_know_what_was_sent_before(tmp_path):
+    folder = tmp_path / "meta" / "ltx" / "0"
+    folder.mkdir(parents=True)
+    (folder / "0000000000000001-0000000000000001.ltx").write_bytes(b"sent by another")
+    database = Watched(str(tmp_path / "app.db"), str(tmp_path / "meta"), "0.5")
+    new = daemons.Daemon("replicating", 1, {}, 0.0)
+    assert lag.measure(database, new, lag.Pages(), time.time() + 1000).behind is None
+    old = new._replace(synced=time.time() - 500)
+    assert (lag.measure(database, old, lag.Pages(), time.time() + 1000).behind or 0) > 900
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1970-01-01T00:00:10Z", 10.0),
+        ("1970-01-01T00:00:10.123456789Z", 10.123456789),
+        ("1970-01-01T02:00:10.5+02:00", 10.5),
+        ("1969-12-31T19:00:10.5-05:00", 10.5),
+        (None, 0.0),
+        ("yesterday", 0.0),
+    ],
+)
+def test_times_as_go_prints_them(text, seconds):
+    assert seconds == daemons._moment(text)

@@ -76,6 +76,7 @@ ONLINE = {
     "no-permission": "The credentials lack a permission.",
     "clock-skew": "This machine's clock is more than 5 minutes off.",
     "old-backup": "The newest backup is older than the database's last change by an hour or more.",
+    "old-proof": "The backup was last proved more than two days ago, or the last proof failed.",
 }
 """The ids of what only a trial finds."""
 

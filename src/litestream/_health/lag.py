@@ -58,19 +58,18 @@ def measure(database: Watched, daemon: Daemon, pages: Pages, now: float) -> Lag:
 
 def _lag_05(database: Watched, daemon: Daemon, _pages: Pages, now: float) -> Lag:
     newest = newest_local(database.meta)
-    synced = daemon.synced or None
     mark = newest and newest.txid
     waiting = _waiting(database, newest and newest.end, mark, now)
     if daemon.state not in _RUNNING:
         last = _number(daemon.noted.get("synced"))
         ended = newest is not None and daemon.noted.get("ended") == newest.txid
         return Lag(waiting or (0.0 if ended and waiting is not None else None), last)
-    if daemon.synced is None:  # silent, or without a socket
+    if not daemon.synced:  # silent, without a socket, or new: it knows of no sync before its own
         since = daemon.noted.get("since") if daemon.state == "stalled" else None
         return Lag(waiting or None, _number(since), least=True)
     sent = _unsent_since(database.meta, daemon.synced)
     late = 0.0 if sent is None else max(0.0, now - sent)
-    return Lag(max(late, waiting or 0.0), synced)
+    return Lag(max(late, waiting or 0.0), daemon.synced)
 
 
 def _unsent_since(meta: str, synced: float) -> float | None:
@@ -87,33 +86,46 @@ def _unsent_since(meta: str, synced: float) -> float | None:
 
 def _lag_03(database: Watched, daemon: Daemon, pages: Pages, now: float) -> Lag:
     copied = _shadow(database.meta)
-    waiting = _waiting(database, copied and copied[1], copied and copied[0], now)
+    waiting = _waiting(database, copied and copied.end, copied and copied.place, now)
     last = _number(daemon.noted.get("synced"))
     if copied is None or (daemon.state not in _RUNNING and last is None):
         return Lag(waiting or None, last, least=True)
-    place, _, written = copied
-    positions = daemon.noted.get("positions")
     if daemon.state not in _RUNNING:  # stopped by its keeper, with a final sync
         return Lag(waiting, last)
-    if isinstance(positions, dict) and positions:
-        reached = [Position03(*position) for position in positions.values()]
-        reached = [at for at in reached if at.generation == place.generation]
-        is_there = bool(reached) and all(at.reaches(place) for at in reached)
-    elif daemon.noted:  # nothing has come since the start: a keeper says so when nothing arrives
-        is_there = daemon.state == "replicating"
-    elif database.metrics:
-        at = measured_position(pages[database.metrics], database.path, place.generation)
-        if at is None:
-            return Lag(waiting or None, last, least=True)
-        is_there = at.reaches(place)
-    else:
+    is_there = _is_there(database, daemon, pages, copied)
+    if is_there is None:
         return Lag(waiting or None, last, least=True)
-    late = 0.0 if is_there else max(0.0, now - written)
+    late = 0.0 if is_there else max(0.0, now - copied.written)
     return Lag(max(late, waiting or 0.0), last)
 
 
-def _shadow(meta: str) -> tuple[Position03, WALEnd, float] | None:
-    """Return how far 0.3 has copied the WAL: what it calls that place, and when it got there."""
+class _Copied(NamedTuple):
+    """How far 0.3 has copied the WAL, what it calls that place, and when it got there."""
+
+    place: Position03
+    end: WALEnd
+    written: float
+
+
+def _is_there(database: Watched, daemon: Daemon, pages: Pages, copied: _Copied) -> bool | None:
+    """Say whether all that was copied is in the replicas; None where nobody tells."""
+    place, noted = copied.place, daemon.noted
+    positions = noted.get("positions")
+    if isinstance(positions, dict):
+        reached = [Position03(*position) for position in positions.values()]
+        reached = [at for at in reached if at.generation == place.generation]
+        if reached:
+            return all(at.reaches(place) for at in reached)
+    if noted.get("talks"):  # no segment was sent since the start: was one to be sent?
+        since = _number(noted.get("since")) or 0.0
+        return daemon.state == "replicating" and copied.written <= since
+    if database.metrics:
+        at = measured_position(pages[database.metrics], database.path, place.generation)
+        return None if at is None else at.reaches(place)
+    return None
+
+
+def _shadow(meta: str) -> _Copied | None:
     with suppress(FileNotFoundError):
         with open(os.path.join(meta, "generation"), encoding="ascii") as file:
             generation = file.read().strip()
@@ -123,7 +135,7 @@ def _shadow(meta: str) -> tuple[Position03, WALEnd, float] | None:
             salts, found = wal_salts(path), os.stat(path)
             if salts is not None and found.st_size > WAL_HEADER_SIZE:
                 place = Position03(generation, int(name.partition(".")[0], 16), found.st_size)
-                return place, WALEnd(salts, found.st_size), found.st_mtime
+                return _Copied(place, WALEnd(salts, found.st_size), found.st_mtime)
     return None
 
 

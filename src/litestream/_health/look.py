@@ -22,6 +22,9 @@ ORDER: tuple[Verdict, ...] = ("ok", "degraded", "unknown", "failing")
 """The verdicts, the worst last."""
 
 
+_HIDDEN: tuple[Verdict, str] = ("unknown", "This user may not read the history of its proofs")
+
+
 class Limits(NamedTuple):
     """From when on a figure is bad: seconds and bytes."""
 
@@ -49,7 +52,13 @@ def _row(database: Watched, daemon: Daemon, found: Lag, limits: Limits, now: flo
     size = _size(database.path)
     gone = daemon.state in ("not running", "unknown")
     restarts = None if gone else daemon.noted.get("restarts")
-    last, good = _proofs(database.path)
+    try:
+        last, good = _proofs(database.path)
+    except OSError:
+        last = good = None
+        hidden = True
+    else:
+        hidden = False
     last_at = last and history.seconds_of(last["at"])
     good_at = good and history.seconds_of(good["at"])
     row: HealthRow = {
@@ -72,7 +81,7 @@ def _row(database: Watched, daemon: Daemon, found: Lag, limits: Limits, now: flo
         "free": _free(database.path),
         "replica": database.replica,
     }
-    row["verdict"], row["reason"] = _judged(database, row, last, limits)
+    row["verdict"], row["reason"] = _judged(database, row, last, limits, hidden=hidden)
     return row
 
 
@@ -82,14 +91,14 @@ def _known(found: Lag, limit: float) -> float | None:
 
 
 def _judged(
-    database: Watched, row: HealthRow, last: HistoryRow | None, limits: Limits
+    database: Watched, row: HealthRow, last: HistoryRow | None, limits: Limits, *, hidden: bool
 ) -> tuple[Verdict, str]:
     if database.trouble:
         return "failing", escaped(database.trouble)
     if row["size"] is None:
         return "unknown", "There is no database file"
-    checks = [_of_daemon(row), _of_lag(database, row, limits), _of_proofs(row, last, limits)]
-    checks.append(_of_room(row, limits))
+    checks = [_of_daemon(row), _of_lag(database, row, limits), _of_room(row, limits)]
+    checks.insert(2, _HIDDEN if hidden else _of_proofs(row, last, limits))
     found = [check for check in checks if check is not None]
     verdict = worst(verdict for verdict, _ in found) if found else "ok"
     reasons = [reason for of, reason in found if of == verdict]
@@ -159,11 +168,10 @@ def _of_room(row: HealthRow, limits: Limits) -> tuple[Verdict, str] | None:
 def _proofs(path: str) -> tuple[HistoryRow | None, HistoryRow | None]:
     """Return the last proof, and the last good one."""
     last = None
-    with suppress(OSError):
-        for row in history.newest_first(path):
-            last = last or row
-            if row["proved"]:
-                return last, row
+    for row in history.newest_first(path):
+        last = last or row
+        if row["proved"]:
+            return last, row
     return last, None
 
 

@@ -421,5 +421,7 @@ class Supervisor:
 
     def _tell(self, state: str, **more: object) -> None:
         self.state = state
-        self._notes.state(state, self._daemon.pid, self.restarts, self._health.age)
+        self._notes.state(
+            state, self._daemon.pid, self.restarts, self._health.age, talks=self._health.talks
+        )
         self._report({"state": state, "restarts": self.restarts, "error": self._error, **more})

@@ -59,7 +59,7 @@ class Health:
         self.age = 0.0
         self.looked: set[str] = set()
         self._bumped: set[str] = set()
-        self._talks = False
+        self.talks = False
         self.positions: dict[tuple[str, str], Position03] = {}
         self._inodes: dict[str, tuple[int, int] | None] = {}
         self._salts: dict[str, Salts | None] = {}
@@ -92,7 +92,7 @@ class Health:
 
     def hear(self, text: str) -> tuple[str, str, Position03] | None:
         """Take note of a log line: that something fails, or how far a replica of 0.3's has come."""
-        self._talks = self._talks or "level=INFO" in text or '"level":"INFO"' in text
+        self.talks = self.talks or "level=INFO" in text or '"level":"INFO"' in text
         if is_error(text):
             self._last_error = time.monotonic()
             self.lost_tables = self.lost_tables or _LOST_TABLE in text
@@ -252,7 +252,7 @@ class Health:
 
         It does not say so with a log level of "warn": then only its errors tell.
         """
-        if not self._talks:
+        if not self.talks:
             self._compare_errors(now)
             return
         for database in self.job.databases:
