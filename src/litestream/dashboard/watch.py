@@ -63,7 +63,7 @@ class Watch:
         self._thresholds = dict(thresholds)
         inspect.signature(monitoring.health).bind(config=None, **self._thresholds)  # or TypeError
         self._latest: Look | None = None
-        self._began = 0.0
+        self._took = 0.0
         self._secrets: tuple[object, tuple[str, ...]] = (None, ())
         self._renew()
 
@@ -87,7 +87,8 @@ class Watch:
             if before is None or time.time() - before.at > _FRESH:
                 self._asked = True
                 self._changed.notify_all()
-                self._changed.wait_for(lambda: self._latest is not before, _PATIENCE)
+                if before is None or self._took < _PATIENCE:
+                    self._changed.wait_for(lambda: self._latest is not before, _PATIENCE)
             return self._latest
 
     def close(self) -> None:
@@ -108,7 +109,7 @@ class Watch:
         while not self._closed:
             began = time.monotonic()
             look = self._taken()
-            took = time.monotonic() - began
+            took = self._took = time.monotonic() - began
             with self._changed:
                 self._latest, self._asked = look, False
                 self._changed.notify_all()
