@@ -28,12 +28,22 @@ _COLUMNS = ("database", "verdict", "reason", "state", "behind", "good_proof_age"
 
 
 class Health(list[HealthRow]):
-    """The health of some databases, one row each; a small table in a notebook."""
+    """The health of some databases, one row each: true if all is well.
+
+    It is a small table in a notebook.
+    """
+
+    def __bool__(self) -> bool:
+        return self.verdict == "ok"
 
     @property
     def verdict(self) -> Verdict:
         """Return the worst of the verdicts; ``"unknown"`` where there is no database."""
         return look.worst(row["verdict"] for row in self)
+
+    def as_dict(self) -> dict[str, object]:
+        """Return it as a dict that is ready for JSON: the worst verdict, and the rows."""
+        return {"verdict": self.verdict, "databases": list(self)}
 
     def _repr_html_(self) -> str:
         return table.html(self, _COLUMNS)

@@ -19,6 +19,7 @@ from litestream._replication import daemon_config
 from litestream._replication.guard import guard
 from litestream._replication.keeper_process import KeeperProcess
 from litestream._replication.status import Told
+from litestream._supervision.daemon import orphan_signal
 from litestream.errors import (
     ConfigurationError,
     LitestreamError,
@@ -304,7 +305,7 @@ class Replication:
             self._told.change("failed")
             return
         self._told.lose("the process that keeps the daemon was killed; starting another")
-        self._kill(signal.SIGTERM)
+        self._kill(orphan_signal(self._prepared.series))
         self._told.change("backing off")
         with self._told.changed:
             assert self._keeper is not None

@@ -86,7 +86,9 @@ def test_a_daemon_of_ours_in_another_process(site, kept):
     assert row["state_size"] > 0
     assert row["free"] > 0
     assert f"file://{site.replica_path}" == row["replica"]
-    assert "ok" == litestream.health(config=site.config).verdict
+    health = litestream.health(config=site.config)
+    assert health
+    assert {"verdict": "ok", "databases": list(health)} == health.as_dict()
     kept.stop()
     row = row_of(site)
     assert ("failing", "not running", None) == (row["verdict"], row["state"], row["pid"])
@@ -193,6 +195,7 @@ def test_a_database_that_is_not_there_is_unknown(site, tmp_path):
     site.write(1)
     assert "unknown" == litestream.health(tmp_path / "none.db", config=site.config).verdict
     assert "unknown" == litestream.health([], config=site.config).verdict
+    assert not litestream.health([], config=site.config)
     with pytest.raises(litestream.ConfigNotFoundError):
         litestream.health()
 

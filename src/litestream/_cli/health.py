@@ -88,7 +88,7 @@ def _health(options: argparse.Namespace) -> int:
     else:
         for row in found:
             print(f"{row['verdict']:<8}  {escaped(row['database'])}  {row['reason']}")
-    if not found:
+    if not len(found):
         print("litestream health: there is no database", file=sys.stderr)
     return _STATUS[found.verdict]
 

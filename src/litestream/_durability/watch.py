@@ -138,17 +138,23 @@ class Watch:
                 settled = False  # what has made a hole good may not have arrived
             left = self._deadline - time.monotonic()
             if left <= 0:
-                raise NotArrivedError(local=self._local, hole=hole)
+                raise NotArrivedError(local=self._local, hole=hole or self._known_hole())
             time.sleep(min(pause, left))
             pause = min(pause * 1.5, _LAST)
 
+    def _known_hole(self) -> str:
+        """Say what keeps anything from arriving, if a keeper has noted that, or it is plain."""
+        with _auditing:
+            found = self._audit()
+            return str(Lock(self._source.database).noted().get("hole") or found.hole)
+
     def _hole(self) -> str:
         """Say why what is in the replica is not what was committed, if that is known."""
-        noted = Lock(self._source.database).noted().get("hole")
+        noted = Lock(self._source.database).noted()
         with _auditing:
             found = self._audit()
             found.look()
-            hole = str(noted or found.hole)
+            hole = str(noted.get("hole") or found.hole or self._may_have_jumped(noted))
             if found.hole:  # seen anew next time: whether it is mended, the daemon's keeper knows
                 self._audit(anew=True)
                 self._doubtful_until = time.monotonic() + _DOUBT
@@ -160,6 +166,22 @@ class Watch:
         if time.monotonic() < self._doubtful_until:
             hole = hole or "it is being looked at"
         return hole
+
+    def _may_have_jumped(self, noted: dict[str, Any]) -> str:
+        """Say that a daemon of ours, which does not answer, may have jumped over a part of the WAL.
+
+        Told to end by somebody else, 0.5.17 lets go of the WAL before its final sync. The next one
+        is started with that in mind, and then answers.
+        """
+        is_kept = os.path.isdir(str(noted.get("directory") or ""))  # gone after a stop of ours
+        if self._source.series != "0.5" or self._asked or not is_kept:
+            return ""
+        newest = local_state.newest_local(self._source.meta)
+        if newest is None or noted.get("ended") == newest.txid:
+            return ""
+        if local_state.one_wal(self._source.meta, local_state.FILES_OF_AN_END):
+            return ""
+        return "the daemon has ended, and may have missed changes"
 
     def _start(self) -> int | str:
         with _auditing:

@@ -61,9 +61,6 @@ def _seen(database: Watched) -> _Seen:
     lock = Lock(database.path)
     held = lock.is_held()
     noted = lock.noted() if held is not False or os.path.exists(lock.path) else {}
-    if held and not noted:  # it is being written
-        time.sleep(0.001)
-        noted = lock.noted()
     socket = str(noted.get("socket") or "") if held else ""
     return _Seen(database, held, noted, socket or database.socket)
 

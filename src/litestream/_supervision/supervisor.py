@@ -43,6 +43,7 @@ monitor interval after its start; told to end before, a daemon replicates nothin
 _KEEP_EVERY = 3600.0
 _LOOK, _LOOK_BUSY = 0.25, 0.02
 """Seconds between two looks at what the daemon has copied; and while a hole is being mended."""
+_TWICE = "a part of the WAL was written twice, and 0.3.13 restores nothing that follows it"
 _SNAPSHOT = ("-once", "-force-snapshot")
 _TRANSIENT = ("initialize replica client", "cannot open store")
 """What 0.5 says when it gives up at its start because an SFTP, WebDAV or NATS server is away."""
@@ -164,7 +165,7 @@ class Supervisor:
         if self._forbidden:
             self._forbidden = ""
             self._begin_handover()
-        self._mending.settle()
+        self._settle_copies()
         self._handovers.arm(whole=self._whole, killed=self._killed_off, hole=self._mending.hole)
         self._whole = self._running = self._killed_off = False
         self._kill_at = math.inf
@@ -227,6 +228,9 @@ class Supervisor:
             self._daemon.signal(signal.SIGTERM)
             return 0.05
         clean = self._mending.look()
+        if self._mending.torn and self._kill_at == math.inf:
+            self._kill_at = time.monotonic() + self.job.stop_timeout
+            self._daemon.signal(signal.SIGTERM)
         state = "mending" if self._mending.holes else self._health.look()
         if state != self.state:
             self._tell(state, age=self._health.age)
@@ -300,6 +304,8 @@ class Supervisor:
         if self._signalled and self._health.is_unsynced(text):
             self._stop_error = text
         position = self._health.hear(text)
+        while self._health.overlapping:  # told before the position is: nothing has arrived there
+            self._mending.declare(self._health.overlapping.pop(), _TWICE)
         if position is not None:
             self._notes.arrived(position[0])
             self._report({"position": position})
@@ -360,6 +366,14 @@ class Supervisor:
             self._restart(life)
         return True
 
+    def _settle_copies(self) -> bool:
+        """Find out, without a daemon, whether what was copied is what was committed."""
+        clean = self._mending.settle()
+        if self._mending.torn:
+            self._handovers.let_go()
+            self._mending.empty()
+        return clean
+
     def _must_repeat(self) -> bool:
         """Tell whether the final sync is to be done once more, by another daemon.
 
@@ -371,7 +385,7 @@ class Supervisor:
         if self.job.series == "0.3" and self._stop_error and not self._retried:
             self._retried = True
             return True
-        if not self._mending.settle():
+        if not self._settle_copies():
             if not self._mended:
                 self._mended = True
                 return True
