@@ -6,6 +6,7 @@ import http.client
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -177,8 +178,11 @@ def test_every_route_under_every_host(running: Site, host: str, prefix: str) -> 
         assert "evil" not in str(visitor.ask(one, who["right"], **evil)[1:])
 
 
-def test_a_function_for_auth_as_the_page_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_function_for_auth_as_the_page_has_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("SECRET_KEY", "a key")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     given: dict[str, Any] = {}
     exec(FUNCTION, given)
     is_operator = given["is_operator"]
