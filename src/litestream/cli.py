@@ -16,8 +16,8 @@ from litestream.errors import ConfigNotFoundError, LitestreamError
 
 _ASKED = ("-h", "-help", "--help", "help", "--version")
 OWN_VERBS = (  # _cli.verbs says what they do
-    *("check", "config", "demo", "env", "health", "history", "init", "recover", "run", "upgrade"),
-    *("verify", "which"),
+    *("check", "config", "dashboard", "demo", "env", "health", "history", "init", "recover"),
+    *("run", "upgrade", "verify", "which"),
 )
 _WARNINGS = {  # by the probe of the trap
     "sync": (

@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 from litestream import configuration
-from litestream._cli import config, health, verify
+from litestream._cli import config, dashboard, health, verify
 from litestream._executable import run as executable_run
 from litestream._executable.find import find as find_executable
 from litestream._executable.series import version as version_of
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PURPOSES = {
     "check": "say what is wrong with the config, line by line",
     "config": "print the config as the daemon sees it, and where each value came from",
+    "dashboard": "serve a page on this computer that says how backups are",
     "demo": "replicate, lose and restore a database in a temporary directory",
     "env": "print the environment variables that litestream.configure() sets for configs",
     "health": "say how the backups are, without a call of the replica",
@@ -124,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     config.add(verbs)
+    dashboard.add(verbs)
 
     demo = verbs.add_parser("demo", description=PURPOSES["demo"].capitalize() + ".")
     demo.set_defaults(run=_demo)
