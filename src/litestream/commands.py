@@ -140,7 +140,10 @@ def replicate(
             return
         config = {database: replica_urls}
     with loaded(config) as found:
-        argv = arguments("replicate", exec=exec, **{**config_flags(found), **flags})
+        own = config_flags(found)
+        if found.path:  # as it is: a daemon knows what a 'dir:' entry is
+            own["config"] = found.path
+        argv = arguments("replicate", exec=exec, **{**own, **flags})
         run.foreground(argv, timeout)
 
 

@@ -33,11 +33,11 @@ def databases(
 
     The executable is run once, and then once (0.5) or twice (0.3) for each database, ``jobs`` at a
     time; ``timeout`` limits each run. With ``expand_env=False`` a ``$`` in the config is a ``$``.
-    Errors are those of ``commands.generations``, and ConfigurationError for a ``dir:`` entry, whose
-    databases Litestream does not list.
+    Errors are those of ``commands.generations``. For a ``dir:`` entry, there is a row for each
+    database in it, and for those that are lost (see ``recover``).
     """
     with loaded(config, expand_env=expand_env) as found:
-        rows = listings.named(found, timeout)
+        rows = listings.databases(config=found, timeout=timeout)
         return list(side_by_side.results(lambda row: _overview(row, found, timeout), rows, jobs))
 
 

@@ -128,11 +128,30 @@ def recover_all(
     jobs: int = 4,
 ) -> list[Recovered]:
     """Recover the databases of a config that is loaded."""
+    if database is None and expect == "backup":
+        _require_some(config)
 
     def one(found: Database) -> Recovered:
         return _recover(found, expect, replica, timeout, progress)
 
     return list(side_by_side.results(one, config.chosen(database), jobs))
+
+
+def _require_some(config: Config) -> None:
+    """Miss all that was in a directory: with it and its replica gone, nothing is left to name.
+
+    Raises:
+        BackupNotFoundError: A ``dir:`` entry has no database, neither on disk nor in its replica.
+
+    """
+    for directory in config.directories:
+        if not directory.databases(lost=True):
+            reason = (
+                f"no database of {directory.shown!r} is there, and none was found in its replica. "
+                "What a server holds is not listed: name each database, as in "
+                "'litestream recover PATH'"
+            )
+            raise not_found([find_executable(), "restore", directory.shown], 0, "", reason)
 
 
 def told(done: Recovered) -> str:

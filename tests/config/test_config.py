@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -99,50 +97,3 @@ def test_replicas_are_known_by_their_names_or_types(tmp_path, series):
         assert [replicas[1]] == find(tmp_path, entry, "near").replicas
         with pytest.raises(litestream.ConfigurationError, match="Its replicas: 's3', 'near'"):
             find(tmp_path, entry, "far")
-
-
-def _run_verb(config):
-    program = Path(sys.executable).with_name("litestream")
-    argv = [program, "run", "--config", config, "--", "echo", "started"]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    assert (1, "") == (done.returncode, done.stdout)
-    raise litestream.ConfigurationError(done.stderr)
-
-
-@pytest.mark.only_series("0.5")
-@pytest.mark.parametrize("keys", [{}, {"watch": True}, {"meta-dir": "/tmp/meta"}])
-@pytest.mark.parametrize(
-    "refused",
-    [
-        lambda config: litestream.Replication(config).start(),
-        lambda config: litestream.recover(config=config),
-        lambda config: litestream.verify(config.parent / "app.db", config=config),
-        lambda config: litestream.verify_all(config),
-        lambda config: litestream.sync(config.parent / "app.db", config=config),
-        lambda config: litestream.databases(config=config),
-        _run_verb,
-    ],
-)
-@pytest.mark.usefixtures("installed", "series")
-def test_a_directory_of_databases_is_refused_with_what_to_write(tmp_path, keys, refused):
-    """Litestream replicates them, and nothing else of ours would see them."""
-    config = tmp_path / "litestream.yml"
-    replica = {"path": str(tmp_path / "copies")}
-    entry = {"dir": str(tmp_path), "pattern": "*.db", "replica": replica, **keys}
-    config.write_text(json.dumps({"dbs": [entry]}))
-    with pytest.raises(litestream.ConfigurationError, match=r"'path:' for each database"):
-        refused(config)
-    assert [config] == list(tmp_path.iterdir())
-
-
-@pytest.mark.only_series("0.5")
-@pytest.mark.usefixtures("installed", "series")
-def test_verify_all_on_the_command_line_refuses_a_directory(tmp_path):
-    config = tmp_path / "litestream.yml"
-    entry = {"dir": str(tmp_path), "pattern": "*.db", "replica": {"path": "/copies"}}
-    config.write_text(json.dumps({"dbs": [entry]}))
-    program = Path(sys.executable).with_name("litestream")
-    argv = [program, "verify", "--all", "--config", config]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    assert (1, "") == (done.returncode, done.stdout)
-    assert "'path:' for each database" in done.stderr

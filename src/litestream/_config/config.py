@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from litestream import configuration
 from litestream._config import databases as config_databases
 from litestream._config import file as config_file
-from litestream._config import mapping, places, runtime_directory
+from litestream._config import mapping, places, runtime_directory, spelling
+from litestream._config.directories import Directory, in_content
 from litestream._config.paths import refuse_url, target
 from litestream._database.files import meta_path
 from litestream.errors import ConfigNotFoundError, ConfigurationError
@@ -52,6 +53,8 @@ class Config:
             self.content = content
         self._written = ""
         self._socket: str | None = None
+        self._asked: set[str] = set()
+        self._spelt: set[str] = set()
         self._writing = threading.Lock()
 
     @classmethod
@@ -89,14 +92,70 @@ class Config:
         text = self.text if self.literal else config_file.expand(self.text)
         return config_file.parse(text, self.path)
 
+    @cached_property
+    def directories(self) -> list[Directory]:
+        """Return the ``dir:`` entries, which 0.5 has.
+
+        Raises:
+            ConfigurationError: One cannot be used.
+
+        """
+        return in_content(self.content) if self.series == "0.5" else []
+
     @property
     def file(self) -> str:
-        """Return the path that the executable is given; a mapping is written to a private file."""
+        """Return the path that the executable is given.
+
+        It is a private file for a mapping, and for a config with ``dir:`` entries: the executable
+        lists and restores no database of those.
+        """
         with self._writing:
-            if not self.path and not self._written:
-                self._written = _written(self.text)
+            if self.path and not self.directories:
+                return self.path
+            if not self._written:
+                spelt = self.spelt_out()
+                self._spelt = {*spelt.paths} if self.directories else set()
+                self._written = _written(spelt.text)
                 self._remover = weakref.finalize(self, _remove, self._written, os.getpid())
-        return self.path or os.path.join(self._written, "litestream.yml")
+            return os.path.join(self._written, "litestream.yml")
+
+    def spelt_out(self, *, lost: bool = True) -> Config:
+        """Return the config with an entry for each database in place of the ``dir:`` entries.
+
+        The directories are listed now; those that are ``lost`` were replicated once, and are not
+        on disk.
+
+        Raises:
+            ConfigurationError: A directory cannot be listed.
+
+        """
+        if not self.directories:
+            return self
+
+        def paths(directory: Directory) -> list[str]:
+            also = [path for path in self._asked if lost and directory.holds(path)]
+            return sorted({*directory.databases(lost=lost), *also})
+
+        content, text = spelling.spelt(self.content, self.text, paths, literal=self.literal)
+        found = Config(self.series, self.path, content, literal=self.literal)
+        found.text = text
+        return found
+
+    def include(self, path: str) -> dict[str, Any] | None:
+        """Return the entry of a database that a directory holds, or would hold, if one does.
+
+        The executable finds it in ``file`` from then on.
+        """
+        for directory in self.directories:
+            if directory.holds(path):
+                with self._writing:
+                    self._asked.add(path)
+                    if self._written and path not in self._spelt:
+                        spelt = self.spelt_out()
+                        self._spelt = {*spelt.paths}
+                        runtime_directory.rewrite(self._written, spelt.text)
+                return directory.entry(path)
+        return None
 
     @property
     def flags(self) -> dict[str, bool]:
@@ -131,7 +190,11 @@ class Config:
 
     @cached_property
     def _named(self) -> dict[str, dict[str, Any]]:
-        return dict(config_databases.named(self.content, self.series))
+        """Return the entries with a path of their own."""
+        entries = self.content.get("dbs")
+        if self.directories and isinstance(entries, list):
+            entries = [raw for raw in entries if not isinstance(raw, dict) or not raw.get("dir")]
+        return dict(config_databases.named({"dbs": entries}, self.series))
 
     @property
     def paths(self) -> list[str]:
@@ -149,7 +212,7 @@ class Config:
         """
         entries = config_databases.named(self.content, self.series)
         found = [self._database(path, raw) for path, raw in entries]
-        if not found:
+        if not found and not self.directories:
             raise ConfigurationError("The config names no database: add one to its 'dbs:' list")
         places.require_apart(
             [(one.path, one.meta, one.replicas) for one in found], self.content, self.series
@@ -163,9 +226,11 @@ class Config:
             ConfigurationError: As ``databases``, or there is no such database.
 
         """
-        found = self.databases
         if database is None:
-            return found
+            return self.databases
+        if self.include(target(database)):
+            return [self.database(database)]
+        found = self.databases
         found = [one for one in found if one.is_at(database)]
         if not found:
             raise self._unknown(target(database))
@@ -185,8 +250,9 @@ class Config:
         refuse_url(database)
         path = target(database)
         for name in (path, os.path.realpath(path)):
-            if name in self._named:
-                found = self._database(name, self._named[name])
+            raw = self._named.get(name) or self.include(name)
+            if raw is not None:
+                found = self._database(name, raw)
                 if replica is None:
                     return found
                 return found._replace(replicas=found.chosen(replica), replica=replica)
@@ -211,7 +277,9 @@ class Config:
 
     def _unknown(self, path: str) -> ConfigurationError:
         entries = [one for one in self.content.get("dbs") or [] if isinstance(one, dict)]
-        known = ", ".join(repr(one["path"]) for one in entries if one.get("path")) or "none"
+        names = [str(one["path"]) for one in entries if one.get("path")]
+        names += [directory.shown for directory in self.directories]
+        known = ", ".join(map(repr, names)) or "none"
         where = f"the config {self.path!r}" if self.path else "the mapping that is the config"
         return ConfigurationError(f"{path!r} is not in {where}. The databases there: {known}")
 

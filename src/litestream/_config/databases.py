@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from litestream._config import paths
+from litestream._config.directories import Directory
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -16,12 +17,17 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def named(content: Mapping[str, Any], series: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the path of each database of a config's content, and its entry as it is written.
+def named(
+    content: Mapping[str, Any], series: str, *, lost: bool = True
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the path of each database of a config's content, and its entry.
+
+    In place of a directory's entry (0.5) come those of the databases that are in it now; and of
+    those that are ``lost``: replicated once, and not on disk.
 
     Raises:
-        ConfigurationError: An entry is no mapping, or names nothing, or a directory (0.5): what
-            appears there is replicated, but not restored from the config.
+        ConfigurationError: An entry is no mapping, or names nothing, or a directory that cannot be
+            listed.
 
     """
     if not isinstance(content.get("dbs") or [], list):
@@ -30,7 +36,10 @@ def named(content: Mapping[str, Any], series: str) -> Iterator[tuple[str, dict[s
         if not isinstance(raw, dict):
             raise ConfigurationError("An entry of the config's 'dbs:' list is no mapping")
         if series == "0.5" and raw.get("dir"):
-            raise _unsupported(str(raw["dir"]), str(raw.get("pattern") or "*.db"))
+            directory = Directory.of(raw)
+            for path in directory.databases(lost=lost):
+                yield path, directory.entry(path)
+            continue
         if not raw.get("path"):
             raise ConfigurationError("A database of the config has no 'path:'")
         path = str(raw["path"])
@@ -85,15 +94,3 @@ def seconds_of(duration: object) -> float:
     """Return a duration of the config in seconds; upstream's default of one where there is none."""
     parts = _DURATION.findall(str(duration)) if duration else []
     return sum(float(number) * _SECONDS[unit] for number, unit in parts) if parts else 1.0
-
-
-def _unsupported(folder: str, pattern: str) -> ConfigurationError:
-    """Return the error that says what to write instead of a ``dir:`` entry."""
-    files = os.path.join(paths.target(folder), pattern)
-    return ConfigurationError(
-        f"The config has an entry 'dir: {folder}'. Litestream restores no database of such an "
-        "entry from the config, and does not tell which it replicates, so nothing here could "
-        "recover, verify or lock one. Write an entry with 'path:' for each database instead; or "
-        "build a mapping in Python and pass it as config=: {path: f'file:///backups/"
-        "{os.path.basename(path)}' for path in glob.glob(" + repr(files) + ")}"
-    )

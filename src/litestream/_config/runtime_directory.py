@@ -10,7 +10,7 @@ from contextlib import suppress
 _LONGEST_SOCKET = 100
 """Bytes that the path of a Unix socket may have: 104 on macOS, 108 on Linux, and the end."""
 _PREFIX = "litestream-"
-_NAMES = ("litestream.yml", "litestream.sock")
+_NAMES = ("litestream.yml", "litestream.sock", "litestream.yml.new")
 
 
 def make() -> str:
@@ -45,6 +45,24 @@ def write(directory: str, config: str) -> None:
         os.mkdir(directory, 0o700)
     if not is_ours(directory):
         raise PermissionError(errno.EPERM, "somebody else's directory is there", directory)
+    _create(path, config)
+
+
+def rewrite(directory: str, config: str) -> None:
+    """Write our config in place of the one that is there: nobody reads half of it.
+
+    Raises:
+        OSError: As `write`.
+
+    """
+    beside = os.path.join(directory, _NAMES[2])
+    with suppress(FileNotFoundError):
+        os.unlink(beside)
+    _create(beside, config)
+    os.replace(beside, os.path.join(directory, _NAMES[0]))
+
+
+def _create(path: str, config: str) -> None:
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with open(file, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:

@@ -65,6 +65,7 @@ def located(database: StrPath, config: ConfigArgument) -> Iterator[tuple[str, Co
         name = os.path.realpath(tempfile.gettempdir())
         config = {name: {"type": "file", "path": folder}}
     with loaded(config) as found:
+        found.include(name)
         yield name, found
 
 

@@ -10,7 +10,6 @@ from litestream._config.paths import is_url, target
 from litestream._executable import parse, run
 from litestream._executable.arguments import arguments, config_flags, loaded, located
 from litestream._executable.series import require_series, series
-from litestream.errors import CommandFailedError
 from litestream.rows import DatabaseRow, GenerationRow, SnapshotRow, StatusRow, WALRow
 
 if TYPE_CHECKING:
@@ -177,26 +176,6 @@ def require_valid(config: Config) -> None:
 
     """
     databases(config=config)
-
-
-def named(config: Config, timeout: float | None = run.TIMEOUT) -> list[DatabaseRow]:
-    """Return the rows of ``databases``, unless they leave a database out.
-
-    Source: of a ``dir:`` entry, 0.5.17 lists the working directory, or complains of its keys.
-
-    Raises:
-        ConfigurationError: there is such an entry.
-        CommandFailedError, CommandTimeoutError: as ``databases``.
-
-    """
-    try:
-        rows = databases(config=config, timeout=timeout)
-    except CommandFailedError:
-        _ = config.paths
-        raise
-    if any(os.path.isdir(row["path"]) for row in rows):
-        _ = config.paths
-    return rows
 
 
 def generations_and_snapshots(

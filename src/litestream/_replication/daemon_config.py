@@ -77,22 +77,29 @@ def prepare(config: Config, interval: float) -> Prepared:
         ReplicationError: There is no room for the config that is written.
 
     """
-    content = config.content if config.path else _with_intervals(config.content, interval)
+    source = config.spelt_out(lost=False)
+    content = source.content if config.path else _with_intervals(config.content, interval)
     if content.get("exec"):
         raise ConfigurationError(
             f"The config {config.path!r} has 'exec:', which would run again whenever it ends. Take "
             "it out, and run the command by 'litestream run -- COMMAND'"
         )
-    text = config.text if config.path else as_yaml(content)
+    if any(directory.watch for directory in config.directories):
+        raise ConfigurationError(
+            f"The config {config.path!r} has 'watch: true', and databases that appear while a "
+            "daemon runs are not taken up yet. Take it out, and start again when there is another"
+        )
+    text = source.text if config.path else as_yaml(content)
     found = Config(config.series, config.path, content, literal=config.literal).databases
     directory, socket, path = "", "", config.path
     own = content.get("socket")
     if config.series == "0.5" and isinstance(own, dict):
         socket = str(own.get("path") or DEFAULT_SOCKET) if own.get("enabled") else ""
-    elif config.series == "0.5" or not path:
+    switches_on = config.series == "0.5" and not isinstance(own, dict)
+    if switches_on or source is not config or not path:
         try:
             directory = runtime_directory.make()
-            if config.series == "0.5":
+            if switches_on:
                 socket = os.path.join(directory, "litestream.sock")
                 text = _with_socket(text, content, socket, config)
             path = os.path.join(directory, "litestream.yml")

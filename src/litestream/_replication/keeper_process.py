@@ -7,12 +7,12 @@ import json
 import marshal
 import os
 import subprocess
-import sys
 import threading
 import traceback
 from typing import TYPE_CHECKING, Any
 
 from litestream import configuration
+from litestream._database.headers import python
 from litestream.errors import ReplicationError
 
 if TYPE_CHECKING:
@@ -50,10 +50,10 @@ class KeeperProcess:
     ) -> None:
         self._receive = receive
         self._ended = ended
-        python = _python()
+        interpreter = python()
         try:
             self._process = subprocess.Popen(
-                [python, *_OPTIONS, "-c", _BOOT, _PACKAGES],
+                [interpreter, *_OPTIONS, "-c", _BOOT, _PACKAGES],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -63,7 +63,7 @@ class KeeperProcess:
             )
         except OSError as error:
             raise ReplicationError(
-                f"The process that keeps the daemon cannot be started with {python!r} in "
+                f"The process that keeps the daemon cannot be started with {interpreter!r} in "
                 f"{directory!r}: {error.strerror}. Where the application is no Python program (a "
                 "frozen one, or one that embeds Python), run it by 'litestream run' instead"
             ) from error
@@ -123,11 +123,3 @@ class KeeperProcess:
                 # A filter or handler of the application's, for one. Nobody else drains the pipe.
                 traceback.print_exc()
         self._ended()
-
-
-def _python() -> str:
-    """Return a Python interpreter; inside uWSGI, `sys.executable` may be something else."""
-    name = os.path.basename(sys.executable or "").lower()
-    if "python" in name or "pypy" in name:
-        return sys.executable
-    return os.path.join(sys.base_exec_prefix, "bin", "python3")

@@ -1,0 +1,247 @@
+"""A ``dir:`` entry of 0.5 as an entry for each database that it means.
+
+Source: 0.5.17, `NewDBsFromDirectoryConfig`: of a directory D and a replica R, D/x.db is copied to
+R/x.db, and keeps a local state of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote, unquote
+
+from litestream import configuration
+from litestream._config import paths, pattern, places
+from litestream._database.files import SIDE_FILES
+from litestream._database.headers import databases_among
+from litestream.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterator, Mapping
+
+_OWN_KEYS = ("dir", "pattern", "recursive", "watch", "meta-dir")
+_SUFFIX = "-litestream"
+_STAGING = ".litestream-restore-"
+_UNESCAPED = "$&+,/:;=@-_.~"
+"""What Go leaves as it is in a URL's path, beside letters and digits."""
+
+
+class Directory(NamedTuple):
+    """A ``dir:`` entry."""
+
+    path: str
+    pattern: str
+    recursive: bool
+    watch: bool
+    raw: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Directory:
+        """Read an entry.
+
+        Raises:
+            ConfigurationError: It says two things at once, or its pattern is none.
+
+        """
+        given = str(raw["dir"])
+        if raw.get("path"):
+            raise ConfigurationError(f"The entry 'dir: {given}' has 'path:', too: keep one of them")
+        if not raw.get("pattern"):
+            raise ConfigurationError(
+                f"The entry 'dir: {given}' has no 'pattern:'. Add one, as in pattern: '*.db'"
+            )
+        if raw.get("meta-path") and raw.get("meta-dir"):
+            raise ConfigurationError(
+                f"The entry 'dir: {given}' has 'meta-path:' and 'meta-dir:': keep one of them"
+            )
+        pattern.compiled(str(raw["pattern"]))
+        return cls(
+            paths.target(given),
+            str(raw["pattern"]),
+            raw.get("recursive") is True,
+            raw.get("watch") is True,
+            raw,
+        )
+
+    @property
+    def shown(self) -> str:
+        """Return how messages name it."""
+        return os.path.join(self.path, *(["**"] if self.recursive else []), self.pattern)
+
+    def databases(self, *, lost: bool) -> list[str]:
+        """Return the paths of the databases, with ``lost`` also of those that are not there.
+
+        Raises:
+            ConfigurationError: As ``on_disk``; not where the directory itself is lost.
+
+        """
+        if not lost:
+            return self.on_disk()
+        there = self.on_disk() if os.path.isdir(self.path) else []
+        return sorted({*there, *self.lost()})
+
+    def on_disk(self) -> list[str]:
+        """Return the paths of the databases that are there now.
+
+        Raises:
+            ConfigurationError: The directory, or one below it, cannot be listed; or a name is no
+                UTF-8, and so in no config.
+
+        """
+        found, name = [], self._expression
+        try:
+            for folder, names in _walked(self.path, recursive=self.recursive):
+                found += [os.path.join(folder, n) for n in names if name.fullmatch(n)]
+        except OSError as error:
+            raise ConfigurationError(
+                f"The directory {error.filename!r} of the entry 'dir: {self.path}' cannot be "
+                f"listed: {error.strerror}. Make it, or let this user read it"
+            ) from error
+        found = databases_among(one for one in found if not one.endswith(SIDE_FILES))
+        for one in found:
+            if one.encode(errors="ignore") != os.fsencode(one):
+                raise ConfigurationError(
+                    f"The name of the database {one!r} is no UTF-8, so no config can name it. "
+                    f"Rename it, or choose another pattern for 'dir: {self.path}'"
+                )
+        return sorted(found)
+
+    def lost(self) -> list[str]:
+        """Return the paths of databases that are not on disk, but were replicated.
+
+        They are found by the local state that is left of them, and in a replica that is a
+        directory. What a server holds cannot be listed.
+        """
+        found = {*self._with_state(), *self._in_replicas()}
+        return sorted(one for one in found if self.holds(one) and not os.path.exists(one))
+
+    def holds(self, path: str) -> bool:
+        """Tell whether a database at a path would be one of this entry's."""
+        folder, name = os.path.split(path)
+        below = folder == self.path or (self.recursive and folder.startswith(f"{self.path}/"))
+        return below and self._expression.fullmatch(name) is not None
+
+    def entry(self, path: str, raw: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return the entry with ``path:`` that stands for one of the databases."""
+        raw = self.raw if raw is None else raw
+        below = os.path.relpath(path, self.path)
+        found = {key: value for key, value in raw.items() if key not in _OWN_KEYS}
+        meta = self._meta(below)
+        if meta:
+            found["meta-path"] = meta
+        for key in ("replica", "replicas"):
+            given, written = self.raw.get(key), raw.get(key)
+            if isinstance(given, dict) and isinstance(written, dict):
+                found[key] = _replica(given, written, below)
+            elif isinstance(given, list) and isinstance(written, list):
+                pairs = zip(given, written, strict=False)
+                found[key] = [
+                    _replica(one, other, below)
+                    if isinstance(one, dict) and isinstance(other, dict)
+                    else other
+                    for one, other in pairs
+                ]
+        return configuration.Content({"path": path, **found})
+
+    @property
+    def _expression(self) -> re.Pattern[str]:
+        return pattern.compiled(self.pattern)
+
+    def _meta(self, below: str) -> str:
+        """Return a database's local state where it is not beside it."""
+        folder, name = os.path.split(below)
+        if self.raw.get("meta-dir"):
+            return os.path.join(paths.target(str(self.raw["meta-dir"])), below + _SUFFIX)
+        if self.raw.get("meta-path"):
+            base = paths.target(str(self.raw["meta-path"]))
+            return os.path.join(base, folder, f".{name}{_SUFFIX}")
+        return ""
+
+    def _with_state(self) -> Iterator[str]:
+        base, dot = self.path, "."
+        if self.raw.get("meta-dir"):
+            base, dot = paths.target(str(self.raw["meta-dir"])), ""
+        elif self.raw.get("meta-path"):
+            base = paths.target(str(self.raw["meta-path"]))
+        for folder in _marked(base, "ltx", recursive=self.recursive):
+            below, name = os.path.split(os.path.relpath(folder, base))
+            if name.startswith(dot) and name.endswith(_SUFFIX):
+                name = name[len(dot) : -len(_SUFFIX)]
+                yield os.path.normpath(os.path.join(self.path, below, name))
+
+    def _in_replicas(self) -> Iterator[str]:
+        single = self.raw.get("replica")
+        replicas = [single] if single else self.raw.get("replicas") or []
+        for replica in [one for one in replicas if isinstance(one, dict)]:
+            base = places.directory(_replica(replica, replica, "."))
+            for folder in _marked(base, *places.OWN, recursive=self.recursive) if base else ():
+                below = os.path.relpath(folder, base)
+                if replica.get("url"):
+                    below = unquote(below)
+                yield os.path.join(self.path, below)
+
+
+def in_content(content: Mapping[str, Any]) -> list[Directory]:
+    """Return the ``dir:`` entries of a config's content."""
+    entries = content.get("dbs")
+    entries = entries if isinstance(entries, list) else []
+    return [Directory.of(raw) for raw in entries if isinstance(raw, dict) and raw.get("dir")]
+
+
+def _walked(folder: str, *, recursive: bool) -> Iterator[tuple[str, list[str]]]:
+    """Yield each directory and the names of what is no directory in it; links are not followed.
+
+    Raises:
+        OSError: One cannot be listed.
+
+    """
+    with os.scandir(folder) as entries:
+        found = list(entries)
+    yield folder, [one.name for one in found if not one.is_dir(follow_symlinks=False)]
+    for one in found if recursive else ():
+        if one.is_dir(follow_symlinks=False) and not one.name.startswith(_STAGING):
+            try:
+                yield from _walked(one.path, recursive=True)
+            except FileNotFoundError:  # removed since
+                continue
+
+
+def _marked(base: str, *marks: str, recursive: bool) -> Iterator[str]:
+    """Yield the directories in a directory that hold one of some names; not what is in those."""
+    try:
+        with os.scandir(base) as entries:
+            found = [one.path for one in entries if one.is_dir()]
+    except OSError:
+        return
+    for folder in found:
+        if any(os.path.isdir(os.path.join(folder, mark)) for mark in marks):
+            yield folder
+        elif recursive:
+            yield from _marked(folder, *marks, recursive=True)
+
+
+def _replica(given: Mapping[str, Any], written: Mapping[str, Any], below: str) -> dict[str, Any]:
+    """Return a replica's keys as they are written, and in place of where it is, where one is below.
+
+    Source: 0.5.17 escapes a URL's path, and takes a directory's name as it is escaped.
+    """
+    found = dict(written)
+    url = str(given.get("url") or "")
+    if not url:
+        path = str(given.get("path") or "")
+        join = os.path.join if places.kind(given) == "file" else posixpath.join
+        if path or below != ".":
+            found["path"] = os.path.normpath(join(path, below))
+        return configuration.Content(found)
+    scheme, _, rest = url.partition("://")
+    rest, query = rest.partition("?")[0], rest.partition("?")[1:]
+    host, _, path = rest.partition("/")
+    path = quote(posixpath.normpath(f"/{unquote(path)}/{below}").lstrip("/"), safe=_UNESCAPED)
+    if scheme.lower() == "file":
+        del found["url"]
+        found |= {"type": "file", "path": posixpath.normpath(f"/{host}/{path}")}
+    else:
+        found["url"] = f"{scheme}://{host}/{path}{''.join(query)}"
+    return configuration.Content(found)

@@ -1,0 +1,72 @@
+"""A config in which each database of a ``dir:`` entry has an entry of its own."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from litestream import configuration
+from litestream._config import file, mapping
+from litestream._config.directories import Directory
+from litestream.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+_DOLLAR = "\ue0f0"
+"""A ``$`` that is one, until the text is written; no file has this in its name."""
+
+
+def spelt(
+    content: Mapping[str, Any],
+    text: str,
+    databases: Callable[[Directory], Iterable[str]],
+    *,
+    literal: bool,
+) -> tuple[dict[str, Any], str]:
+    """Return the content and the text of a config, ``databases`` in place of each directory.
+
+    What refers to a variable in the old text does so in the new one, but for where a replica is; a
+    secret stays where it was. Where the text cannot be read before the variables are replaced, it
+    is written as it was read.
+    """
+    entries: list[Mapping[str, Any]] = []
+    referring: list[Any] = []
+    old = None if literal else _unexpanded(text, content)
+    for at, raw in enumerate(content["dbs"]):
+        written = old["dbs"][at] if old else raw
+        if not isinstance(raw, dict) or not raw.get("dir"):
+            entries.append(raw)
+            referring.append(written)
+            continue
+        directory = Directory.of(raw)
+        for path in databases(directory):
+            entries.append(directory.entry(path))
+            referring.append(_kept(directory.entry(path, written)))
+    wanted = configuration.Content({**content, "dbs": entries})
+    if old:
+        found = mapping.as_yaml({**old, "dbs": referring}, expanded=False)
+        found = configuration.Text(found.replace(_DOLLAR, r"\u0024"))
+        with suppress(ConfigurationError):
+            if file.parse(file.expand(found), "") == wanted:
+                return wanted, found
+    return wanted, mapping.as_yaml(wanted)
+
+
+def _unexpanded(text: str, content: Mapping[str, Any]) -> dict[str, Any] | None:
+    with suppress(ConfigurationError):
+        found = file.parse(text, "")
+        entries = found.get("dbs")
+        if isinstance(entries, list) and len(entries) == len(content["dbs"]):
+            return found if all(isinstance(entry, dict) for entry in entries) else None
+    return None
+
+
+def _kept(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry in which no path of ours is taken for a reference."""
+    replicas = entry.get("replicas") or []
+    for part in (entry, entry.get("replica"), *(replicas if isinstance(replicas, list) else ())):
+        for key in ("path", "meta-path", "url") if isinstance(part, dict) else ():
+            if isinstance(part.get(key), str):
+                part[key] = part[key].replace("$", _DOLLAR)
+    return entry
