@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
+import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -16,10 +19,22 @@ import pytest
 
 import litestream
 from litestream import commands
+from litestream._cli import verbs
+from litestream._database.lock import Lock
 from tests.config.test_directories import database
+from tests.servers import Page
+from tests.support import wait_until
 
 pytestmark = [pytest.mark.only_series("0.5"), pytest.mark.usefixtures("installed", "series")]
 PROGRAM = str(Path(sys.executable).with_name("litestream"))
+
+WRITER = """
+import sqlite3, sys, time
+connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)
+while True:
+    connection.execute("INSERT INTO items VALUES (hex(randomblob(150)))")
+    time.sleep(0.01)
+"""
 
 
 class Tenants:
@@ -182,3 +197,152 @@ def test_litestream_run_recovers_and_replicates_them(make: Callable[..., Tenants
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert (0, "started\n") == (done.returncode, done.stdout), done.stderr
     assert "b.db: restored" in done.stderr
+
+
+def test_what_appears_in_a_watched_directory_is_replicated(make: Callable[..., Tenants]) -> None:
+    tenants = make(watch=True)
+    with litestream.Replication(tenants.config) as replication:
+        assert ("replicating", None) == (replication.state, replication.pid)
+        tenants.add("a.db")
+        replication.sync(tenants.data / "a.db")
+        assert litestream.verify(tenants.data / "a.db", config=tenants.config, exact=True)
+        tenants.add("b.db", "c.db")
+        replication.sync()
+        assert 0 == replication.restarts
+        assert all(litestream.verify_all(tenants.config, exact=True))
+        tenants.add("d.db")  # the last look is that of the stop
+    assert replication.stop()
+    listed = litestream.databases(config=tenants.config)
+    assert tenants.paths("a.db", "b.db", "c.db", "d.db") == [row["path"] for row in listed]
+    assert all(row["generations"] for row in listed)
+
+
+def test_what_appears_in_a_directory_that_is_not_watched_waits_for_the_next_start(
+    make: Callable[..., Tenants],
+) -> None:
+    tenants = make()
+    with pytest.raises(litestream.ConfigurationError, match="'watch:' is off"):
+        litestream.Replication(tenants.config).start()
+    tenants.add("a.db")
+    with litestream.Replication(tenants.config) as replication:
+        tenants.add("b.db")
+        with pytest.raises(litestream.ConfigurationError, match=r"b\.db' is not one of the repl"):
+            replication.sync(tenants.data / "b.db")
+    assert not (tenants.backups / "b.db").exists()
+    with litestream.Replication(tenants.config) as replication:
+        replication.sync(tenants.data / "b.db")
+
+
+def test_one_that_is_deleted_and_made_anew_is_another_one(make: Callable[..., Tenants]) -> None:
+    tenants = make("a.db", "b.db", watch=True)
+    with litestream.Replication(tenants.config) as replication:
+        replication.sync()
+        tenants.lose("b.db")
+        tenants.add("a.db")
+        lock = Lock(str(tenants.data / "b.db"))
+        wait_until(lambda: not lock.is_held(), "the daemon without it")
+        tenants.add("b.db", "b.db")
+        replication.sync()
+        assert all(litestream.verify_all(tenants.config, exact=True))
+        assert 0 == replication.restarts
+
+
+def test_what_appears_over_another_one_s_backup_is_not_replicated(
+    make: Callable[..., Tenants], caplog: pytest.LogCaptureFixture
+) -> None:
+    tenants = make("a.db", "b.db", watch=True)
+    tenants.replicate()
+    tenants.lose("b.db", state=True)
+    before = sorted((tenants.backups / "b.db").rglob("*.ltx"))
+    with litestream.Replication(tenants.config) as replication:
+        tenants.add("b.db", "c.db")
+        replication.sync(tenants.data / "c.db")
+        with pytest.raises(litestream.ConfigurationError, match="not one of the replicated"):
+            replication.sync(tenants.data / "b.db")
+        assert "b.db appeared, and is not replicated" in (replication.last_error or caplog.text)
+    assert before == sorted((tenants.backups / "b.db").rglob("*.ltx"))
+
+
+def test_one_daemon_for_a_directory_that_is_empty_at_the_start(
+    make: Callable[..., Tenants],
+) -> None:
+    tenants = make(watch=True)
+    first, second = (litestream.Replication(tenants.config) for _ in range(2))
+    with first, second:
+        assert ["replicating", "standby"] == [first.state, second.state]
+        tenants.add("a.db")
+        first.sync()
+        second.sync()
+        assert ["replicating", "standby"] == [first.state, second.state]
+        first.stop()
+        wait_until(lambda: second.state == "replicating", "the other one takes over")
+        tenants.add("b.db")
+        second.sync()
+        assert all(litestream.verify_all(tenants.config, exact=True))
+
+
+def test_nothing_is_lost_over_the_deaths_of_a_daemon(make: Callable[..., Tenants]) -> None:
+    tenants = make(watch=True)
+    with litestream.Replication(tenants.config) as replication:
+
+        def has_restarted(times: int) -> bool:
+            return replication.restarts > times
+
+        tenants.add("a.db")
+        replication.sync()
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, tenants.data / "a.db"], stdin=subprocess.DEVNULL
+        )
+        try:
+            for number in range(3):
+                pid = wait_until(lambda: replication.pid, "a daemon")
+                os.kill(pid, signal.SIGKILL)
+                tenants.add(f"new-{number}.db")
+                wait_until(functools.partial(has_restarted, number), "its restart")
+        finally:
+            writer.kill()
+            writer.wait()
+        replication.sync()
+        assert all(litestream.verify_all(tenants.config, exact=True))
+
+
+def test_litestream_run_watches_a_directory(make: Callable[..., Tenants]) -> None:
+    tenants = make(watch=True)
+    code = "import pathlib, sys; from tests.config.test_directories import database as make; "
+    code += "make(pathlib.Path(sys.argv[1]))"
+    argv = [PROGRAM, "run", "--config", str(tenants.config), "--", sys.executable, "-c", code]
+    root = str(Path(__file__).parents[1])
+    for name in ("a.db", "b.db"):
+        done = subprocess.run(
+            [*argv, tenants.data / name],
+            *(),
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": root},
+        )
+        assert 0 == done.returncode, done.stderr
+    assert {"a.db", "b.db"} == {path.name for path in tenants.backups.iterdir()}
+
+
+def test_the_page_of_the_manual(
+    make: Callable[..., Tenants],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    page = Page("directories")
+    (text,) = (body for language, body in page.blocks if language == "yaml")
+    tenants = make("acme.db", "eu/acme.db")
+    folder = tenants.data.parent
+    text = text.replace("/srv/tenants", str(tenants.data))
+    tenants.config.write_text(text.replace("s3://backups", f"file://{folder}"))
+    monkeypatch.chdir(folder)
+    names: dict[str, Any] = {}
+    first, second = (body for language, body in page.blocks if language == "python")
+    exec(first, names)
+    assert capsys.readouterr().out.split() == tenants.paths("acme.db", "eu/acme.db")
+    tenants.lose("acme.db", state=True)
+    exec(second.replace("/srv/tenants", str(tenants.data)), names)
+    assert (tenants.data / "acme.db").exists()
+    assert (folder / "tenants/eu/acme.db/ltx").is_dir()
+    assert all(command.split()[1] in verbs.PURPOSES for command in page.commands())

@@ -15,6 +15,7 @@ from tests.servers import DOCS, Page
 ROOT = DOCS.parent
 OTHERS = {
     "check",
+    "directories",
     "gem",
     "init",
     "keys",
@@ -22,7 +23,7 @@ OTHERS = {
     "troubleshooting",
     "upgrade",
     "upstream",
-}  # see test_docs_config, test_monitoring, test_upstream
+}  # see test_directories, test_docs_config, test_monitoring, test_upstream
 PAGES = sorted({path.stem for path in DOCS.glob("*.md")} - OTHERS)
 TESTS = {"starlette": "asgi"}  # a page's name, where its test has another
 ADAPTERS = ["asgi", "django", "flask", "gunicorn", "sqlalchemy", "starlette", "testing"]

@@ -21,6 +21,7 @@ from litestream._replication import daemon_config
 from litestream._replication.guard import guard
 from litestream._replication.keeper_process import KeeperProcess
 from litestream._replication.status import Told
+from litestream._replication.watcher import EVERY, Watcher
 from litestream._supervision.daemon import orphan_signal
 from litestream.configuration import chosen_config
 from litestream.errors import (
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from litestream._config.config import ConfigArgument
     from litestream._replication.status import State
+    from litestream._supervision.job import Job
 
 __all__ = [
     "Replication",
@@ -103,6 +105,8 @@ class Replication:
         self._delays = (0.5, 30.0)
         self._prepared: daemon_config.Prepared | None = None
         self._keeper: KeeperProcess | None = None
+        self._watcher: Watcher | None = None
+        self._looking = threading.Lock()
         self._keeper_delay = 0.5
         self._told = Told()
         self._stopping = False
@@ -180,6 +184,7 @@ class Replication:
             self._launch(prepared)
             _running.add(self)
             self._wait_for_start()
+            self._watch(prepared)
         except BaseException:
             self.stop()
             runtime_directory.remove(prepared.directory)
@@ -192,6 +197,8 @@ class Replication:
         the daemon is killed, and a warning logged. On standby, and when called again, there is
         nothing to do: True. In a forked child, nothing happens.
         """
+        if not self._stopping and self._keeper is not None:
+            self._look()  # what has appeared belongs to the final sync
         with self._told.changed:
             keeper, self._stopping = self._keeper, True
             self._told.changed.notify_all()
@@ -234,6 +241,7 @@ class Replication:
         """
         if self._prepared is None or self._keeper is None:
             raise ReplicationError("The replication has not been started, or has been stopped")
+        self._look()
         found = self._prepared.databases
         if database is not None:
             found = [one for one in found if one.is_at(database)]
@@ -279,20 +287,51 @@ class Replication:
     def _prepare(self) -> daemon_config.Prepared:
         # Its private file is never written: the daemon has one with a socket.
         config = Config.load(self._config, series(), expand_env=self._expand_env)
-        return daemon_config.prepare(daemon_config.sound(config), self._sync_interval)
+        self._source = daemon_config.sound(config)
+        return daemon_config.prepare(self._source, self._sync_interval)
+
+    def _watch(self, prepared: daemon_config.Prepared) -> None:
+        """Look for databases that appear, or vanish, in a thread, where the config wants that."""
+        self._watcher = None
+        if not daemon_config.is_watched(self._source):
+            return
+        watcher = Watcher(
+            self._source, prepared, self._sync_interval, self._told.log.error, adopt=self._adopt
+        )
+        self._watcher = watcher
+
+        def run() -> None:
+            while self._watcher is watcher:
+                with self._told.changed:
+                    if self._told.changed.wait_for(lambda: self._stopping, EVERY):
+                        return
+                self._look()
+
+        threading.Thread(target=run, name="litestream-directories", daemon=True).start()
+
+    def _look(self) -> None:
+        with self._looking:
+            prepared = self._watcher.look() if self._watcher and not self._stopping else None
+            keeper = self._keeper
+            if prepared is not None and keeper is not None and not self._stopping:
+                self._prepared = prepared
+                keeper.replace(self._job(prepared))
 
     def _launch(self, prepared: daemon_config.Prepared) -> None:
+        job = self._job(prepared)
+        self._prepared = prepared
+        self._keeper = KeeperProcess(job, self._told.receive, self._keeper_ended, self._directory)
+
+    def _job(self, prepared: daemon_config.Prepared) -> Job:
         left = self._max_restarts
         if left is not None:
             left = max(0, left - self._told.restarts)
-        job = prepared.job(
+        return prepared.job(
             stop_timeout=float(self._stop_timeout),
             max_restarts=left,
             hand_over=self._hand_over,
             delays=self._delays,
         )
-        self._prepared = prepared
-        self._keeper = KeeperProcess(job, self._told.receive, self._keeper_ended, self._directory)
 
     def _wait_for_start(self) -> None:
         self._told.wait_while(("stopped", "starting"), _START_TIMEOUT)
@@ -331,9 +370,10 @@ class Replication:
 
     def _kill(self, number: signal.Signals) -> None:
         """Signal the daemon, if it is still there: then it holds its database's lock."""
-        if self._told.pid is None or self._prepared is None or not self._prepared.databases:
+        locks = self._prepared.locks if self._prepared else []
+        if self._told.pid is None or not locks:
             return
-        lock = Lock(self._prepared.databases[0].path)
+        lock = Lock(locks[0])
         # Without the lock's folder nobody can tell: process ids are given again.
         with contextlib.suppress(ProcessLookupError, ConfigurationError):
             if lock.acquire():
@@ -351,7 +391,8 @@ class Replication:
         """Leave everything to the parent: the pipe, the keeper, the listener."""
         if self._keeper is not None:
             self._keeper.disown()
-        self._keeper = self._prepared = None
+        self._keeper = self._prepared = self._watcher = None
+        self._looking = threading.Lock()
         self._told = Told()
 
 

@@ -31,6 +31,7 @@ from litestream._executable.arguments import loaded
 from litestream._executable.log_lines import escaped
 from litestream._replication import daemon_config
 from litestream._replication.guard import guard
+from litestream._replication.watcher import EVERY, Watcher
 from litestream._supervision.spawn import parent_death_signal, raise_file_limit, spawn
 from litestream._supervision.supervisor import Supervisor
 from litestream.errors import LitestreamError
@@ -133,6 +134,9 @@ class _Run:
         self._wish: int | None = None  # a signal that came while nothing could take it
         self._selector = DefaultSelector()
         self._supervisor: Supervisor | None = None
+        self._watcher: Watcher | None = None
+        self._look_at = 0.0
+        self._is_stopping = False
         self._synced = True
         self._terminal = Terminal()
 
@@ -147,6 +151,8 @@ class _Run:
             if not adopt:
                 guard(prepared.databases)
             self._supervisor = Supervisor(prepared.job(), self._selector, self._report)
+            if daemon_config.is_watched(config):
+                self._watcher = Watcher(config, prepared, 1.0, _say, adopt=adopt)
             return self._loop(self._supervisor)
         finally:
             self._end_command()
@@ -156,6 +162,8 @@ class _Run:
     def _loop(self, supervisor: Supervisor) -> int:
         while not supervisor.finished or (self._child and self._status is None):
             pause = 1.0 if supervisor.finished else supervisor.tick()
+            if time.monotonic() > self._look_at:
+                self._look(supervisor)
             if self._pings is not None:
                 self._pings.look(supervisor.synced)
             if supervisor.state == "failed":  # the command must not go on unreplicated
@@ -165,14 +173,28 @@ class _Run:
             if self._wish is not None and not self._child:
                 if self._command and self._status is None:  # told to end before it began
                     self._status = 128 + self._wish
-                supervisor.stop()
+                self._stop(supervisor)
             elif self._is_due(supervisor.state):
                 self._start()
             if self._status is not None:
-                supervisor.stop()
+                self._stop(supervisor)
         if self._status is not None:
             return self._status
         return 0 if self._synced and supervisor.state != "failed" else 1
+
+    def _look(self, supervisor: Supervisor) -> None:
+        """Look at the directories of the config, if any is watched."""
+        self._look_at = time.monotonic() + EVERY
+        prepared = self._watcher.look() if self._watcher is not None else None
+        if prepared is not None:
+            supervisor.replace(prepared.job())
+
+    def _stop(self, supervisor: Supervisor) -> None:
+        if not self._is_stopping:
+            self._is_stopping = True
+            self._look(supervisor)  # what has appeared belongs to the final sync
+            self._watcher = None
+        supervisor.stop()
 
     def _is_due(self, state: str) -> bool:
         """Tell whether to start the command: once, even if it cannot be started."""

@@ -18,7 +18,7 @@ from litestream._database.files import meta_path
 from litestream.errors import ConfigNotFoundError, ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from litestream._config.paths import StrPath
 
@@ -119,11 +119,11 @@ class Config:
                 self._remover = weakref.finalize(self, _remove, self._written, os.getpid())
             return os.path.join(self._written, "litestream.yml")
 
-    def spelt_out(self, *, lost: bool = True) -> Config:
+    def spelt_out(self, *, lost: bool = True, without: Collection[str] = ()) -> Config:
         """Return the config with an entry for each database in place of the ``dir:`` entries.
 
         The directories are listed now; those that are ``lost`` were replicated once, and are not
-        on disk.
+        on disk. Some databases may be left out.
 
         Raises:
             ConfigurationError: A directory cannot be listed.
@@ -134,7 +134,7 @@ class Config:
 
         def paths(directory: Directory) -> list[str]:
             also = [path for path in self._asked if lost and directory.holds(path)]
-            return sorted({*directory.databases(lost=lost), *also})
+            return sorted({*directory.databases(lost=lost), *also}.difference(without))
 
         content, text = spelling.spelt(self.content, self.text, paths, literal=self.literal)
         found = Config(self.series, self.path, content, literal=self.literal)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -69,6 +70,12 @@ class Directory(NamedTuple):
     def shown(self) -> str:
         """Return how messages name it."""
         return os.path.join(self.path, *(["**"] if self.recursive else []), self.pattern)
+
+    @property
+    def lock(self) -> str:
+        """Return what is locked (see `Lock`) by who replicates what appears in the directory."""
+        said = zlib.crc32(f"{self.pattern}\n{self.recursive}".encode(errors="surrogateescape"))
+        return os.path.join(os.path.realpath(self.path), f"dir-{said:08x}")
 
     def databases(self, *, lost: bool) -> list[str]:
         """Return the paths of the databases, with ``lost`` also of those that are not there.

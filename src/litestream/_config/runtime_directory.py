@@ -62,6 +62,13 @@ def rewrite(directory: str, config: str) -> None:
     os.replace(beside, os.path.join(directory, _NAMES[0]))
 
 
+def forget(directory: str) -> None:
+    """Remove our config, for another one to be written."""
+    if is_ours(directory):
+        with suppress(OSError):
+            os.unlink(os.path.join(directory, _NAMES[0]))
+
+
 def _create(path: str, config: str) -> None:
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:

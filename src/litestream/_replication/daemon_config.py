@@ -21,9 +21,10 @@ from litestream._supervision.job import Job
 from litestream.errors import ConfigurationError, ReplicationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from litestream._config.config import Database
+    from litestream._config.directories import Directory
 
 
 class Prepared(NamedTuple):
@@ -39,6 +40,13 @@ class Prepared(NamedTuple):
     """A private run-time directory, to be removed with what is in it; empty when none is needed."""
     text: str = ""
     """What our own config in `directory` says; a `Text`."""
+    directories: Sequence[Directory] = ()
+    """Those of the config, watched or not."""
+
+    @property
+    def locks(self) -> list[str]:
+        """Return what is locked while it runs: directories first, as they stay."""
+        return [*(one.lock for one in self.directories), *(one.path for one in self.databases)]
 
     def job(self, **options: Any) -> Job:
         """Return what a keeper is told; ``options`` are those of ``Job`` that have defaults."""
@@ -48,6 +56,12 @@ class Prepared(NamedTuple):
             [JobDatabase(one.path, one.meta, one.interval) for one in self.databases],
             self.socket,
             self.directory,
+            directories=tuple(one.lock for one in self.directories),
+            watched=tuple(
+                one.path
+                for one in self.databases
+                if any(d.watch and d.holds(one.path) for d in self.directories)
+            ),
             config=self.text,
             **options,
         )
@@ -65,47 +79,55 @@ def sound(config: Config) -> Config:
     return config
 
 
-def prepare(config: Config, interval: float) -> Prepared:
+def prepare(
+    config: Config, interval: float, *, without: Collection[str] = (), directory: str = ""
+) -> Prepared:
     """Say how to start a daemon on a config that is `sound`.
 
     The user's config is passed on as it is written, environment references included; only the
     control socket is added, where it does not speak of it. In a mapping, changes are looked for,
-    and sent if its replica does not say otherwise, every ``interval`` seconds.
+    and sent if its replica does not say otherwise, every ``interval`` seconds. Directories are
+    listed now, ``without`` some databases. Where there is a run-time ``directory`` already, nothing
+    is written: the keeper does that.
 
     Raises:
         ConfigurationError: The config is not one that replicates something.
         ReplicationError: There is no room for the config that is written.
 
     """
-    source = config.spelt_out(lost=False)
+    source = config.spelt_out(lost=False, without=without)
     content = source.content if config.path else _with_intervals(config.content, interval)
     if content.get("exec"):
         raise ConfigurationError(
             f"The config {config.path!r} has 'exec:', which would run again whenever it ends. Take "
             "it out, and run the command by 'litestream run -- COMMAND'"
         )
-    if any(directory.watch for directory in config.directories):
+    if source is not config and not content["dbs"] and not is_watched(config):
+        shown = ", ".join(repr(directory.shown) for directory in config.directories)
         raise ConfigurationError(
-            f"The config {config.path!r} has 'watch: true', and databases that appear while a "
-            "daemon runs are not taken up yet. Take it out, and start again when there is another"
+            f"No database is at {shown}, and 'watch:' is off: none that appears later would be "
+            "replicated. Write 'watch: true' into the entry, or start with the first database"
         )
     text = source.text if config.path else as_yaml(content)
-    found = Config(config.series, config.path, content, literal=config.literal).databases
-    directory, socket, path = "", "", config.path
+    written = Config(config.series, config.path, content, literal=config.literal)
+    found = written.databases if content["dbs"] or source is config else []
+    given, socket, path = directory, "", config.path
     own = content.get("socket")
     if config.series == "0.5" and isinstance(own, dict):
         socket = str(own.get("path") or DEFAULT_SOCKET) if own.get("enabled") else ""
     switches_on = config.series == "0.5" and not isinstance(own, dict)
     if switches_on or source is not config or not path:
         try:
-            directory = runtime_directory.make()
+            directory = given or runtime_directory.make()
             if switches_on:
                 socket = os.path.join(directory, "litestream.sock")
                 text = _with_socket(text, content, socket, config)
             path = os.path.join(directory, "litestream.yml")
-            runtime_directory.write(directory, text)
+            if not given:
+                runtime_directory.write(directory, text)
         except BaseException as error:
-            runtime_directory.remove(directory)
+            if not given:
+                runtime_directory.remove(directory)
             if isinstance(error, OSError):
                 raise ReplicationError(
                     "The config for Litestream cannot be written to a temporary directory "
@@ -115,7 +137,14 @@ def prepare(config: Config, interval: float) -> Prepared:
     daemon = config.of_daemon(path, content, socket)
     databases = [one._replace(config=daemon) for one in found]
     argv = arguments("replicate", **config_flags(daemon))
-    return Prepared(argv, daemon, databases, socket, directory, text if directory else "")
+    return Prepared(
+        argv, daemon, databases, socket, directory, text if directory else "", config.directories
+    )
+
+
+def is_watched(config: Config) -> bool:
+    """Tell whether databases that appear are to be replicated, too."""
+    return any(directory.watch for directory in config.directories)
 
 
 def _with_intervals(content: Mapping[str, Any], interval: float) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import marshal
 import os
 import subprocess
 import threading
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from litestream import configuration
 from litestream._database.headers import python
+from litestream._supervision.job import packed
 from litestream.errors import ReplicationError
 
 if TYPE_CHECKING:
@@ -70,13 +70,17 @@ class KeeperProcess:
         self.pid = self._process.pid
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # the listener tells why it ended
-            databases = [tuple(database) for database in job.databases]
-            self._process.stdin.write(
-                marshal.dumps((*job[:2], databases, *job[3:-1], str(job.config)))
-            )
+            self._process.stdin.write(packed(job))
             self._process.stdin.flush()
         self._thread = threading.Thread(target=self._listen, name="litestream", daemon=True)
         self._thread.start()
+
+    def replace(self, job: Job) -> None:
+        """Let it go on with another job, as soon as the one before can be ended."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError, ValueError):  # it has ended, or was told to
+            self._process.stdin.write(packed(job))
+            self._process.stdin.flush()
 
     def end(self, timeout: float) -> bool:
         """Tell it to stop the daemon; say whether it has ended within `timeout` seconds."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import marshal
+import os
 from collections import namedtuple
 
 TYPE_CHECKING = False
@@ -29,12 +31,45 @@ if TYPE_CHECKING:
         hand_over: bool = True
         delays: tuple[float, float] = (0.5, 30.0)
         """Seconds before a restart after a short life: the first, doubled up to the last."""
+        directories: tuple[str, ...] = ()
+        """What to lock for the directories of databases, beside those that are in them now."""
+        watched: tuple[str, ...] = ()
+        """Databases that may vanish: another job without them follows."""
         config: str = ""
         """The text of our config in `directory`, to be written again when it is lost."""
 else:  # typing takes longer to import than everything else here
     Database = namedtuple("Database", "path meta interval")  # noqa: PYI024
     Job = namedtuple(  # noqa: PYI024
         "Job",
-        "argv series databases socket directory stop_timeout max_restarts hand_over delays config",
-        defaults=(35.0, None, True, (0.5, 30.0), ""),
+        "argv series databases socket directory stop_timeout max_restarts hand_over delays "
+        "directories watched config",
+        defaults=(35.0, None, True, (0.5, 30.0), (), (), ""),
     )
+
+
+def packed(job: Job) -> bytes:
+    """Return a job as it is sent to a keeper: its length, and what it says."""
+    databases = [tuple(database) for database in job.databases]
+    found = marshal.dumps((*job[:2], databases, *job[3:-1], str(job.config)))
+    return len(found).to_bytes(8, "big") + found
+
+
+def received(file: int) -> Job | None:
+    """Return the next job that was sent, or None when there is none any more."""
+    length = int.from_bytes(_read(file, 8), "big")
+    try:
+        argv, series, databases, *rest = marshal.loads(_read(file, length))  # noqa: S302 - ours
+    except (EOFError, ValueError, TypeError):
+        return None
+    return Job(argv, series, [Database(*database) for database in databases], *rest)
+
+
+def _read(file: int, size: int) -> bytes:
+    """Read as much, whatever pieces it comes in; less at the end."""
+    found = bytearray()
+    while len(found) < size:
+        piece = os.read(file, size - len(found))
+        if not piece:
+            return b""
+        found += piece
+    return bytes(found)

@@ -17,15 +17,13 @@ systemd signals a whole group. It writes events as lines of JSON to its standard
 
 from __future__ import annotations
 
-import marshal
 import os
 import select
 import signal
-import sys
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 
 from litestream._config.runtime_directory import remove
-from litestream._supervision.job import Database, Job
+from litestream._supervision.job import received
 from litestream._supervision.spawn import raise_file_limit
 from litestream._supervision.supervisor import Supervisor
 
@@ -93,16 +91,19 @@ def main() -> None:
         signal.signal(number, lambda *_: None)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     raise_file_limit()
-    try:
-        argv, series, databases, *rest = marshal.load(sys.stdin.buffer)  # noqa: S302 - our parent's
-    except (EOFError, ValueError, TypeError):
+    job = received(0)
+    if job is None:
         return
     selector = DefaultSelector()
     events = Events(1, selector)
-    job = Job(argv, series, [Database(*database) for database in databases], *rest)
     supervisor = Supervisor(job, selector, events.report)
 
-    def closed() -> None:
+    def told() -> None:
+        """Go on with another job; or stop, once the application's end is closed."""
+        following = received(0)
+        if following is not None:
+            supervisor.replace(following)
+            return
         selector.unregister(0)
         supervisor.stop()
 
@@ -111,7 +112,7 @@ def main() -> None:
         if signal.SIGTERM in os.read(woken, 64):
             supervisor.expect_end()
 
-    selector.register(0, EVENT_READ, closed)
+    selector.register(0, EVENT_READ, told)
     selector.register(woken, EVENT_READ, signalled)
     try:
         while not supervisor.finished:

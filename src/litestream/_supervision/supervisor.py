@@ -14,12 +14,12 @@ import signal
 import time
 from contextlib import suppress
 
-from litestream._config.runtime_directory import keep, remove, write
+from litestream._config.runtime_directory import forget, keep, remove, write
 from litestream._database.connect import schema_version
-from litestream._database.lock import Lock
 from litestream._executable import messages
 from litestream._supervision import foreign_daemons
 from litestream._supervision.daemon import Daemon
+from litestream._supervision.following import Following, locks_of
 from litestream._supervision.handover import Handovers
 from litestream._supervision.mending import Mending
 from litestream._supervision.notes import Notes
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from selectors import BaseSelector
     from typing import Any
 
+    from litestream._database.lock import Lock
     from litestream._supervision.job import Job
 
 _STAND_BY = 0.25
@@ -61,9 +62,7 @@ class Supervisor:
         self.reaped: dict[int, int] = {}
         self._selector = selector
         self._report = report
-        self._locks = [
-            Lock(path) for path in sorted({os.path.realpath(d.path) for d in job.databases})
-        ]
+        self._locks = locks_of(job)
         self._notes = Notes(self._locks)
         self._handovers = Handovers(job, self._locks)
         self._mending = Mending(job, self._locks, self._report_fault)
@@ -75,15 +74,16 @@ class Supervisor:
         self._is_first_of_two = False
         self._running = False
         self._ran_before = False
-        self._whole = False
+        self._whole = self._is_leaving = False
         self._killed_off = False
         self._delay = 0.0
         self._due = 0.0
         self._deadline = self._keep_at = self._pinned_until = 0.0
         self._kill_at = math.inf
-        self._retried = self._mended = False
+        self._retried = self._mended = self._is_leaving = False
         self._signalled = False
         self._killed = False
+        self._following: Following | None = None
         self._next: Callable[[], float] = self._stand_by
 
     @property
@@ -106,12 +106,21 @@ class Supervisor:
         pause = self._next()
         return min(pause, 0.02) if self._daemon.is_ending else pause
 
+    def replace(self, job: Job) -> None:
+        """Go on with another job: other databases, the same run-time directory and socket."""
+        if self._following is not None:
+            self._following.close()
+        self._following = Following(job, self._locks, self._report)
+
     def stop(self) -> None:
         """Begin to stop: a final sync, then the end; `finished` says when."""
         if self._deadline or self.finished:
             return
         self._deadline = time.monotonic() + self.job.stop_timeout
-        if not self._daemon.pid and self.state == "backing off":
+        if not self._daemon.pid and self._next == self._idle:
+            self._is_leaving = True  # for what has appeared just now
+            self._start()
+        elif not self._daemon.pid and self.state == "backing off":
             self._start()  # for the final sync
         if not self._daemon.pid:
             if not self.finished:
@@ -129,6 +138,8 @@ class Supervisor:
     # The states, in the order in which they come.
 
     def _stand_by(self) -> float:
+        if self._following is not None:
+            self._take_over(locked=False)
         taken: list[Lock] = []
         for lock in self._locks:
             try:
@@ -157,6 +168,18 @@ class Supervisor:
         return self._start()
 
     def _start(self) -> float:
+        may_follow = self._is_leaving or not self._deadline
+        if may_follow and self._following is not None and self._following.is_ready():
+            self._take_over()
+            self._begin_handover()
+        if not self.job.databases:
+            self._is_leaving = False
+            if self._deadline:
+                self._finish()
+                return 0.0
+            self._tell("replicating")
+            self._next = self._idle
+            return _STAND_BY
         forbidden = self._health.forbidden()
         if forbidden:
             self._wait_for_permission(forbidden)
@@ -166,7 +189,7 @@ class Supervisor:
             self._begin_handover()
         self._settle_copies()
         self._handovers.arm(whole=self._whole, killed=self._killed_off, hole=self._mending.hole)
-        self._whole = self._running = self._killed_off = False
+        self._whole = self._running = self._killed_off = self._is_leaving = False
         self._kill_at = math.inf
         try:
             write(self.job.directory, self.job.config)
@@ -226,6 +249,9 @@ class Supervisor:
             self._kill_at = time.monotonic() + self.job.stop_timeout
             self._daemon.signal(signal.SIGTERM)
             return 0.05
+        if self._is_followed():
+            self._leave()
+            return 0.05
         clean = self._mending.look()
         if self._mending.torn and self._kill_at == math.inf:
             self._kill_at = time.monotonic() + self.job.stop_timeout
@@ -236,6 +262,30 @@ class Supervisor:
         if self._handovers:
             return 0.005 if self._daemon.age < 2 else 0.05
         return _LOOK if clean else _LOOK_BUSY
+
+    def _is_followed(self) -> bool:
+        """Tell whether to end this daemon for one with other databases: all is settled."""
+        if self._following is None or self._handovers or self._kill_at != math.inf:
+            return False
+        looked = self._health.has_looked(self._daemon.has_synced)
+        if not looked and self._daemon.age < _SETTLE:
+            return False
+        there = [d.path for d in self.job.databases if os.path.exists(d.path)]
+        return not any(map(self._mending.hole, there)) and self._following.is_ready()
+
+    def _leave(self) -> None:
+        """End this daemon, for the next one to replicate other databases."""
+        self._handovers.hold_for_end()
+        if self._kill_at == math.inf:
+            self._daemon.signal(signal.SIGTERM)
+        self._kill_at = time.monotonic() + self.job.stop_timeout
+        self._is_leaving = True
+
+    def _idle(self) -> float:
+        """Wait for a database."""
+        if self._following is not None and self._following.is_ready():
+            return self._start()
+        return _STAND_BY
 
     def _wait_for_snapshot(self) -> float:
         """Wait for a daemon that makes a snapshot and ends; then start one that stays."""
@@ -274,6 +324,10 @@ class Supervisor:
         if not self._mending.look() and time.monotonic() < self._deadline - _SETTLE:
             return _LOOK_BUSY
         self._daemon.give_up_asking()
+        if self._following is not None and self._following.is_ready():
+            self._leave()
+            self._next = self._wait_for_end
+            return 0.005
         self._handovers.hold_for_end()
         if self._kill_at == math.inf:  # a second SIGTERM would end 0.5's final sync
             self._daemon.signal(signal.SIGTERM)
@@ -343,7 +397,14 @@ class Supervisor:
             return False
         # By a signal that leaves it no time for a final sync, or a panic (2).
         self._killed_off = os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 2
-        if self._is_first_of_two and not status:
+        if self._is_leaving:
+            if not self._killed_off:
+                self._handovers.note_end(self._health.looked)
+            self._begin_handover()
+            self._start()
+            if self._deadline and not self.finished:
+                self._next = self._settle
+        elif self._is_first_of_two and not status:
             self._begin_handover()
             self._start()
             self._next = self._settle if self._deadline else self._next
@@ -368,6 +429,22 @@ class Supervisor:
         else:
             self._restart(life)
         return True
+
+    def _take_over(self, *, locked: bool = True) -> None:
+        """Take the following job for this one."""
+        assert self._following is not None
+        following, self._following = self._following, None
+        self._handovers.close()
+        if locked:
+            self._locks = following.take()
+        else:
+            following.close()
+            self._locks = locks_of(following.job)
+        self.job = self._health.job = following.job
+        self._notes = Notes(self._locks)
+        self._handovers = Handovers(self.job, self._locks)
+        self._mending = Mending(self.job, self._locks, self._report_fault)
+        forget(self.job.directory)  # the next start writes it
 
     def _settle_copies(self) -> bool:
         """Find out, without a daemon, whether what was copied is what was committed."""
@@ -432,6 +509,8 @@ class Supervisor:
         self._handovers.close()
         self._daemon.give_up_asking()
         self._health.give_up_asking()
+        if self._following is not None:
+            self._following.close()
         for lock in self._locks:
             lock.release()
         self.finished = True

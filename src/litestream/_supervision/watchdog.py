@@ -169,6 +169,8 @@ class Health:
                 self._inodes[path] = now
             elif now == before:
                 self._salts[path] = wal_salts(wal_path(path))
+            elif now is None and path in self.job.watched:
+                continue
             elif now is None:
                 return f"{path} was deleted while it was being replicated"
             else:

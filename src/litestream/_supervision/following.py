@@ -1,0 +1,72 @@
+"""The job that follows another one: databases have appeared in a directory, or vanished."""
+
+from __future__ import annotations
+
+import os
+
+from litestream._database.lock import Lock
+from litestream._supervision import foreign_daemons
+from litestream.errors import ConfigurationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from litestream._supervision.job import Job
+
+
+def locks_of(job: Job) -> list[Lock]:
+    """Return the locks that a job needs: one for each database, and for each directory."""
+    paths = {os.path.realpath(d.path) for d in job.databases} | {*job.directories}
+    return [Lock(path) for path in sorted(paths)]
+
+
+class Following:
+    """A job, and the locks that it needs beside those that are held already."""
+
+    def __init__(
+        self, job: Job, held: Sequence[Lock], report: Callable[[Mapping[str, Any]], None]
+    ) -> None:
+        self.job = job
+        self._held = {lock.database: lock for lock in held}
+        self._wanted = locks_of(job)
+        self._new = [lock for lock in self._wanted if lock.database not in self._held]
+        self._report = report
+        self._told = ""
+
+    def is_ready(self) -> bool:
+        """Tell whether nobody else has one of the new databases; then nobody can any more."""
+        for lock in self._new:
+            try:
+                free = lock.file is not None or lock.acquire()
+            except ConfigurationError as error:
+                return self._wait(str(error))
+            if not free:
+                return self._wait(f"{lock.database} is in use by another process")
+        stranger = foreign_daemons.find(lock.database for lock in self._new)
+        if stranger is not None:
+            return self._wait(
+                f"a Litestream that this library did not start replicates {stranger[1]} (process "
+                f"{stranger[0]}); two would destroy the replica. Stop that one first"
+            )
+        return True
+
+    def take(self) -> list[Lock]:
+        """Return the job's locks, and free those that it does not need."""
+        found = [self._held.pop(lock.database, lock) for lock in self._wanted]
+        for lock in self._held.values():
+            lock.release()
+        self._new = []
+        return found
+
+    def close(self) -> None:
+        """Free the locks that were taken for it."""
+        for lock in self._new:
+            lock.release()
+
+    def _wait(self, because: str) -> bool:
+        if because != self._told:
+            self._told = because
+            self._report({"fault": f"the daemon goes on with what it has: {because}"})
+        return False
