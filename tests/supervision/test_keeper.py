@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import json
-import marshal
 import os
 import signal
 import tempfile
 from pathlib import Path
 from selectors import DefaultSelector
-from types import SimpleNamespace
 
 import pytest
 
 from litestream._supervision import keeper
+from litestream._supervision.job import packed
 from litestream._supervision.keeper import Events
 from tests.supervision.test_supervisor import job
 from tests.support import Site, restored
@@ -46,13 +44,11 @@ def test_events_wait_for_a_slow_reader_and_count_what_they_drop() -> None:
 
 
 def test_the_keeper_does_its_job_and_ends_with_its_pipe(
-    sited: Site, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    sited: Site, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """In this process: elsewhere it runs without anything that could look at it."""
     directory = Path(tempfile.mkdtemp(prefix="litestream-"))
     (directory / "litestream.yml").touch()
-    argv, series, databases, *rest = job(sited, directory=str(directory))
-    values = [argv, series, [tuple(database) for database in databases], *rest]
     reader, writer = os.pipe()
     events, report = os.pipe()
     handlers = {
@@ -60,14 +56,12 @@ def test_the_keeper_does_its_job_and_ends_with_its_pipe(
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD)
     }
     kept = os.dup(0), os.dup(1)
-    os.write(writer, marshal.dumps(values))
+    os.write(writer, packed(job(sited, directory=str(directory))))
     os.close(writer)
     os.dup2(reader, 0)
     os.dup2(report, 1)
     try:
-        with open(0, "rb", closefd=False) as stream:
-            monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=stream))
-            keeper.main()
+        keeper.main()
     finally:
         os.dup2(kept[0], 0)
         os.dup2(kept[1], 1)
@@ -85,14 +79,22 @@ def test_the_keeper_does_its_job_and_ends_with_its_pipe(
     assert restored(sited) == sited.rows()
 
 
-def test_a_keeper_without_a_job_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("sent", [b"", b"\0\0", b"\0" * 7 + b"\5"])
+def test_a_keeper_without_a_job_ends(sent: bytes) -> None:
     handlers = {
         number: signal.getsignal(number)
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD)
     }
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO()))
+    reader, writer = os.pipe()
+    os.write(writer, sent)
+    os.close(writer)
+    kept = os.dup(0)
+    os.dup2(reader, 0)
     try:
         keeper.main()
     finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+        os.close(reader)
         for number, handler in handlers.items():
             signal.signal(number, handler)
