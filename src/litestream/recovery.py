@@ -18,6 +18,7 @@ from litestream.errors import (
     BackupExistsError,
     BackupNotFoundError,
     CommandFailedError,
+    CommandTimeoutError,
     ConfigurationError,
     CorruptBackupError,
     OutputNotWritableError,
@@ -70,6 +71,7 @@ def recover(
     config: str | os.PathLike[str] | None = None,
     databases: Mapping[Any, str | Sequence[str]] | None = None,
     timeout: float = 600.0,
+    answer_timeout: float = replicas.LISTING,
     progress: Callable[[str, int, int | None], object] | None = None,
 ) -> list[Recovered]:
     """Restore the databases that are missing, before the application opens them.
@@ -81,8 +83,9 @@ def recover(
 
     ``expect`` says what is normal: ``"backup"`` that there is one (else BackupNotFoundError),
     ``"none"`` that there is not (else BackupExistsError, and nothing is restored), ``"any"``
-    takes what comes. ``timeout`` is the number of seconds for each database. ``progress`` is called
-    as by ``commands.restore``, with the database's path before the bytes.
+    takes what comes. ``timeout`` is the number of seconds for each database, of which a replica has
+    ``answer_timeout`` to say what it holds. ``progress`` is called as by ``commands.restore``, with
+    the database's path before the bytes; and with 0 bytes when the replica is asked.
 
     Of several replicas (0.3) the one that holds the newest backup is taken, and the next one if it
     does not answer or cannot be restored; or the one that ``replica`` names. On 0.3, a newer backup
@@ -106,7 +109,8 @@ def recover(
             raise ConfigurationError(f"The config does not name the database {name!r}")
         if replica is not None:
             require_series("0.3", "recover(replica=…)")
-        return [_recover(entry, prepared, expect, replica, timeout, progress) for entry in entries]
+        limits = timeout, answer_timeout
+        return [_recover(entry, prepared, expect, replica, limits, progress) for entry in entries]
 
 
 def told(done: Recovered) -> str:
@@ -126,15 +130,18 @@ def _recover(
     prepared: Prepared,
     expect: Expectation,
     replica: str | None,
-    timeout: float,
+    limits: tuple[float, float],
     progress: Callable[[str, int, int | None], object] | None,
 ) -> Recovered:
+    timeout, answer_timeout = limits
     started = time.monotonic()
     deadline = started + timeout
     lock = Lock(entry.path)
     if is_database(entry.path) and expect != "none":
         return Recovered(entry.path, "present", 0.0)
-    if not _make_folder(entry, prepared, expect, replica, deadline):
+    if progress is not None:
+        progress(entry.path, 0, None)
+    if not _make_folder(entry, prepared, expect, replica, started + min(limits)):
         return Recovered(entry.path, "no backup", time.monotonic() - started)
     while not is_database(entry.path) and not lock.acquire():
         if time.monotonic() > deadline:
@@ -144,7 +151,7 @@ def _recover(
             )
         time.sleep(0.05)
     try:
-        done = _restore(entry, prepared, expect, replica, deadline, lock, progress)
+        done = _restore(entry, prepared, expect, replica, deadline, answer_timeout, lock, progress)
     finally:
         lock.release()
     return done._replace(seconds=time.monotonic() - started)
@@ -192,17 +199,22 @@ def _restore(
     expect: Expectation,
     replica: str | None,
     deadline: float,
+    answer_timeout: float,
     lock: Lock,
     progress: Callable[[str, int, int | None], object] | None,
 ) -> Recovered:
-    has_backup = functools.partial(replicas.has_backup, entry, prepared, replica, deadline)
+    answered_by = min(deadline, time.monotonic() + answer_timeout)
+    has_backup = functools.partial(replicas.has_backup, entry, prepared, replica, answered_by)
     if expect == "none" and not is_own(entry) and has_backup():
         raise _unexpected(entry)
     if is_database(entry.path):
         return Recovered(entry.path, "present", 0.0)
     if expect == "none":
         return Recovered(entry.path, "no backup", 0.0)
-    answers = replicas.ask(entry, prepared, replica, deadline)
+    answers = replicas.ask(entry, prepared, replica, deadline, answer_timeout)
+    for failure in () if answers.held else answers.failures.values():
+        if isinstance(failure, CommandTimeoutError):  # a restore would take as long, and longer
+            raise failure
     if prepared.series == "0.3":
         replicas.require_newest(entry, answers, replica)
     skipped: dict[str, object] = {**dict.fromkeys(answers.empty, "it is empty"), **answers.failures}

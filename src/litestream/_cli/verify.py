@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
 import sys
 from typing import TYPE_CHECKING
 
+from litestream._cli.arguments import count, seconds
+
 if TYPE_CHECKING:
+    import argparse
     from types import FrameType
 
     from litestream.verification import Outcome
@@ -41,7 +43,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument(
         "--timeout",
-        type=_seconds,
+        type=seconds,
         default=30.0,
         metavar="S",
         help="seconds that a commit may take to the replica, and a restore stand still (default: "
@@ -54,7 +56,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="SQLite's check of the restored copy (default: %(default)s)",
     )
     parser.add_argument(
-        "--jobs", type=_count, default=4, metavar="N", help="databases at once (default: 4)"
+        "--jobs", type=count, default=4, metavar="N", help="databases at once (default: 4)"
     )
     parser.add_argument(
         "--replica", metavar="NAME", help="prove this replica alone (0.3; default: every one)"
@@ -133,17 +135,3 @@ def _as_line(outcome: Outcome) -> str:
         for gap in proved.gaps or []
     ]
     return "\n".join(lines)
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError("must be more than 0")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value

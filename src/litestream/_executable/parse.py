@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from litestream.rows import LTXRow
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
+_REQUEST_ID = re.compile(
+    r",? ?\b(?:RequestID|HostID): ?[^\s,]*(?=,|$)|\s*,? request id: [^\s,]*|, host id: ?[^\s,]*"
+    r"|\n?\bRequestId:[\w-]+(?:\nTime:\S+)?",
+    re.MULTILINE,
+)
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -164,6 +169,16 @@ def _unreadable(because: str, text: str) -> UnreadableOutputError:
     return UnreadableOutputError(
         f"Litestream's output cannot be read: {because}. It was: {shown!r}"
     )
+
+
+def without_request_ids(text: str) -> str:
+    """Return upstream's sentence without what only a provider's support can read.
+
+    Source: the AWS SDK for Go writes ``RequestID: …, HostID: …,`` (v2, in 0.5) and a line of
+    ``status code: 403, request id: …, host id: …`` (v1, in 0.3); Azure's ``RequestId:…`` and its
+    time.
+    """
+    return _REQUEST_ID.sub("", text).strip()
 
 
 def seconds_of(duration: object) -> float:

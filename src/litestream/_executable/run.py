@@ -11,6 +11,7 @@ import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from litestream._executable import log_lines
+from litestream._executable.parse import without_request_ids
 from litestream.configuration import environment, masked
 from litestream.errors import CommandFailedError, CommandTimeoutError, ExecutableError
 
@@ -120,7 +121,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def failure(argv: Sequence[str], returncode: int, output: Output) -> CommandFailedError:
     """Return the error that describes a failed run, its secrets masked."""
-    reason = masked(_reason(output.stdout, output.stderr))
+    reason = without_request_ids(masked(_reason(output.stdout, output.stderr)))
     hint = next((hint for needle, hint in _HINTS if needle in reason), "")
     stderr = masked(output.stderr)
     return CommandFailedError(masked_all(argv), returncode, stderr, reason, hint)

@@ -15,18 +15,23 @@ from litestream._replication import replicas
 from litestream.errors import BackupExistsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from litestream._config.databases import Entry
     from litestream._replication.daemon_config import Prepared
 
-_LISTING = 30.0
 
-
-def guard(prepared: Prepared) -> None:
+def guard(
+    prepared: Prepared,
+    answer_timeout: float = replicas.LISTING,
+    progress: Callable[[str, int, int | None], object] = lambda *_: None,
+) -> None:
     """Refuse to replicate a database over backups that are not its own.
 
     Litestream would: it copies whatever stands at the path, and the next restore gives that. A
     database counts as the backups' own when Litestream keeps local state beside it, or when
-    ``recover`` has restored it. One listing for each other one.
+    ``recover`` has restored it. One listing for each other one, which has ``answer_timeout``
+    seconds; ``progress`` is called before it.
 
     Raises:
         BackupExistsError: The replica of a database without local state holds backups.
@@ -34,9 +39,10 @@ def guard(prepared: Prepared) -> None:
 
     """
     for entry in prepared.entries:
-        if is_own(entry) or not replicas.has_backup(
-            entry, prepared, None, time.monotonic() + _LISTING
-        ):
+        if is_own(entry):
+            continue
+        progress(entry.path, 0, None)
+        if not replicas.has_backup(entry, prepared, None, time.monotonic() + answer_timeout):
             continue
         # Another process may have started replicating it since we looked.
         if is_own(entry):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from litestream._replication.daemon_config import Prepared
     from litestream.errors import LitestreamError
 
-_LISTING = 30.0
+LISTING = 30.0
 """Seconds that one of several replicas has to answer."""
 _LONG_AGO = "1971-01-01T00:00:00Z"
 
@@ -53,11 +53,11 @@ def ask(
     prepared: Prepared,
     replica: str | None,
     deadline: float,
-    limit: float | None = _LISTING,
+    limit: float | None = LISTING,
 ) -> Answers:
     """Ask the replicas of a database, or the one that is named, for their newest backup.
 
-    A replica that is alone has ``limit`` seconds, each of several has half a minute. On 0.5 the LTX
+    Each replica has ``limit`` seconds, half a minute of several where there is none. On 0.5 the LTX
     files alone are listed: where there are none, a backup of 0.3 may be all the same.
     """
     options: dict[str, Any] = {"config": prepared.config, **prepared.flags}
@@ -65,7 +65,7 @@ def ask(
     names = list(dict.fromkeys(map(places_name, replicas)))
     backups: dict[str, Sequence[Any]] = {}
     failures: dict[str, LitestreamError] = {}
-    cap = _LISTING if len(names) > 1 else limit
+    cap = limit or (LISTING if len(names) > 1 else None)
     for name in names:
         left = max(0.1, deadline - time.monotonic())
         seconds = left if cap is None else min(cap, left)
@@ -75,6 +75,7 @@ def ask(
             else:
                 backups[name] = _backups_03(entry.path, name, seconds, options)
         except (CommandFailedError, CommandTimeoutError) as error:
+            error.purpose = f"read the replica of {entry.path!r}"
             failures[name] = error
     if prepared.series == "0.5":
         times = [row["created"] for rows in backups.values() for row in rows]
@@ -164,6 +165,7 @@ def _has_03_backup(entry: Entry, options: dict[str, Any], deadline: float) -> bo
             if "no matching backup files available" in error.reason:
                 return False
             if "no snapshots available" not in error.reason:
+                error.purpose = f"read the replica of {entry.path!r}"
                 raise
     return True  # restored, too: the times of files that were copied may be lost
 
