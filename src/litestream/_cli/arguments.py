@@ -3,6 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_ONE_DASH = re.compile(r"-[a-z][a-z-]+(?:=.*)?", re.DOTALL)
+
+
+def with_two_dashes(words: Iterable[str]) -> list[str]:
+    """Return arguments with two dashes where Litestream's own verbs take one, as in ``-config``."""
+    return [f"-{word}" if _ONE_DASH.fullmatch(word) else word for word in words]
 
 
 def seconds(text: str) -> float:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from litestream import recovery
 from litestream._cli import before_run
+from litestream._cli.arguments import with_two_dashes
 from litestream._cli.terminal import Terminal
 from litestream._cli.voice import Voice
 from litestream._config import runtime_directory
@@ -63,7 +64,7 @@ def run(arguments: Sequence[str]) -> int:
         at = own.index("--")
         own, command = own[:at], own[at + 1 :]
     parser = before_run.parser()
-    options = parser.parse_args(own)
+    options = parser.parse_args(with_two_dashes(own))
     if options.optional and not command:
         parser.error("--optional runs a command all the same: name it behind --")
     _fill_standard_files()

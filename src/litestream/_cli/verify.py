@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 from typing import TYPE_CHECKING
 
 from litestream._cli.arguments import count, seconds
+from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import argparse
     from types import FrameType
 
     from litestream.verification import Outcome
+
+
+UNUSABLE = {"database": None, "proved": False, "reason": "unusable"}
+"""What ``--json`` prints of an error before any database was looked at, its message besides."""
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -92,8 +96,7 @@ def _verify(options: argparse.Namespace) -> int:
     if options.all:
         databases = [row["path"] for row in listed(options.config)]
         if not databases:
-            print("litestream verify: the config names no database", file=sys.stderr)
-            return 1
+            raise ConfigurationError("The config names no database, so nothing is proved")
     proved = True
     with progress.shown() as report:
         outcomes = verification.each(
