@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from typing import TYPE_CHECKING
 
-from litestream._config.file import socket_path
-from litestream._control_socket.client import ControlSocket
+from litestream._control_socket.find import client as client_of
 from litestream._executable import traps
 from litestream._executable.arguments import refuse_stray
 from litestream._executable.arguments import target as target_of
@@ -17,6 +15,7 @@ from litestream.errors import UnsafeCommandWarning
 if TYPE_CHECKING:
     import builtins
 
+    from litestream._control_socket.client import ControlSocket
     from litestream._executable.arguments import StrPath
     from litestream.rows import ChangeResult, InfoRow, ManagedRow, SyncResult
 
@@ -32,10 +31,11 @@ def info(
 ) -> InfoRow:
     """Return what a running daemon says of itself: version, pid, start, number of databases.
 
-    ``socket`` defaults to the config's ``socket.path``, else to ``/var/run/litestream.sock``.
+    It is the config's daemon: at its ``socket.path``, at the private socket of a Replication or of
+    ``litestream run``, or at upstream's ``/var/run/litestream.sock``; or the one at ``socket``.
 
     Raises:
-        ControlSocketError: no daemon answers there within ``timeout`` seconds.
+        ControlSocketError: no daemon answers within ``timeout`` seconds, or another config's does.
         UnsupportedCommandError: the executable is of series 0.3, which has no control socket.
 
     """
@@ -79,7 +79,7 @@ def unregister(
     timeout: float = 30.0,
 ) -> ChangeResult:
     """Have a running daemon forget a database; its replica stays. Arguments as ``info``."""
-    client = _client("unregister", socket, config, timeout)
+    client = _client("unregister", socket, config, timeout, database)
     return _change(client, "/unregister", {"path": target_of(database)})
 
 
@@ -104,7 +104,7 @@ def sync(
         UnsupportedCommandError: the executable is of series 0.3.
 
     """
-    client = _client("sync", socket, config, timeout)
+    client = _client("sync", socket, config, timeout, database)
     path = target_of(database)
     return client.sync_and_wait(path, timeout) if wait else client.sync(path)
 
@@ -140,11 +140,14 @@ def stop(
 
 
 def _client(
-    verb: str, socket: StrPath | None, config: StrPath | None, timeout: float
+    verb: str,
+    socket: StrPath | None,
+    config: StrPath | None,
+    timeout: float,
+    database: StrPath | None = None,
 ) -> ControlSocket:
     require_series("0.5", f"'{verb}'")
-    path = os.fspath(socket) if socket is not None else socket_path(config)
-    return ControlSocket(path, timeout)
+    return client_of(config, socket, timeout, database)
 
 
 def _change(client: ControlSocket, target: str, body: dict[str, str]) -> ChangeResult:
@@ -163,7 +166,7 @@ def _start_or_stop(
     config: StrPath | None,
     timeout: float,
 ) -> ChangeResult:
-    client = _client(verb, socket, config, timeout)
+    client = _client(verb, socket, config, timeout, database)
     if traps.has("stop-start", client.info()["version"]):
         warnings.warn(_UNSAFE, UnsafeCommandWarning, stacklevel=3)
     return _change(client, f"/{verb}", {"path": target_of(database)})
