@@ -651,9 +651,11 @@ def test_log_lines_become_records_without_secrets(
     with caplog.at_level(logging.INFO, "litestream.daemon"), Replication(site.config) as running:
         site.write(3)
         running.sync()
-    (record,) = [r for r in caplog.records if r.getMessage() == "initialized db"]
+    (record,) = [r for r in caplog.records if r.getMessage().startswith("initialized db")]
     assert record.name == "litestream.daemon"
     assert record.levelno == logging.INFO
+    assert record.getMessage().startswith("initialized db path=/")
+    assert record.path.endswith("app.db")  # type: ignore[attr-defined]
     assert any("initialized db" in line for line in running.logs)
     assert site.directory.name not in caplog.text
     assert not any(site.directory.name in line for line in running.logs)
