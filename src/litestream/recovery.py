@@ -256,7 +256,7 @@ def _restore_from(
                 config=prepared.config,
                 timeout=max(0.1, deadline - time.monotonic()),
                 progress=functools.partial(progress, entry.path) if progress else None,
-                no_expand_env=prepared.flags.get("no_expand_env"),
+                no_expand_env=bool(prepared.flags.get("no_expand_env")),
             )
             break
         except CommandFailedError as error:

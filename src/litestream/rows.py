@@ -15,6 +15,7 @@ __all__ = [
     "LTXRow",
     "ManagedRow",
     "Pair",
+    "PlanResult",
     "ReplicateProcess",
     "ResetResult",
     "SnapshotOverview",
@@ -22,6 +23,7 @@ __all__ = [
     "StatusRow",
     "SyncResult",
     "VerifyResult",
+    "VersionRow",
     "WALRow",
 ]
 
@@ -137,6 +139,27 @@ class ResetResult(TypedDict):
 
     path: str
     removed: str
+
+
+class PlanResult(TypedDict):
+    """What a restore would read: the files from ``min_txid`` to ``max_txid``, and their size."""
+
+    source: str
+    replica: str
+    min_txid: str
+    max_txid: str
+    size: int
+    files: list[LTXRow]
+
+
+class VersionRow(TypedDict):
+    """How the executable was built; a text is empty where it does not tell."""
+
+    version: str
+    go_version: str
+    commit: str
+    commit_time: str
+    platform: str
 
 
 class SnapshotOverview(TypedDict):

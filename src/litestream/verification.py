@@ -12,9 +12,9 @@ from litestream._config.config import find as find_source
 from litestream._config.config import listed
 from litestream._database import integrity
 from litestream._executable.arguments import is_url
+from litestream._restore.point_in_time import moment
 from litestream._restore.staging import Staging
 from litestream._verification import failures
-from litestream._verification.past import moment
 from litestream._verification.proof import Proof, opened, require_room, require_wal
 from litestream._verification.result import Gap, Outcome, Verification
 from litestream.errors import (

@@ -74,12 +74,22 @@ def register(
 def unregister(
     database: StrPath,
     *,
+    dry_run: bool = False,
     socket: StrPath | None = None,
     config: StrPath | None = None,
     timeout: float = 30.0,
 ) -> ChangeResult:
-    """Have a running daemon forget a database; its replica stays. Arguments as ``info``."""
+    """Have a running daemon forget a database, after a last sync; its replica stays.
+
+    With ``dry_run`` nothing is done: ``status`` is ``"would be unregistered"``, or
+    ``"not registered"`` where the daemon does not know the database. Arguments as ``info``.
+    """
     client = _client("unregister", socket, config, timeout, database)
+    if dry_run:
+        path = target_of(database)
+        known = any(row["path"] == path for row in client.list())
+        status = "would be unregistered" if known else "not registered"
+        return {"path": path, "status": status, "txid": None}
     return _change(client, "/unregister", {"path": target_of(database)})
 
 

@@ -23,9 +23,14 @@ class _Database(TypedDict):
 
 
 def databases(
-    *, config: StrPath | None = None, timeout: float | None = run.TIMEOUT, **flags: Flag
+    *,
+    config: StrPath | None = None,
+    timeout: float | None = run.TIMEOUT,
+    no_expand_env: bool = False,
+    **flags: Flag,
 ) -> list[DatabaseRow]:
     """Return the databases of the config, with the names of their replicas."""
+    flags = {"no_expand_env": no_expand_env or None, **flags}
     if series() == "0.3":
         return parse.table(printed("databases", None, config, timeout, flags), DatabaseRow)
     text = printed("databases", None, config, timeout, {"json": True, **flags})
@@ -41,6 +46,7 @@ def generations(
     replica: str | None = None,
     config: StrPath | None = None,
     timeout: float | None = run.TIMEOUT,
+    no_expand_env: bool = False,
     **flags: Flag,
 ) -> list[GenerationRow]:
     """Return the generations in the replicas of a database.
@@ -50,12 +56,20 @@ def generations(
     the database's last change; it is often slightly negative.
     """
     if series() == "0.3":
-        text = printed("generations", database, config, timeout, {"replica": replica, **flags})
+        chosen: dict[str, Flag] = {"replica": replica, "no_expand_env": no_expand_env or None}
+        text = printed("generations", database, config, timeout, {**chosen, **flags})
         return parse.table(text, GenerationRow)
-    name = _replica_name(database, replica, config, timeout, flags)
+    name = _replica_name(database, replica, config, timeout, no_expand_env=no_expand_env)
     times = sorted(
         row["created"]
-        for row in ltx(database, level="all", config=config, timeout=timeout, **flags)
+        for row in ltx(
+            database,
+            level="all",
+            config=config,
+            timeout=timeout,
+            no_expand_env=no_expand_env,
+            **flags,
+        )
     )
     if not times:
         return []
@@ -69,6 +83,7 @@ def snapshots(
     replica: str | None = None,
     config: StrPath | None = None,
     timeout: float | None = run.TIMEOUT,
+    no_expand_env: bool = False,
     **flags: Flag,
 ) -> list[SnapshotRow]:
     """Return the snapshots in the replicas of a database.
@@ -77,9 +92,10 @@ def snapshots(
     which they reach.
     """
     if series() == "0.3":
-        text = printed("snapshots", database, config, timeout, {"replica": replica, **flags})
+        chosen: dict[str, Flag] = {"replica": replica, "no_expand_env": no_expand_env or None}
+        text = printed("snapshots", database, config, timeout, {**chosen, **flags})
         return parse.table(text, SnapshotRow)
-    name = _replica_name(database, replica, config, timeout, flags)
+    name = _replica_name(database, replica, config, timeout, no_expand_env=no_expand_env)
     return [
         {
             "replica": name,
@@ -88,7 +104,9 @@ def snapshots(
             "size": row["size"],
             "created": row["created"],
         }
-        for row in ltx(database, level=9, config=config, timeout=timeout, **flags)
+        for row in ltx(
+            database, level=9, config=config, timeout=timeout, no_expand_env=no_expand_env, **flags
+        )
     ]
 
 
@@ -96,8 +114,10 @@ def wal(
     database: StrPath,
     *,
     replica: str | None = None,
+    generation: str | None = None,
     config: StrPath | None = None,
     timeout: float | None = run.TIMEOUT,
+    no_expand_env: bool = False,
     **flags: Flag,
 ) -> list[WALRow]:
     """Return the WAL segments in the replicas of a database.
@@ -106,9 +126,13 @@ def wal(
     which they reach and ``offset`` 0.
     """
     if series() == "0.3":
-        text = printed("wal", database, config, timeout, {"replica": replica, **flags})
+        chosen: dict[str, Flag] = {"replica": replica, "generation": generation}
+        chosen["no_expand_env"] = no_expand_env or None
+        text = printed("wal", database, config, timeout, {**chosen, **flags})
         return parse.table(text, WALRow)
-    name = _replica_name(database, replica, config, timeout, flags)
+    if generation is not None:
+        require_series("0.3", "wal(generation=…)")
+    name = _replica_name(database, replica, config, timeout, no_expand_env=no_expand_env)
     return [
         {
             "replica": name,
@@ -118,7 +142,9 @@ def wal(
             "size": row["size"],
             "created": row["created"],
         }
-        for row in ltx(database, level=0, config=config, timeout=timeout, **flags)
+        for row in ltx(
+            database, level=0, config=config, timeout=timeout, no_expand_env=no_expand_env, **flags
+        )
     ]
 
 
@@ -128,6 +154,7 @@ def ltx(
     level: int | Literal["all"] = 0,
     config: StrPath | None = None,
     timeout: float | None = run.TIMEOUT,
+    no_expand_env: bool = False,
     **flags: Flag,
 ) -> list[LTXRow]:
     """Return the LTX files in the replica of a database: of one level (0 to 9), or of all.
@@ -136,6 +163,7 @@ def ltx(
         UnsupportedCommandError: the executable is of series 0.3, which has no LTX files.
 
     """
+    flags = {"no_expand_env": no_expand_env or None, **flags}
     require_series("0.5", "'ltx'")
     options: dict[str, Flag] = {"level": level, "json": True, **flags}
     return parse.ltx_rows(printed("ltx", database, config, timeout, options))
@@ -146,6 +174,7 @@ def status(
     *,
     config: StrPath | None = None,
     timeout: float | None = run.TIMEOUT,
+    no_expand_env: bool = False,
     **flags: Flag,
 ) -> list[StatusRow]:
     """Return the local state of one database or of all; the replica is not asked.
@@ -157,6 +186,7 @@ def status(
         UnsupportedCommandError: the executable is of series 0.3.
 
     """
+    flags = {"no_expand_env": no_expand_env or None, **flags}
     require_series("0.5", "'status'")
     text = printed("status", database, config, timeout, {"json": True, **flags})
     return parse.json_rows(text, StatusRow)
@@ -181,7 +211,8 @@ def _replica_name(
     replica: str | None,
     config: StrPath | None,
     timeout: float | None,
-    flags: dict[str, Flag],
+    *,
+    no_expand_env: bool,
 ) -> str:
     """Return the name of a database's only replica on series 0.5."""
     if replica is not None:
@@ -189,7 +220,7 @@ def _replica_name(
     if is_url(database):
         return os.fspath(database).split("://")[0]
     path = target(database)
-    rows = databases(config=config, timeout=timeout, **flags)
+    rows = databases(config=config, timeout=timeout, no_expand_env=no_expand_env)
     return next((row["replicas"] for row in rows if row["path"] == path), "")
 
 

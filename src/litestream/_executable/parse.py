@@ -11,7 +11,7 @@ from litestream._executable import log_lines
 from litestream.errors import UnreadableOutputError
 
 if TYPE_CHECKING:
-    from litestream.rows import LTXRow
+    from litestream.rows import LTXRow, PlanResult
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _REQUEST_ID = re.compile(
@@ -143,6 +143,28 @@ def ltx_rows(text: str) -> list[LTXRow]:
         }
         for row in json_rows(text, _LTX)
     ]
+
+
+def plan(text: str) -> PlanResult:
+    """Return what ``litestream restore -dry-run -json`` prints.
+
+    Raises:
+        UnreadableOutputError: it is something else.
+
+    """
+    content = _json(text)
+    try:
+        files = ltx_rows(json.dumps(content["files"], indent=1) if content["files"] else "[]")
+        return {
+            "source": content["source"],
+            "replica": content["replica"],
+            "min_txid": content["min_txid"],
+            "max_txid": content["max_txid"],
+            "size": sum(file["size"] for file in files),
+            "files": files,
+        }
+    except (KeyError, TypeError) as error:
+        raise _unreadable("it is no plan of a restore", text) from error
 
 
 def duration(seconds: float) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from litestream._executable.arguments import Flag, StrPath
     from litestream._restore.staging import Staging
 
-_ABSENT = re.compile(
+ABSENT = re.compile(
     r"no matching backups found|no matching backup files available|timestamp does not exist"
 )
 
@@ -65,7 +65,12 @@ def fetch(
             raise NotEnoughSpaceError(
                 f"The file system of {staging.path!r} is full: {error.reason}"
             ) from error
-        if not _ABSENT.search(error.reason):
+        if flags.get("json") and "not defined: -json" in error.reason:  # an early 0.5
+            flags = {**flags, "json": None}
+            return fetch(
+                source, staging, flags, config=config, deadline=deadline, stall=stall, report=report
+            )
+        if not ABSENT.search(error.reason):
             raise
         if not is_after_last_change(source, flags, config, deadline):
             held = generation_at(source, flags, config, deadline)
@@ -80,6 +85,7 @@ def fetch(
         index = flags.get("index")
         if index is not None and last_index(output) < int(str(index), 16):
             raise not_found(argv, 0, "", f"there is no WAL index {index} (hexadecimal) yet")
+        staging.output = output
         return copy
     # What was asked for is the last change. A change that arrives now would be one too many.
     last = {**flags, "timestamp": None}

@@ -17,6 +17,7 @@ from litestream._database import wal as wal_file
 from litestream._database.files import wal_path
 from litestream._durability.watch import Arrival, NotArrivedError, Watch
 from litestream._restore.fetch import fetch
+from litestream._restore.gaps import lies_in
 from litestream._verification import (
     by_sentinel,
     failures,
@@ -142,7 +143,7 @@ class Proof:
         for source in self._source.each_replica():
             with explained(source):
                 for gap in past.gaps(source, self._patience):
-                    if past.lies_in(timestamp, gap):
+                    if lies_in(timestamp, gap["start"], gap["end"]):
                         raise failure_of(
                             source,
                             "unrestorable",
