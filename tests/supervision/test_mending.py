@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sqlite3
 from collections.abc import Callable
@@ -290,3 +291,90 @@ def test_a_local_sync_that_always_fails_is_no_replication(
         os.truncate(newest.path, 10)
         wait_until(lambda: replication.state != "replicating", "the end of the comfort")
         assert replication.last_error
+
+
+def tear(database: Path) -> None:
+    """Let SQLite commit frames without a checksum, as it does before 3.50.2."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        run = connection.execute
+        run("PRAGMA wal_autocheckpoint = 0")
+        run("PRAGMA cache_size = 20")
+        run("CREATE TABLE torn (id INTEGER PRIMARY KEY, value)")
+        run("CREATE INDEX torn_value ON torn (value)")
+        run("BEGIN")
+        source = random.Random(1)
+        for _ in range(200):
+            run("INSERT INTO torn (value) VALUES (?)", (source.randbytes(450).hex(),))
+        run("COMMIT")
+        for number in range(10):
+            run("BEGIN IMMEDIATE")
+            run("INSERT INTO torn (value) VALUES (?)", (f"later {number}",))
+            run("SAVEPOINT s")
+            run("DELETE FROM torn WHERE id % 3 = ?", (number % 3,))
+            run("ROLLBACK TO s")
+            run("COMMIT")
+
+
+tearing = pytest.mark.skipif(
+    sqlite3.sqlite_version_info >= (3, 50, 2), reason="this SQLite does not tear its WAL"
+)
+
+
+@tearing
+def test_a_bare_daemon_copies_nothing_behind_a_tear(sited: Site) -> None:
+    """The control: when this fails, the WAL was not torn."""
+    sited.start()
+    sited.wait_for_backup()
+    tear(sited.database)
+    sited.stop()
+    assert lost(sited)
+
+
+@tearing
+def test_a_torn_wal_is_emptied_and_the_database_copied_whole(sited: Site) -> None:
+    with Replication(sited.config) as replication:
+        replication.sync()
+        tear(sited.database)
+        replication.sync()
+        assert lost(sited) == ""
+        wait_until(lambda: replication.state == "replicating", "the end of the mending")
+        sited.write(3)
+        replication.sync()
+        assert lost(sited) == ""
+        assert replication.stop()
+    assert lost(sited) == ""
+
+
+@tearing
+def test_a_wal_that_was_torn_before_the_start_is_emptied_first(sited: Site) -> None:
+    with closing(sqlite3.connect(sited.database)) as reader:  # or the close would checkpoint it
+        reader.execute("SELECT count(*) FROM items").fetchone()
+        tear(sited.database)
+        with Replication(sited.config) as replication:
+            replication.sync()
+            assert lost(sited) == ""
+            assert replication.restarts == 0
+
+
+@tearing
+def test_a_reader_that_keeps_a_torn_wal_is_waited_for(sited: Site) -> None:
+    with (
+        Replication(sited.config) as replication,
+        closing(sqlite3.connect(sited.database, isolation_level=None)) as reader,
+    ):
+        replication.sync()
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM items").fetchone()
+        tear(sited.database)
+        with pytest.raises(litestream.ReplicationTimeoutError, match="without a checksum"):
+            replication.sync(timeout=1)
+        reader.execute("COMMIT")
+        replication.sync()
+        assert lost(sited) == ""
+
+
+@tearing
+def test_our_connections_tear_nothing(sited: Site) -> None:
+    with closing(litestream.connect(sited.database)) as connection:
+        (spill,) = connection.execute("PRAGMA cache_spill").fetchone()
+    assert spill == 0

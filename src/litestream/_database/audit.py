@@ -9,6 +9,11 @@ So each piece that Litestream has copied is compared. As long as its WAL lasts, 
 the WAL, as soon as the wal-index says that it is committed: those frames do not change then. Once
 the WAL has been restarted, it is compared with the database file, into which all of the WAL was
 checkpointed before; pages that were written again since are left out.
+
+SQLite itself, up to 3.50.1, commits frames without their salts and checksum when a transaction that
+is larger than its page cache goes back to a savepoint. It reads them as long as the wal-index
+lasts, and loses them, with all that follows, when the WAL is recovered after a crash. Litestream
+copies nothing from there on. Such a WAL is `torn`: only a checkpoint makes it good.
 """
 
 from __future__ import annotations
@@ -22,7 +27,13 @@ from litestream._database.files import wal_path
 from litestream._database.frames import Frames
 from litestream._database.local_state import local_transactions, newest_local
 from litestream._database.ltx import Pages, disguise
-from litestream._database.wal import WAL_HEADER_SIZE, committed_end, is_being_restarted, wal_salts
+from litestream._database.wal import (
+    WAL_HEADER_SIZE,
+    WALEnd,
+    committed_end,
+    is_being_restarted,
+    wal_salts,
+)
 from litestream._database.wal_index import kept_open
 
 TYPE_CHECKING = False
@@ -30,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from litestream._database.local_state import LocalTransaction
-    from litestream._database.wal import Salts, WALEnd
+    from litestream._database.wal import Salts
 
     Differing = Callable[[dict[int, bytes]], int]
 
@@ -39,6 +50,10 @@ _PIECES = 8
 _TICK = 100_000_000  # nanoseconds
 _RESTARTS = 1000
 _WRONG = "what was copied is not what was committed"
+_TORN = (
+    "SQLite has committed frames without a checksum to the WAL, as it does before 3.50.2 when a "
+    "large transaction goes back to a savepoint; nobody can copy what follows them"
+)
 
 
 class Audit:
@@ -48,7 +63,7 @@ class Audit:
     `unsettled` is true while that cannot be told yet; `ahead` if that is because something was
     copied that no commit covers: a writer may be about to commit it, or was killed. `start` is
     where the newest copy of the whole database begins that is known, `final` is to be set once no
-    daemon runs that could copy more.
+    daemon runs that could copy more. `torn` is true while the WAL is (see above).
     """
 
     final = False
@@ -58,9 +73,10 @@ class Audit:
         self.database = database
         self.meta = meta
         self.hole = ""
-        self.unsettled = self.ahead = False
+        self.unsettled = self.ahead = self.torn = False
         self._pieces = pieces
         self._wal = wal_path(database)
+        self._sound: WALEnd | None = None
 
     @property
     def clean(self) -> bool:
@@ -69,7 +85,9 @@ class Audit:
 
     def look(self) -> bool:
         """Look at what is new, and say whether all is clean."""
-        raise NotImplementedError
+        self._compare()
+        self._look_for_tears()
+        return self.clean
 
     def leftover(self) -> bytes:
         """Return a mark of the transaction behind the last commit: see `Frames.leftover`."""
@@ -86,6 +104,24 @@ class Audit:
     def forget(self) -> None:
         """Let the daemon copy the whole database at its next sync."""
         raise NotImplementedError
+
+    def _compare(self) -> None:
+        """Compare what was copied since the last time."""
+        raise NotImplementedError
+
+    def _look_for_tears(self) -> None:
+        end = committed_end(self._wal)
+        if end is None or self._sound is None or end.salts != self._sound.salts:
+            self.torn = False
+            self._sound = WALEnd(end.salts, WAL_HEADER_SIZE) if end is not None else None
+        if end is not None and self._sound is not None and not self.torn:
+            with closing(Frames(self._wal, end.salts)) as frames:
+                torn = frames.is_torn(self._sound.offset, end.offset)
+            if torn and wal_salts(self._wal) != end.salts:
+                return  # the WAL was restarted meanwhile
+            self.torn, self._sound = torn, end
+        if self.torn:
+            self.hole = _TORN
 
     def _contradicts(
         self, numbers: set[int], size: int, salts: Salts, later: set[Salts], pages: Differing
@@ -127,25 +163,24 @@ class Audit05(Audit):
     _last: LocalTransaction | None = None
     _mtime = 0
 
-    def look(self) -> bool:
-        """Look at the LTX files that are new, and say whether all is clean."""
+    def _compare(self) -> None:
+        """Look at the LTX files that are new."""
         try:
             mtime = os.stat(os.path.join(self.meta, "ltx", "0")).st_mtime_ns
         except OSError:
-            return self.clean
+            return
         if mtime == self._mtime and not self.unsettled:
-            return self.clean
+            return
         self.unsettled = self.ahead = False
         new = self._since_copy_of_all(self._new())
         for number, transaction in enumerate(new):
             with suppress(OSError, struct.error):  # retention has deleted it
                 self._examine(transaction, Pages(transaction.path), new[number + 1 :])
             if self.unsettled:
-                return False
+                return
             self._last = transaction
         # Within one tick of the kernel's clock a second file leaves the time as it was.
         self._mtime = mtime if time.time_ns() - mtime > _TICK else 0
-        return self.clean
 
     @staticmethod
     def _since_copy_of_all(found: list[LocalTransaction]) -> list[LocalTransaction]:
@@ -235,8 +270,8 @@ class Audit03(Audit):
 
     _index = 0
 
-    def look(self) -> bool:
-        """Look at the newest copies, and say whether all is clean."""
+    def _compare(self) -> None:
+        """Look at the newest copies."""
         self.unsettled = self.ahead = False
         try:
             with open(os.path.join(self.meta, "generation"), encoding="ascii") as file:
@@ -244,7 +279,7 @@ class Audit03(Audit):
             folder = os.path.join(self.meta, "generations", generation, "wal")
             names = sorted(name for name in os.listdir(folder) if name.endswith(".wal"))
         except (OSError, ValueError):
-            return self.clean  # a new generation begins
+            return  # a new generation begins
         if generation != self.start:
             self.start, self._index, self.hole = generation, 0, ""
         copies = [os.path.join(folder, name) for name in names]
@@ -254,9 +289,8 @@ class Audit03(Audit):
                 with suppress(FileNotFoundError):
                     self._examine(copy, copies[number + 1 :])
                 if self.unsettled:
-                    return False
+                    return
                 self._index = index
-        return self.clean
 
     def newest(self) -> str:
         """Return the file that names the generation."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import ExitStack, closing, contextmanager, suppress
 
 TYPE_CHECKING = False
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
 
 _NO_CHECKPOINT_ON_CLOSE = "SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE"
 LOCK_WAIT = 2.0
+_TEARING = (3, 50, 2)
+"""The first SQLite that does not commit frames without a checksum; see `audit`."""
+TRUNCATE_WAIT, _TRUNCATE_PAUSE, _TRUNCATE_TIME = 0.4, 0.1, 3.0
+"""Seconds: for readers to end (writers wait meanwhile), between two tries, and for all of them."""
 
 
 def connect(
@@ -24,6 +29,11 @@ def connect(
     neither automatic ones (``wal_autocheckpoint=0``) nor, from Python 3.12 on, one at the close
     of the last connection. Checkpoints are then the daemon's alone, so that it never has to copy
     the whole database anew because somebody started the WAL over while it was away.
+
+    With an SQLite before 3.50.2, ``cache_spill`` is off: a transaction that is larger than the page
+    cache is kept in memory. Such an SQLite may otherwise leave frames without a checksum in the WAL
+    when the transaction goes back to a savepoint; neither its own recovery after a crash nor
+    Litestream reads what follows them (measured with 3.39 to 3.50.1).
 
     The WAL grows while no daemon runs. Use it in processes that are always replicated; anything
     else, such as a script now and then, opens the database as usual.
@@ -38,7 +48,10 @@ def connect(
         kwargs["autocommit"] = True
     connection: sqlite3.Connection = sqlite3.connect(os.fspath(database), timeout=timeout, **kwargs)
     try:
-        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "wal_autocheckpoint = 0"):
+        pragmas = ["journal_mode = WAL", "synchronous = NORMAL", "wal_autocheckpoint = 0"]
+        if sqlite3.sqlite_version_info < _TEARING:
+            pragmas.append("cache_spill = OFF")
+        for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}").close()
         option = getattr(sqlite3, _NO_CHECKPOINT_ON_CLOSE, None)
         if option is not None:
@@ -76,6 +89,24 @@ def bump(database: str) -> None:
                 "INSERT INTO _litestream_seq (id, seq) VALUES (1, 1) "
                 "ON CONFLICT (id) DO UPDATE SET seq = seq + 1"
             )
+
+
+def truncate_wal(connection: sqlite3.Connection) -> bool:
+    """Checkpoint all of the WAL and empty it; tell whether no reader has prevented that.
+
+    Raises:
+        sqlite3.Error: The database cannot be read, or is no database.
+
+    """
+    busy, deadline = True, time.monotonic() + _TRUNCATE_TIME
+    while busy and time.monotonic() < deadline:
+        # PASSIVE first: it does the copying without holding writers.
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        # Busy at once while somebody else's checkpoint runs; after a wait, for readers.
+        busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            time.sleep(_TRUNCATE_PAUSE)
+    return not busy
 
 
 @contextmanager

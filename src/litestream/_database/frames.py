@@ -88,6 +88,10 @@ class Frames:
             two = (two + odd + one) & 0xFFFFFFFF
         return struct.pack(">II", one, two) == head[16:]
 
+    def is_torn(self, start: int, end: int) -> bool:
+        """Tell whether a frame in a part of the file lacks the salts; it has no checksum then."""
+        return any(not self.head(offset) for offset in range(start, end, self.size))
+
     def numbers(self, start: int, end: int) -> set[int]:
         """Return the numbers of the pages in a part of the file."""
         found = set()

@@ -138,9 +138,15 @@ class Watch:
                 settled = False  # what has made a hole good may not have arrived
             left = self._deadline - time.monotonic()
             if left <= 0:
-                raise NotArrivedError(local=self._local, hole=hole)
+                raise NotArrivedError(local=self._local, hole=hole or self._known_hole())
             time.sleep(min(pause, left))
             pause = min(pause * 1.5, _LAST)
+
+    def _known_hole(self) -> str:
+        """Say what keeps anything from arriving, if a keeper has noted that, or it is plain."""
+        with _auditing:
+            found = self._audit()
+            return str(Lock(self._source.database).noted().get("hole") or found.hole)
 
     def _hole(self) -> str:
         """Say why what is in the replica is not what was committed, if that is known."""

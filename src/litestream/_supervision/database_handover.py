@@ -38,11 +38,11 @@ the chain, to be mended by a copy of the whole database (see `_supervision.mendi
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from litestream._database.audit import is_copy_of_all
-from litestream._database.connect import LOCK_WAIT, bump, open_by_uri
+from litestream._database.connect import LOCK_WAIT, TRUNCATE_WAIT, bump, open_by_uri, truncate_wal
 from litestream._database.files import wal_path
 from litestream._database.local_state import local_transactions, newest_local, one_wal
 from litestream._database.ltx import Pages, disguise
@@ -61,8 +61,6 @@ PIN_TIME = 60.0
 """Seconds that the WAL is kept from being restarted at most; it grows meanwhile."""
 _FILES_OF_AN_END = 6
 """LTX files that a daemon may write while it ends: the sync's, and those of a checkpoint."""
-_TRUNCATE_WAIT, _TRUNCATE_PAUSE, _TRUNCATE_TIME = 0.4, 0.1, 3.0
-"""Seconds: for readers to end (writers wait meanwhile), between two tries, and for all of them."""
 
 
 class Handover:
@@ -206,20 +204,10 @@ class Handover:
         return self._writer is not None
 
     def _truncate(self) -> bool:
-        connection = open_by_uri(self.database, "rw", _TRUNCATE_WAIT)
-        try:
-            busy, deadline = True, time.monotonic() + _TRUNCATE_TIME
-            while busy and time.monotonic() < deadline:
-                # PASSIVE first: it does the copying without holding writers.
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-                # Busy at once while somebody else's checkpoint runs; after a wait, for readers.
-                busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                if busy:
-                    time.sleep(_TRUNCATE_PAUSE)
+        with closing(open_by_uri(self.database, "rw", TRUNCATE_WAIT)) as connection:
+            truncate_wal(connection)
             self._since = time.monotonic()
             return self._pin_wal()
-        finally:
-            connection.close()
 
     def _release_writers(self) -> None:
         if self._writer is not None:

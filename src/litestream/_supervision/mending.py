@@ -1,13 +1,23 @@
-"""Mend what a daemon has copied and SQLite never committed (see `audit`), while it runs."""
+"""Mend what a daemon has copied and SQLite never committed (see `audit`), while it runs.
+
+A WAL that SQLite has torn is mended while no daemon runs: a daemon's read transaction keeps the WAL
+from being emptied.
+"""
 
 from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from litestream._database.audit import audit
-from litestream._database.connect import bump, is_unused
+from litestream._database.connect import (
+    TRUNCATE_WAIT,
+    bump,
+    is_unused,
+    open_by_uri,
+    truncate_wal,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +31,8 @@ _AGAIN = 2.0
 """Seconds, beside two sync intervals, for the daemon to copy the whole database."""
 _UNTOLD = 10.0
 """Seconds, beside those, for what was copied to become comparable with what is committed."""
+_EMPTY_PAUSE = 60.0
+"""Seconds between two tries to empty a torn WAL, at most: readers may keep it."""
 _PIECES = 64
 """Pieces of the local state that are looked at when a daemon is about to start."""
 
@@ -42,6 +54,20 @@ class Mending:
     def holes(self) -> bool:
         """Tell whether a hole is known that is not mended yet."""
         return any(database.audit.hole for database in self._databases.values())
+
+    @property
+    def torn(self) -> bool:
+        """Tell whether a WAL is torn, and it is time to try and empty it."""
+        return any(database.is_due() for database in self._databases.values())
+
+    def empty(self) -> None:
+        """Empty the torn WALs, without a daemon. A checkpoint goes by the wal-index: all is there.
+
+        The daemon then copies the whole database.
+        """
+        for database in self._databases.values():
+            if database.is_due():
+                database.empty()
 
     def hole(self, path: str) -> str:
         """Say what is known to be wrong in the copy of a database."""
@@ -76,7 +102,8 @@ class _Database:
         self._leftover = b""
         self._settled = time.monotonic()
         self._forgotten = ""
-        self._again = 0.0
+        self._again = self._empty_again = 0.0
+        self._empty_pause = _AGAIN
 
     def look(self, report: Callable[[Mapping[str, Any]], None]) -> bool:
         self.audit.final = False
@@ -87,11 +114,14 @@ class _Database:
         elif time.monotonic() > self._settled + self._pause + _UNTOLD:
             self.audit.hole = "it cannot be told whether all that was committed was copied"
         self._tell(report)
-        if self.audit.hole:
+        if self.audit.hole and not self.audit.torn:
             self._mend()
         elif self.audit.clean:
             self._remove_leftover()
         return self.audit.clean
+
+    def is_due(self) -> bool:
+        return self.audit.torn and time.monotonic() > self._empty_again
 
     def settle(self, report: Callable[[Mapping[str, Any]], None]) -> bool:
         self.audit.final = True
@@ -103,6 +133,17 @@ class _Database:
             bump(self._path)  # the next daemon must not copy it
         self._tell(report)
         return not (self.audit.hole or self.audit.ahead)
+
+    def empty(self) -> None:
+        import sqlite3
+
+        with suppress(sqlite3.Error):
+            with closing(open_by_uri(self._path, "rw", TRUNCATE_WAIT)) as connection:
+                if truncate_wal(connection):
+                    self._empty_pause = _AGAIN
+            self.audit.forget()
+        self._empty_again = time.monotonic() + self._empty_pause
+        self._empty_pause = min(2 * self._empty_pause, _EMPTY_PAUSE)
 
     def _ask_for_the_writer(self) -> None:
         """Tell a writer that is in its COMMIT from one that has died there: nobody writes then."""

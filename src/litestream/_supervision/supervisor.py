@@ -157,7 +157,7 @@ class Supervisor:
         if self._forbidden:
             self._forbidden = ""
             self._begin_handover()
-        self._mending.settle()
+        self._settle_copies()
         self._handovers.arm(whole=self._whole, killed=self._killed_off, hole=self._mending.hole)
         self._whole = self._running = self._killed_off = False
         self._kill_at = math.inf
@@ -219,6 +219,9 @@ class Supervisor:
             self._daemon.signal(signal.SIGTERM)
             return 0.05
         clean = self._mending.look()
+        if self._mending.torn and self._kill_at == math.inf:
+            self._kill_at = time.monotonic() + self.job.stop_timeout
+            self._daemon.signal(signal.SIGTERM)
         state = "mending" if self._mending.holes else self._health.look()
         if state != self.state:
             self._tell(state, age=self._health.age)
@@ -351,6 +354,14 @@ class Supervisor:
             self._restart(life)
         return True
 
+    def _settle_copies(self) -> bool:
+        """Find out, without a daemon, whether what was copied is what was committed."""
+        clean = self._mending.settle()
+        if self._mending.torn:
+            self._handovers.let_go()
+            self._mending.empty()
+        return clean
+
     def _must_repeat(self) -> bool:
         """Tell whether the final sync is to be done once more, by another daemon.
 
@@ -362,7 +373,7 @@ class Supervisor:
         if self.job.series == "0.3" and self._stop_error and not self._retried:
             self._retried = True
             return True
-        if not self._mending.settle():
+        if not self._settle_copies():
             if not self._mended:
                 self._mended = True
                 return True
