@@ -302,8 +302,9 @@ def test_env_is_quoted_for_a_shell_and_hides_secrets(capsys):
     assert 0 == cli.main(["env"])
     printed = capsys.readouterr().out
     assert list(configuration.VARIABLES.values()) == [
-        line.split("=")[0] for line in printed.splitlines()
+        line.removeprefix("# ").split("=")[0].split(" ")[0] for line in printed.splitlines()
     ]
+    assert "# LITESTREAM_REPLICA_REGION is not set" in printed.splitlines()
     assert "canary" not in printed
     assert "LITESTREAM_SECRET_ACCESS_KEY='***'" in printed.splitlines()
 

@@ -12,7 +12,7 @@ import sys
 from litestream import configuration
 from litestream._executable import traps
 from litestream._executable.find import find as find_executable
-from litestream.errors import ConfigNotFoundError, LitestreamError
+from litestream.errors import ConfigNotFoundError, ConfigurationError, LitestreamError
 
 _ASKED = ("-h", "-help", "--help", "help", "--version")
 OWN_VERBS = (  # _cli.verbs says what they do
@@ -49,6 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     argv = sys.argv[1:] if arguments is None else arguments
     try:
+        _load_settings()
         if not argv or argv[0] in _ASKED or argv[0] in OWN_VERBS or _is_translated(argv[0]):
             from litestream._cli import verbs
 
@@ -60,6 +61,35 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _load_settings() -> None:
+    """Call what ``LITESTREAM_SETTINGS=module:function`` names, which calls ``configure``.
+
+    Raises:
+        ConfigurationError: there is no such function, or it failed.
+
+    """
+    named = os.environ.get("LITESTREAM_SETTINGS")
+    if not named:
+        return
+    import importlib
+
+    module, _, function = named.partition(":")
+    before = sys.path[:]
+    sys.path.insert(0, os.getcwd())  # as for gunicorn's and uvicorn's module:application
+    try:
+        call = getattr(importlib.import_module(module), function or "configure")
+        call()
+    except LitestreamError:
+        raise
+    except Exception as error:  # it is the application's code
+        raise ConfigurationError(
+            f"LITESTREAM_SETTINGS={named} could not be called: {type(error).__name__}: {error}. It "
+            "names a function without arguments, as in 'myapp.settings:configure_litestream'"
+        ) from error
+    finally:
+        sys.path[:] = before
 
 
 def _is_translated(verb: str) -> bool:

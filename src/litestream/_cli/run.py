@@ -21,7 +21,7 @@ import time
 from selectors import EVENT_READ, DefaultSelector
 from typing import TYPE_CHECKING, Any
 
-from litestream import recovery
+from litestream import configuration, recovery
 from litestream._cli import before_run
 from litestream._cli.arguments import with_two_dashes
 from litestream._cli.terminal import Terminal
@@ -120,7 +120,10 @@ class _Run:
         prepared = daemon_config.prepare(self._options.config, None, 1.0)
         try:
             self._prepare(prepared)
-            self._supervisor = Supervisor(prepared.job(), self._selector, self._report)
+            # What configure() was told is for the daemon alone, not for the command.
+            self._supervisor = Supervisor(
+                prepared.job(), self._selector, self._report, configuration.environment()
+            )
             status = self._loop(self._supervisor)
             self._take_stock(prepared)
             return status

@@ -200,11 +200,14 @@ def _recover(options: argparse.Namespace) -> int:
 
 def _env(options: argparse.Namespace) -> int:
     values = configuration.variables()
-    for variable in configuration.VARIABLES.values():
-        value = values.get(variable, "")
-        if value and variable in configuration.SECRET_VARIABLES and not options.show_secrets:
+    for variable in dict.fromkeys([*configuration.VARIABLES.values(), *values]):
+        value = values.get(variable)
+        if value is None:
+            print(f"# {variable} is not set")
+            continue
+        if value and configuration.is_secret(variable) and not options.show_secrets:
             value = _HIDDEN
-        print(f"{variable}={shlex.quote(value) if value else ''}")
+        print(f"{variable}={shlex.quote(value)}")
     return 0
 
 
