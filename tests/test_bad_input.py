@@ -219,4 +219,4 @@ def test_a_time_limit_that_is_passed_leaves_no_process(site, monkeypatch):
     monkeypatch.setattr("litestream._executable.series._VERSION_TIMEOUT", 30)
     commands.version()
     with pytest.raises(litestream.CommandTimeoutError):
-        commands.wal(site.database, config=site.config, timeout=0)
+        commands.wal(site.database, config=site.config, timeout=0.001)

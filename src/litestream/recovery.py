@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from litestream._database.files import is_database
 from litestream._database.lock import Lock
+from litestream._deadline import require_positive
 from litestream._executable.series import require_series
 from litestream._replication import daemon_config, replicas
 from litestream._replication.guard import is_own
@@ -102,6 +103,8 @@ def recover(
     """
     if expect not in ("any", "backup", "none"):
         raise ConfigurationError(f"expect= is 'any', 'backup' or 'none', not {expect!r}")
+    require_positive(timeout)
+    require_positive(answer_timeout)
     with daemon_config.readable(config, databases) as prepared:
         entries = prepared.chosen(database)
         if not entries:

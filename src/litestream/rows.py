@@ -128,7 +128,7 @@ class Pair(TypedDict):
 
 
 class VerifyResult(TypedDict):
-    """Figures of a database and of its restored copy: bytes, and the number of tables."""
+    """Figures of a database and of its restored copy: bytes, and how many tables of yours."""
 
     size: Pair
     tables: Pair

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,8 @@ from litestream import configuration
 from litestream._config.config import find as find_source
 from litestream._config.config import listed
 from litestream._database import integrity
+from litestream._database.files import path_of
+from litestream._deadline import require_positive
 from litestream._executable.arguments import is_url
 from litestream._restore.point_in_time import moment
 from litestream._restore.staging import Staging
@@ -20,7 +21,6 @@ from litestream._verification.result import Gap, Outcome, Verification
 from litestream.errors import (
     ConfigurationError,
     LitestreamError,
-    UnusableDatabaseError,
     VerificationFailure,
 )
 from litestream.rows import Pair
@@ -91,7 +91,8 @@ def verify(
 
     """
     integrity.require_known(integrity_check)
-    _require_file(database)
+    require_positive(timeout)
+    path_of(database)
     if exact and timestamp is not None:
         raise ConfigurationError(
             "exact= compares with what the database holds now. Leave it out to prove a timestamp="
@@ -117,12 +118,6 @@ def verify(
             raise failures.failure_of(
                 source, "unusable", f"the copy cannot be made in {folder!r}: {error}"
             ) from error
-
-
-def _require_file(database: StrPath) -> None:
-    name = os.fsdecode(database)
-    if name == ":memory:" or (name.startswith("file:") and re.search(":memory:|mode=memory", name)):
-        raise UnusableDatabaseError(f"{name!r}: an in-memory database has no backup")
 
 
 def verify_all(

@@ -10,6 +10,7 @@ from litestream._config.config import find as find_source
 from litestream._database import wal
 from litestream._database.connect import bump
 from litestream._database.files import wal_path
+from litestream._deadline import require_positive
 from litestream._durability.watch import NotArrivedError, Watch
 from litestream.errors import ReplicationTimeoutError
 
@@ -36,8 +37,10 @@ def sync(
     Raises:
         ReplicationTimeoutError: That was not so after ``timeout`` seconds.
         ConfigurationError: The config does not name the database.
+        UnusableDatabaseError: It is in memory.
 
     """
+    require_positive(timeout)
     wait(find_source(database, config), timeout)
 
 

@@ -6,6 +6,7 @@ import os
 import re
 from typing import TypeAlias
 
+from litestream._database.files import path_of
 from litestream._executable.find import find as find_executable
 from litestream.configuration import masked
 from litestream.errors import ConfigurationError
@@ -35,7 +36,7 @@ def arguments(verb: str, *positional: str, **flags: Flag) -> list[str]:
 
 def is_url(database: StrPath) -> bool:
     """Tell whether a database argument is a replica URL rather than a path."""
-    return _URL.match(os.fsdecode(database)) is not None
+    return _URL.match(path_of(database)) is not None
 
 
 def target(database: StrPath) -> str:
@@ -48,7 +49,7 @@ def target(database: StrPath) -> str:
     Source: both series escape what stands for itself in a ``file://`` URL: ``/my disk`` is
     ``/my%20disk`` to them, and ``/my%20disk`` is that, too.
     """
-    text = os.fsdecode(database)
+    text = path_of(database)
     if "\0" in text:
         raise ConfigurationError(f"No path holds a null byte: {text!r}")
     if not is_url(text):

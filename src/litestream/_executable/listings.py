@@ -6,6 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Literal, TypedDict
 
+from litestream._deadline import require_positive
 from litestream._executable import parse, run
 from litestream._executable.arguments import arguments, is_url, target
 from litestream._executable.series import require_series, series
@@ -200,6 +201,7 @@ def printed(
     flags: dict[str, Flag],
 ) -> str:
     """Run a command that takes at most one database, and return its standard output."""
+    require_positive(timeout)
     if database is None or not is_url(database):
         flags = {"config": find_config(config), **flags}
     positional = [] if database is None else [target(database)]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from litestream._database import integrity
 from litestream._database.files import is_database
-from litestream._deadline import seconds_left_if_limited
+from litestream._deadline import require_positive, seconds_left_if_limited
 from litestream._executable import listings
 from litestream._executable.arguments import is_url, target
 from litestream._executable.series import series
@@ -156,6 +156,7 @@ def restore(
 
     """
     integrity.require_known(integrity_check)
+    require_positive(timeout)
     source = target(database)
     place = _place(source, output, at_original=if_db_not_exists)
     if if_db_not_exists and is_database(place):
