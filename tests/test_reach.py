@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pickle
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -142,3 +144,17 @@ def test_unregister_can_be_tried(running: Site) -> None:
     assert [r["path"] for r in commands.list(config=running.config)] == [str(running.database)]
     tried = commands.unregister("/no/such.db", dry_run=True, config=running.config)
     assert tried["status"] == "not registered"
+
+
+@pytest.mark.only_series("0.5")
+def test_a_registered_database_can_be_synced(running: Site, tmp_path: Path) -> None:
+    other, replica = tmp_path / "other.db", tmp_path / "other-replica"
+    with contextlib.closing(sqlite3.connect(other, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE items (id INTEGER PRIMARY KEY, value TEXT)")
+        commands.register(other, f"file://{replica}", config=running.config)
+        connection.execute("INSERT INTO items (value) VALUES ('registered')")
+        done = commands.sync(other, wait=True, config=running.config)
+        assert done["replicated_txid"] >= done["txid"] > 0
+        copy = commands.restore(f"file://{replica}", tmp_path / "copy.db")
+        assert running.rows(copy) == [(1, "registered")]
