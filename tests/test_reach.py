@@ -156,5 +156,9 @@ def test_a_registered_database_can_be_synced(running: Site, tmp_path: Path) -> N
         connection.execute("INSERT INTO items (value) VALUES ('registered')")
         done = commands.sync(other, wait=True, config=running.config)
         assert done["replicated_txid"] >= done["txid"] > 0
+        connection.execute("INSERT INTO items (value) VALUES ('again')")
+        litestream.sync(other, config=running.config)
         copy = commands.restore(f"file://{replica}", tmp_path / "copy.db")
-        assert running.rows(copy) == [(1, "registered")]
+        assert running.rows(copy) == [(1, "registered"), (2, "again")]
+        with pytest.raises(litestream.ConfigurationError, match="is not in the config"):
+            litestream.sync(tmp_path / "stranger.db", config=running.config)
