@@ -26,9 +26,9 @@ def test_a_database_in_memory_has_no_backup(name: str, site: Site) -> None:
         *(litestream.verify, litestream.sync, litestream.recover),
     ]
     for call in calls:
-        with pytest.raises(litestream.UnusableDatabaseError, match="in memory"):
+        with pytest.raises(litestream.UnusableDatabaseError, match="in-memory"):
             call(name, config=config)
-    with pytest.raises(litestream.UnusableDatabaseError, match="in memory"):
+    with pytest.raises(litestream.UnusableDatabaseError, match="in-memory"):
         litestream.Replication(databases={name: f"file://{site.replica_path}"})
 
 

@@ -28,9 +28,7 @@ def path_of(database: object) -> str:
     text = os.fsdecode(database)
     inside = text.startswith("file:") and (":memory:" in text or "mode=memory" in text)
     if inside or text == ":memory:":
-        raise UnusableDatabaseError(
-            f"{text!r} is a database in memory: it has no backup. Name a file"
-        )
+        raise UnusableDatabaseError(f"{text!r}: an in-memory database has no backup. Name a file")
     return text
 
 
