@@ -215,6 +215,8 @@ CASES: list[tuple[str, list[str]]] = [
     ("LITESTREAM=dict(CONFIG='litestream.yml')", []),
     ("LITESTREAM=dict(EXPCT='any')", ["litestream.E001"]),
     ("LITESTREAM=[]", ["litestream.E001"]),
+    ("LITESTREAM=dict(DASHBOARD=dict(ACTION=[]))", ["litestream.E001"]),
+    ("LITESTREAM=dict(DASHBOARD='open')", ["litestream.E002"]),
     ("LITESTREAM=dict(CONFIG='x', REPLICAS=dict(default=OUT))", ["litestream.E002"]),
     ("LITESTREAM=dict(EXPECT='maybe')", ["litestream.E002"]),
     ("LITESTREAM=dict(REPLICAS=[])", ["litestream.E002"]),

@@ -18,10 +18,11 @@ OTHERS = {
     "gem",
     "init",
     "keys",
+    "monitoring",
     "troubleshooting",
     "upgrade",
     "upstream",
-}  # see test_docs_config, test_upstream
+}  # see test_docs_config, test_monitoring, test_upstream
 PAGES = sorted({path.stem for path in DOCS.glob("*.md")} - OTHERS)
 TESTS = {"starlette": "asgi"}  # a page's name, where its test has another
 ADAPTERS = ["asgi", "django", "flask", "gunicorn", "sqlalchemy", "starlette", "testing"]

@@ -29,7 +29,7 @@ def test_a_database_in_memory_has_no_backup(name: str, site: Site) -> None:
         with pytest.raises(litestream.UnusableDatabaseError, match="in-memory"):
             call(name, config=config)
     with pytest.raises(litestream.UnusableDatabaseError, match="in-memory"):
-        litestream.Replication(databases={name: f"file://{site.replica_path}"})
+        litestream.Replication({name: f"file://{site.replica_path}"})
 
 
 @pytest.mark.parametrize("timeout", [0, -1, -0.5, float("nan")])

@@ -79,7 +79,7 @@ def test_a_stolen_socket_is_not_asked(make_site, monkeypatch, series):
     other = make_site("other", socket=True)
     other.start()
     site = make_site("own")
-    monkeypatch.setattr("litestream._config.file.DEFAULT_PATH", str(other.socket))
+    monkeypatch.setattr("litestream._control_socket.find.DEFAULT_SOCKET", str(other.socket))
     with pytest.raises(litestream.ControlSocketError, match="another application's"):
         commands.info(config=site.config)
     assert litestream.replicate_process(config=site.config) is None
@@ -88,15 +88,12 @@ def test_a_stolen_socket_is_not_asked(make_site, monkeypatch, series):
 
 @pytest.mark.parametrize("mapping", [True, False])
 def test_the_daemon_of_a_replication_is_found(site, series, mapping):
-    where = (
-        {"databases": {site.database: f"file://{site.replica_path}"}}
-        if mapping
-        else {"config": site.config}
-    )
-    with litestream.Replication(**where) as replication:
+    config = {site.database: f"file://{site.replica_path}"} if mapping else site.config
+    with litestream.Replication(config) as replication:
         replication.sync()
         found = litestream.replicate_process(config=site.config)
         assert found is not None
+        assert found == litestream.replicate_process(config=config)
         assert replication.pid == found["pid"]
         if series == "0.5":
             assert replication.pid == commands.info(config=site.config)["pid"]

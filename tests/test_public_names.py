@@ -68,7 +68,7 @@ def test_the_commands_are_those_that_all_names():
 
 
 DOORS = ["", ".commands", ".configuration", ".errors", ".introspection", ".recovery"]
-DOORS += [".replication", ".rows", ".verification"]
+DOORS += [".dashboard", ".metrics", ".monitoring", ".replication", ".rows", ".verification"]
 
 
 @pytest.mark.parametrize("door", DOORS)

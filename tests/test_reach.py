@@ -25,7 +25,7 @@ def test_a_config_can_be_taken_as_it_is_written(verb: str, make_site: Any, serie
     arguments = [] if verb == "databases" else [site.database]
     if verb == "restore":
         arguments.append(site.directory / "copy.db")
-    assert function(*arguments, config=site.config, no_expand_env=True)
+    assert function(*arguments, config=site.config, expand_env=False)
 
 
 @pytest.mark.only_series("0.3")

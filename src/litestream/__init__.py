@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # importing typing costs more than all of this
 if TYPE_CHECKING:
-    from litestream import commands, errors
+    from litestream import commands, errors, metrics
     from litestream._database.connect import connect
     from litestream._durability.barrier import sync
     from litestream.configuration import configure
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         VerificationFailure,
     )
     from litestream.introspection import databases, replicate_process
+    from litestream.monitoring import Health, History, health, history
     from litestream.recovery import Recovered, recover
     from litestream.replication import Replication
     from litestream.verification import Outcome, Verification, verify, verify_all
@@ -59,6 +60,8 @@ __all__ = [
     "DirectoryNotFoundError",
     "ExecutableError",
     "ExecutableNotFoundError",
+    "Health",
+    "History",
     "LitestreamError",
     "MissingExtraError",
     "NotEnoughSpaceError",
@@ -84,6 +87,9 @@ __all__ = [
     "connect",
     "databases",
     "errors",
+    "health",
+    "history",
+    "metrics",
     "recover",
     "replicate_process",
     "sync",
@@ -100,6 +106,10 @@ _HOMES = {
     "configure": "configuration",
     "databases": "introspection",
     "replicate_process": "introspection",
+    "Health": "monitoring",
+    "History": "monitoring",
+    "health": "monitoring",
+    "history": "monitoring",
     "Outcome": "verification",
     "Verification": "verification",
     "verify": "verification",
@@ -116,7 +126,7 @@ def _load(name: str) -> object:
         from importlib.metadata import version
 
         value: object = version("litestream")
-    elif name in ("commands", "errors"):
+    elif name in ("commands", "errors", "metrics"):
         value = importlib.import_module(f"litestream.{name}")
     else:
         value = getattr(importlib.import_module(f"litestream.{_HOMES.get(name, 'errors')}"), name)

@@ -16,7 +16,8 @@ from litestream.errors import ConfigNotFoundError, ConfigurationError, Litestrea
 
 _ASKED = ("-h", "-help", "--help", "help", "--version")
 OWN_VERBS = (  # _cli.verbs says what they do
-    *("check", "config", "demo", "env", "init", "recover", "run", "upgrade", "verify", "which"),
+    *("check", "config", "dashboard", "demo", "env", "health", "history", "init", "recover"),
+    *("run", "upgrade", "verify", "which"),
 )
 TRANSLATED = ("generations", "snapshots")  # ours on 0.5, which has no such commands
 _UPSTREAM_VERBS = (

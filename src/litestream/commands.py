@@ -3,12 +3,14 @@
 Every function works with both series: natively where the series has the command, translated
 where it does not, and with UnsupportedCommandError where the thing does not exist.
 
-In all of them ``database`` is a database's path or a replica URL, ``config`` the config's path
-(see ``configure`` for where it is looked for otherwise), ``timeout`` the seconds after which the
-executable is killed and CommandTimeoutError raised. Keyword arguments that a function does not
-know, such as a newer release's flags, are handed to the executable where it takes ``**flags``:
-``some_flag=5`` becomes ``-some-flag 5``. A failing executable raises
-CommandFailedError with upstream's own sentence in ``reason``, also where it exits 0 (0.3).
+In all of them ``database`` is a database's path or a replica URL, ``config`` the config's path, or
+a mapping of a database's path to its replica (see ``configure``, which sets it for all calls),
+``timeout`` the seconds after which the executable is killed and CommandTimeoutError raised. With
+``expand_env=False`` a ``$`` in the config is a ``$``, as for the executable with
+``-no-expand-env``. Keyword arguments that a function does not know, such as a newer release's
+flags, are handed to the executable where it takes ``**flags``: ``some_flag=5`` becomes
+``-some-flag 5``. A failing executable raises CommandFailedError with upstream's own sentence in
+``reason``, also where it exits 0 (0.3).
 """
 
 from __future__ import annotations
@@ -19,26 +21,29 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
+from litestream._config import paths
+from litestream._config.paths import target
 from litestream._control_socket.commands import info, list, register, start, stop, sync, unregister
-from litestream._executable import listings, run
-from litestream._executable.arguments import arguments, refuse_stray, target
+from litestream._executable import listings, messages, run
+from litestream._executable.arguments import arguments, config_flags, loaded
 from litestream._executable.find import find as find_executable
 from litestream._executable.listings import databases, generations, ltx, snapshots, status, wal
 from litestream._executable.parse import plan as plan_of
 from litestream._executable.series import require_series, series
 from litestream._executable.series import version as version_of
-from litestream._restore.fetch import ABSENT, not_found
+from litestream._restore.fetch import not_found
 from litestream._restore.point_in_time import point_flags
 from litestream._restore.restore import restore
 from litestream._restore.restored import Restored
-from litestream.configuration import find_config
 from litestream.errors import CommandFailedError
 
 if TYPE_CHECKING:
     import builtins
     from datetime import datetime
 
-    from litestream._executable.arguments import Flag, StrPath
+    from litestream._config.config import ConfigArgument
+    from litestream._config.paths import StrPath
+    from litestream._executable.arguments import Flag
     from litestream.rows import PlanResult, ResetResult, VerifyResult, VersionRow
 
 __all__ = [
@@ -102,8 +107,8 @@ def plan(
     *,
     timestamp: datetime | str | None = None,
     txid: int | str | None = None,
-    no_expand_env: bool = False,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
+    expand_env: bool = True,
     timeout: float | None = run.TIMEOUT,
 ) -> PlanResult:
     """Return what a restore would read from the replica; nothing is restored.
@@ -117,13 +122,15 @@ def plan(
     """
     require_series("0.5", "plan()")
     options: dict[str, Flag] = {**point_flags(None, None, None, txid, timestamp)}
-    options |= {"dry_run": True, "json": True, "no_expand_env": no_expand_env or None}
+    options |= {"dry_run": True, "json": True}
     with tempfile.TemporaryDirectory(prefix="litestream-") as directory:  # it must not exist
         options["o"] = os.path.join(directory, "never")
         try:
-            text = listings.printed("restore", database, config, timeout, options)
+            text = listings.printed(
+                "restore", database, config, timeout, options, expand_env=expand_env
+            )
         except CommandFailedError as error:
-            if not ABSENT.search(error.reason):
+            if not any(said in error.reason for said in messages.NO_BACKUP):
                 raise
             said = error.argv, error.returncode, error.stderr, error.reason
             raise not_found(*said) from error
@@ -134,8 +141,8 @@ def reset(
     database: StrPath,
     *,
     dry_run: bool = False,
-    no_expand_env: bool = False,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
+    expand_env: bool = True,
     timeout: float | None = run.TIMEOUT,
     **flags: Flag,
 ) -> ResetResult:
@@ -148,18 +155,18 @@ def reset(
 
     """
     require_series("0.5", "'reset'")
-    options: dict[str, Flag] = {
-        "dry_run": dry_run or None,
-        "no_expand_env": no_expand_env or None,
-        **flags,
-    }
-    text = listings.printed("reset", database, config, timeout, options)
+    options: dict[str, Flag] = {"dry_run": dry_run or None, **flags}
+    text = listings.printed("reset", database, config, timeout, options, expand_env=expand_env)
     removed = re.search(r"^(?:Removing|Would remove): (.*?/ltx)$", text, re.DOTALL | re.MULTILINE)
     return {"path": target(database), "removed": removed[1] if removed else ""}
 
 
 def verify(
-    database: StrPath, *, timeout: float = 30.0, config: StrPath | None = None
+    database: StrPath,
+    *,
+    timeout: float = 30.0,
+    config: ConfigArgument = None,
+    expand_env: bool = True,
 ) -> VerifyResult:
     """Prove a database's backup by ``litestream.verify``, and return its figures.
 
@@ -169,21 +176,21 @@ def verify(
     """
     from litestream import verification
 
-    proved = verification.verify(database, timeout=timeout, config=config)
+    proved = verification.verify(database, timeout=timeout, config=config, expand_env=expand_env)
     return {"size": proved.size, "tables": proved.tables}
 
 
 def replicate(
     database: StrPath | None = None,
     *replica_urls: str,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
+    expand_env: bool = True,
     exec: str | None = None,  # noqa: A002 - upstream's name
     once: bool = False,
     force_snapshot: bool = False,
     enforce_retention: bool = False,
     restore_if_db_not_exists: bool = False,
     log_level: str | None = None,
-    no_expand_env: bool = False,
     timeout: float | None = None,
     **flags: Flag,
 ) -> None:
@@ -210,15 +217,20 @@ def replicate(
     for name, value in own.items():
         if value is not None:
             require_series("0.5", f"replicate({name}=…)")
-    flags = {**own, "no_expand_env": no_expand_env or None, **flags}
-    if database is None:
-        positional: builtins.list[str] = []
-        flags = {"config": find_config(config), **flags}
-    else:
-        refuse_stray(target(database), series())
+    flags = {**own, **flags}
+    inherits = exec is not None
+    positional: builtins.list[str] = []
+    if database is not None:
+        paths.refuse_stray(target(database), series())
         positional = [target(database), *(target(url) for url in replica_urls)]
-    argv = arguments("replicate", *positional, exec=exec, **flags)
-    run.foreground(argv, timeout, inherits=exec is not None)
+        if not any(paths.escaped(url) for url in replica_urls):
+            argv = arguments("replicate", *positional, exec=exec, **flags)
+            run.foreground(argv, timeout, inherits=inherits)
+            return
+        config = {database: replica_urls}
+    with loaded(config, expand_env=expand_env) as found:
+        argv = arguments("replicate", exec=exec, **{**config_flags(found), **flags})
+        run.foreground(argv, timeout, inherits=inherits)
 
 
 for _name in __all__:

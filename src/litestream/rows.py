@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 __all__ = [
     "ChangeResult",
@@ -11,6 +11,8 @@ __all__ = [
     "FindingRow",
     "GenerationOverview",
     "GenerationRow",
+    "HealthRow",
+    "HistoryRow",
     "InfoRow",
     "LTXRow",
     "ManagedRow",
@@ -22,10 +24,14 @@ __all__ = [
     "SnapshotRow",
     "StatusRow",
     "SyncResult",
+    "Verdict",
     "VerifyResult",
     "VersionRow",
     "WALRow",
 ]
+
+Verdict = Literal["ok", "degraded", "unknown", "failing"]
+"""How a database's backup is, from the best to the worst."""
 
 
 class InfoRow(TypedDict):
@@ -207,3 +213,53 @@ class FindingRow(TypedDict):
     level: str
     message: str
     hint: str
+
+
+class HealthRow(TypedDict):
+    """How the backup of one database is, and the figures that say so.
+
+    ``reason`` is one sentence. Times are seconds since 1970, ages and ``behind`` seconds, sizes and
+    ``free`` bytes; None where it is not known. ``state`` is the daemon's: a ``Replication.state``,
+    ``"not running"`` or ``"unknown"``. ``behind`` says for how long a change has been missing from
+    the replica; 0 when none is. ``replica`` says where the copies go, without credentials.
+    """
+
+    database: str
+    verdict: Verdict
+    reason: str
+    state: str
+    pid: int | None
+    restarts: int | None
+    last_sync: float | None
+    sync_age: float | None
+    behind: float | None
+    last_proof: float | None
+    proof_age: float | None
+    last_good_proof: float | None
+    good_proof_age: float | None
+    size: int | None
+    wal_size: int | None
+    state_size: int | None
+    free: int | None
+    replica: str | None
+
+
+class HistoryRow(TypedDict):
+    """A proof that was tried: of which database, when (UTC), how, and what came of it.
+
+    ``method`` is ``"sentinel"``, ``"exact"`` or ``"timestamp"``. Of a failed one, ``reason`` and
+    ``message`` are a ``VerificationFailure``'s, secrets masked. ``seconds`` is what all of it took,
+    ``restore_seconds`` the restore alone. ``size`` is the copy's, in bytes.
+    """
+
+    at: str
+    database: str
+    method: str
+    proved: bool
+    reason: str | None
+    message: str | None
+    seconds: float
+    restore_seconds: float | None
+    size: int | None
+    position: str | None
+    host: str

@@ -20,9 +20,24 @@ from litestream import configuration
 from litestream._check import check, probe
 from litestream._executable.find import find as find_executable
 from litestream._executable.series import version as version_of
+from litestream._health import history
+from litestream.rows import FindingRow, HistoryRow
 from tests import projects
 from tests.support import S3_KEY, S3_SECRET, free_port
 
+PROOF: HistoryRow = {
+    "at": "",
+    "database": "",
+    "method": "sentinel",
+    "proved": True,
+    "reason": None,
+    "message": None,
+    "seconds": 1.0,
+    "restore_seconds": 1.0,
+    "size": 1,
+    "position": None,
+    "host": "h",
+}
 COMMAND = Path(sys.executable).parent / "litestream"
 
 
@@ -216,6 +231,26 @@ class TestDatabase:
         rows, _ = tried({"type": "file", "path": str(replicated.replica_path)},
                         replicated.database)  # fmt: skip
         only(rows, "old-backup")
+
+    def test_the_last_proof(self, replicated, installed, series):
+        def said() -> tuple[list[FindingRow], str]:
+            rows, steps = tried(
+                {"type": "file", "path": str(replicated.replica_path)}, replicated.database
+            )
+            (step,) = [step for step in steps if "last proof" in step.name]
+            return rows, step.said
+
+        def proved(at: str, reason: str | None = None) -> None:
+            history.append({**PROOF, "database": str(replicated.database), "at": at,
+                            "proved": reason is None, "reason": reason})  # fmt: skip
+
+        assert "none is known" in said()[1]
+        proved("2020-01-01T00:00:00Z")
+        assert "hours ago" in only(said()[0], "old-proof")
+        proved(now := time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+        assert ([], f"proved at {now}") == said()
+        proved(now, "stale")
+        assert f"failed at {now}: stale" in only(said()[0], "old-proof")
 
     def test_files_that_are_none(self, tmp_path, installed, series):
         file = {"type": "file", "path": str(tmp_path / "copies")}

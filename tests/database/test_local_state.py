@@ -62,4 +62,4 @@ def test_a_transaction_is_the_oldest_that_covers_the_end(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("fields", [{}, {"position": "x"}, {"position": "g/1:z", "sz": "4"}])
 def test_other_log_lines_tell_no_position(fields: dict[str, object]) -> None:
-    assert local_state.logged_position(fields) is None
+    assert local_state.logged_segment(fields) is None

@@ -158,3 +158,45 @@ def test_only_a_run_time_directory_of_our_own_is_removed(tmp_path: Path) -> None
     for directory in (foreign, fuller):
         runtime_directory.remove(str(directory))
         assert (directory / "litestream.yml").exists()
+
+
+NOTES = """
+import sys
+from litestream._database.lock import Lock
+lock = Lock(sys.argv[1])
+assert lock.acquire()
+lock.note(hole="kept")
+print("ready", flush=True)
+number = 0
+while True:
+    number += 1
+    lock.note(socket="/s" * (number % 100))
+"""
+
+
+def test_what_is_noted_is_never_half_there(tmp_path):
+    lock = Lock(str(tmp_path / "a.db"))
+    with subprocess.Popen(
+        [sys.executable, "-c", NOTES, lock.database], stdout=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            for _ in range(3000):
+                assert lock.noted()["hole"] == "kept"
+        finally:
+            process.kill()
+    assert lock.noted()["hole"] == "kept"
+
+
+def test_who_holds_it_is_asked_without_taking_it(tmp_path):
+    lock, other = Lock(str(tmp_path / "a.db")), Lock(str(tmp_path / "a.db"))
+    assert other.is_held() is False
+    assert not os.path.exists(lock.path)
+    assert lock.acquire()
+    assert other.is_held() is True
+    assert lock.is_held() is True
+    lock.release()
+    assert other.is_held() is False
+    assert lock.acquire()
+    lock.release()

@@ -58,3 +58,26 @@ def test_committed_end_leaves_out_frames_from_before_a_restart(database: Path) -
     assert after is not None
     assert after.salts != before.salts
     assert after.offset == 32 + 24 + 4096
+
+
+def test_a_commit_behind_what_was_copied(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    file = f"{path}-wal"
+    assert not wal.holds_more(file, None)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE items (value)")
+        copied = wal.committed_end(file)
+        assert wal.holds_more(file, None)
+        assert not wal.holds_more(file, copied)
+        connection.execute("PRAGMA cache_size=1")
+        connection.execute("BEGIN")  # it spills into the WAL
+        connection.execute("INSERT INTO items VALUES (zeroblob(100000))")
+        assert not wal.holds_more(file, copied)
+        connection.execute("COMMIT")
+        assert wal.holds_more(file, copied)
+        copied = wal.committed_end(file)
+        connection.execute("PRAGMA wal_checkpoint(RESTART)")
+        assert not wal.holds_more(file, copied)
+        connection.execute("INSERT INTO items VALUES (1)")
+        assert wal.holds_more(file, copied)

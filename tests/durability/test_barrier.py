@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from contextlib import closing
 
 import pytest
 
 import litestream
-from litestream._config.config import find as find_source
+from litestream._config.config import Config
 from litestream._database import wal
 from litestream._database.connect import bump
 from litestream._database.files import wal_path
+from litestream._database.lock import Lock
 from litestream._durability import barrier
 from litestream._durability.watch import NotArrivedError, Watch
 from tests.support import free_port, restored
@@ -58,7 +61,8 @@ def test_a_wal_that_was_restarted_is_looked_at_once(site, monkeypatch):
     (end,) = filter(None, [wal.committed_end(wal_path(site.database))])
     looks = iter([end])
     monkeypatch.setattr(wal, "committed_end", lambda _wal: next(looks))
-    watch = Watch(find_source(site.database, site.config), time.monotonic() + 1)
+    database = Config.load(site.config, site.series).database(site.database)
+    watch = Watch(database, time.monotonic() + 1)
     with pytest.raises(NotArrivedError):
         watch.arrival(wal.WALEnd((1, 2), 4152))
 
@@ -99,3 +103,27 @@ def test_a_database_without_litestreams_table_is_left_alone(site):
 def test_a_database_that_the_config_does_not_name(site):
     with pytest.raises(litestream.ConfigurationError, match="is not in the config"):
         litestream.sync("other.db", config=site.config)
+
+
+@pytest.mark.only_series("0.5")
+def test_a_daemon_of_ours_that_does_not_answer_may_have_jumped(site, tmp_path):
+    """Its local state tells of two WALs, and nobody knows whether all of the first was copied."""
+    for _ in range(2):
+        site.start()
+        site.write(3)
+        litestream.sync(site.database, config=site.config)
+        site.stop()
+        with closing(sqlite3.connect(site.database)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        site.write(1)
+    site.start()
+    litestream.sync(site.database, config=site.config)
+    site.stop()
+    lock = Lock(str(site.database))
+    assert lock.acquire()
+    lock.note(directory=str(tmp_path), socket="")
+    with pytest.raises(litestream.ReplicationTimeoutError, match="may have missed changes"):
+        litestream.sync(site.database, timeout=0.5, config=site.config)
+    lock.note(directory=str(tmp_path / "gone"))  # as a stop of ours leaves it
+    litestream.sync(site.database, config=site.config)
+    lock.release()

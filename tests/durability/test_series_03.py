@@ -45,9 +45,9 @@ def logged(site: Site) -> Position03:
     for line in reversed(site.log.read_text().splitlines()):
         log = parse(line)
         if log is not None and log.message == "wal segment written":
-            position = local_state.logged_position(log.fields)
-            assert position is not None
-            return position
+            segment = local_state.logged_segment(log.fields)
+            assert segment is not None
+            return segment[1]
     return Position03("", 0, 0)
 
 

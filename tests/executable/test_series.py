@@ -31,8 +31,9 @@ def other_architecture() -> bytes:
         (lambda: b"#!/bin/sh\necho something else\n", "is not Litestream"),
         (lambda: b"#!/bin/sh\nprintf '\\377\\376'\n", "is not Litestream"),
         (lambda: b"#!/bin/sh\necho 1.0.0\n", "knows the series"),
+        (lambda: b"#!/bin/sh\necho 0.5.11\n", "lists nothing as JSON"),
     ],
-    ids=["architecture", "empty", "garbage", "interpreter", "other program", "bytes", "series"],
+    ids=["processor", "empty", "garbage", "interpreter", "program", "bytes", "series", "old"],
 )
 def test_an_executable_that_is_none(tmp_path, monkeypatch, content, message):
     put(tmp_path / "bin", content())

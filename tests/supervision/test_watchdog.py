@@ -53,3 +53,31 @@ def test_no_sync_for_long_is_a_stall(sited: Site, monkeypatch: pytest.MonkeyPatc
     assert health.age >= 9
     now[0] += 10  # and no error any more
     assert health.look() == "replicating"
+
+
+@pytest.mark.only_series("0.3")
+@pytest.mark.parametrize(
+    ("pieces", "overlap"),
+    [
+        ([(0, 100), (100, 50), (150, 50)], False),
+        ([(0, 100), (0, 100), (100, 50)], False),  # the same once more
+        ([(0, 100), (0, 150), (150, 50)], False),  # the last one again, and longer
+        ([(0, 100), (100, 50), (0, 150)], True),
+        ([(0, 150), (100, 50)], True),
+    ],
+)
+def test_a_part_of_the_wal_that_is_written_twice_is_told(
+    sited: Site, pieces: list[tuple[int, int]], overlap: bool
+) -> None:
+    health = Health(job(sited))
+    for start, size in pieces:
+        health.hear(
+            f'time=2026-11-26T03:33:41Z level=INFO msg="wal segment written" db={sited.database} '
+            f"replica=file position=8fdfc173283e372e/00000000:{start} elapsed=1ms sz={size}"
+        )
+    assert health.overlapping == ({str(sited.database)} if overlap else set())
+    health.hear(
+        f'time=2026-11-26T03:33:42Z level=INFO msg="wal segment written" db={sited.database} '
+        "replica=file position=8fdfc173283e372e/00000001:10 elapsed=1ms sz=20"
+    )
+    assert health.overlapping == ({str(sited.database)} if overlap else set())

@@ -9,6 +9,7 @@ import pytest
 
 from litestream._database import integrity
 from litestream._verification import page_comparison, table_differences
+from litestream.configuration import configure
 from tests import exact_truth
 from tests.support import TOKENS
 from tests.test_verification import fails, verify
@@ -127,6 +128,7 @@ def test_exact_proves_a_database_that_may_only_be_read(running, temporary, monke
 
 
 def test_exact_proves_a_database_that_nobody_has_open(running, temporary, series):
+    configure(history=False)
     running.stop()
     running.connection.close()
     before = set(running.directory.iterdir())

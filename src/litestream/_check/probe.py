@@ -18,8 +18,8 @@ from litestream.errors import CommandFailedError, CommandTimeoutError, Litestrea
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from litestream._check.check import Report
     from litestream._check.nodes import Node
+    from litestream._check.report import Report
     from litestream._check.rules import Database
 
 LIMIT = 15.0
@@ -60,6 +60,7 @@ def probe(
             trial.step(f"{shown}: room", database.node, _room, path)
         trial.step(f"{shown}: directory", database.node, _directory, path)
         trial.step(f"{shown}: daemon", database.node, _daemon, path)
+        trial.step(f"{shown}: last proof", database.node, _proof, path)
         good = True
         for node, found in database.replicas:
             key = (id(node), id(found)) if kind_of(found) == "file" else _account(found)
@@ -198,6 +199,22 @@ def _daemon(path: str) -> str:
     hint = "Stop it before you start another: two daemons destroy a replica"
     message = f"process {found[0]} replicates it already"
     raise Trouble("other-daemon", message, hint, level="warning")
+
+
+def _proof(path: str) -> str:
+    from litestream._health import history
+
+    last = history.newest(path)
+    if last is None:
+        return "none is known on this host; 'litestream verify' proves the backup"
+    hint = "Prove it: litestream verify"
+    if not last["proved"]:
+        message = f"the last proof failed at {last['at']}: {last['reason']}"
+        raise Trouble("old-proof", message, hint, level="warning")
+    hours = (time.time() - (history.seconds_of(last["at"]) or 0.0)) / 3600
+    if hours > 48:
+        raise Trouble("old-proof", f"it was proved {hours:,.0f} hours ago", hint, level="warning")
+    return f"proved at {last['at']}"
 
 
 def _account(found: dict[str, Node]) -> tuple[str, ...]:

@@ -12,11 +12,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from litestream import configuration
+from litestream._cli import ping
 from litestream._cli.arguments import seconds
 from litestream._config import file as config_file
 from litestream._config import places
 from litestream._database import connect
 from litestream._database.files import is_database
+from litestream._executable import messages
 from litestream.errors import (
     CommandFailedError,
     CommandTimeoutError,
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from litestream._config.databases import Entry
+    from litestream._config.config import Database
 
 _DESCRIPTION = """Restore the databases that are missing, replicate all, and run COMMAND beside the
 daemon; then do a final sync and exit with COMMAND's status (128+n when signal n ended it). Without
@@ -38,7 +40,6 @@ COMMAND, replicate until SIGTERM or SIGINT."""
 _SOON, _AGAIN = 3.0, 10.0
 """Seconds after which it is said whom we wait for, and then again and again."""
 _UNCONFIGURED = {"no-database", "no-replica", "missing-key", "unset-variable"}
-_AWAY = re.compile("connection refused|no such host|unreachable|timeout|deadline")
 _REFERENCE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
 
 
@@ -51,6 +52,12 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     made.add_argument("--config", metavar="FILE", help="the config; by default it is looked for")
+    made.add_argument(
+        "--no-expand-env",
+        dest="expand_env",
+        action="store_false",
+        help="take a $ in the config for a $",
+    )
     made.add_argument(
         "--expect",
         choices=["any", "backup", "none"],
@@ -79,6 +86,14 @@ def parser() -> argparse.ArgumentParser:
         default="text",
         help="json: an object for each line of the log (default: text)",
     )
+    ping.add(made, "tell a dead man's switch after syncs, and of failures")
+    made.add_argument(
+        "--ping-every",
+        type=seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="seconds between two pings (default: %(default)g)",
+    )
     return made
 
 
@@ -88,11 +103,13 @@ def without_replica(config: str | None) -> str:
     A config whose replicas refer to variables, of which none is set, configures none.
     """
     try:
-        path = configuration.find_config(config)
+        path = configuration.chosen_config(config)
     except ConfigNotFoundError:
         if config is not None:
             raise
         return "there is no config"
+    if not isinstance(path, str):  # a mapping that configure() was given
+        return "" if path else "the mapping that is the config names no database"
     errors = [row["id"] for row in configuration.check(path) if row["level"] == "error"]
     if not errors or not _UNCONFIGURED.issuperset(errors):
         return ""
@@ -124,25 +141,26 @@ def _strings(value: Any) -> Iterator[str]:
         yield value
 
 
-def require_databases(entries: Sequence[Entry]) -> None:
+def require_databases(databases: Sequence[Database]) -> None:
     """Refuse a file that is no database, which no daemon would ever copy.
 
     Raises:
         UnusableDatabaseError: One is none.
 
     """
-    for entry in entries:
-        if not is_database(entry.path):
+    for database in databases:
+        if not is_database(database.path):
             continue
         try:
-            with contextlib.closing(connect.open_by_uri(entry.path, "ro", 0)) as connection:
+            with contextlib.closing(connect.open_by_uri(database.path, "ro", 0)) as connection:
                 connection.execute("SELECT 1 FROM sqlite_master").fetchone()
         except sqlite3.DatabaseError as error:
             if "not a database" not in str(error):  # locked, or what the daemon will tell
                 continue
             raise UnusableDatabaseError(
-                f"{entry.path!r} is no SQLite database, or is encrypted: Litestream could not copy "
-                "it. Is the path in the config right? If not even you know the file, move it away"
+                f"{database.path!r} is no SQLite database, or is encrypted: Litestream could not "
+                "copy it. Is the path in the config right? If not even you know the file, move it "
+                "away"
             ) from None
 
 
@@ -152,7 +170,7 @@ def advice(error: LitestreamError, *, present: bool) -> str:
     if not isinstance(error, (CommandFailedError, CommandTimeoutError)) or not error.purpose:
         return text
     text = text.replace("pass a longer answer_timeout=", "wait longer by --timeout S")
-    if present and (isinstance(error, CommandTimeoutError) or _AWAY.search(error.reason)):
+    if present and (isinstance(error, CommandTimeoutError) or _is_away(error.reason)):
         text += (
             ". Every database is here: with --adopt the replica is not asked whether it holds the "
             "backup of another one"
@@ -160,14 +178,18 @@ def advice(error: LitestreamError, *, present: bool) -> str:
     return text
 
 
+def _is_away(reason: str) -> bool:
+    return any(said in reason for said in messages.AWAY)
+
+
 class Waiting:
     """Says for which replica `recover` and `guard` wait, when that takes long."""
 
-    def __init__(self, entries: Sequence[Entry], say: Callable[[str], object]) -> None:
-        self._entries = entries
+    def __init__(self, databases: Sequence[Database], say: Callable[[str], object]) -> None:
+        self._databases = databases
         self._say = say
-        self._asked = ""
-        self._since = self._said = time.monotonic()
+        self._asked: dict[str, float] = {}
+        self._said = time.monotonic()
 
     def __enter__(self) -> Self:
         self._before = signal.signal(signal.SIGALRM, self._ring)
@@ -178,27 +200,29 @@ class Waiting:
         signal.signal(signal.SIGALRM, self._before)
 
     def progress(self, path: str, written: int, expected: int | None) -> None:
-        """Be told what is going on: no byte yet, that a replica is being asked."""
+        """Be told what is going on, as by ``recover``."""
         now = time.monotonic()
-        if not written:
-            if path != self._asked:
-                self._asked, self._since = path, now
+        if not written and expected is None:
+            if not self._asked:
                 signal.setitimer(signal.ITIMER_REAL, _SOON, _AGAIN)
+            self._asked.setdefault(path, now)
             return
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        if self._asked:
-            self._asked, self._said = "", now
-        elif now - self._said >= _SOON:
+        if self._asked.pop(path, None) is not None:
+            self._said = now
+        elif written and now - self._said >= _SOON:
             self._said = now + _AGAIN - _SOON
             of = f" of {expected}" if expected else ""
             self._say(f"restoring {path!r}: {written}{of} bytes so far")
+        if not self._asked:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _ring(self, *_: object) -> None:
-        entry = next((e for e in self._entries if e.path == self._asked), None)
-        if entry is not None:
-            replicas = " and ".join(map(_described, entry.replicas))
-            seconds = time.monotonic() - self._since
-            self._say(f"{self._asked!r}: {replicas} has not answered for {seconds:.0f} s")
+        for database in self._databases:
+            since = self._asked.get(database.path)
+            waited = 0.0 if since is None else time.monotonic() - since
+            if waited >= _SOON:
+                replicas = " and ".join(map(_described, database.replicas))
+                self._say(f"{database.path!r}: {replicas} has not answered for {waited:.0f} s")
 
 
 def _described(replica: dict[str, Any]) -> str:
@@ -212,6 +236,6 @@ def _described(replica: dict[str, Any]) -> str:
     return where
 
 
-def unborn(entries: Sequence[Entry]) -> list[str]:
+def unborn(databases: Sequence[Database]) -> list[str]:
     """Return the databases of the config that do not exist."""
-    return [entry.path for entry in entries if not os.path.exists(entry.path)]
+    return [one.path for one in databases if not os.path.exists(one.path)]

@@ -26,7 +26,10 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         parser.add_argument("--config", metavar="FILE", help="the config; by default looked for")
         parser.add_argument("--replica", metavar="NAME", help="of this replica alone (0.3)")
         parser.add_argument(
-            "--no-expand-env", action="store_true", help="expand no variables in the config"
+            "--no-expand-env",
+            dest="expand_env",
+            action="store_false",
+            help="take a $ in the config for a $",
         )
         parser.add_argument("--json", action="store_true", help="print the rows as JSON")
         parser.set_defaults(run=_run)
@@ -38,7 +41,7 @@ def _run(options: argparse.Namespace) -> int:
         options.database,
         replica=options.replica,
         config=options.config,
-        no_expand_env=options.no_expand_env or None,
+        expand_env=options.expand_env,
     )
     if options.json:
         print(json.dumps(rows))

@@ -22,13 +22,13 @@ from selectors import EVENT_READ, DefaultSelector
 from typing import TYPE_CHECKING, Any
 
 from litestream import configuration, recovery
-from litestream._cli import before_run
+from litestream._cli import before_run, ping
 from litestream._cli.arguments import with_two_dashes
 from litestream._cli.terminal import Terminal
 from litestream._cli.voice import Voice
 from litestream._config import runtime_directory
-from litestream._config.databases import has_local_state
 from litestream._executable import log_lines, parse
+from litestream._executable.arguments import loaded
 from litestream._replication import daemon_config
 from litestream._replication.guard import guard
 from litestream._supervision.spawn import parent_death_signal, raise_file_limit, spawn
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
-    from litestream._replication.daemon_config import Prepared
+    from litestream._config.config import Config, Database
 
 _NOT_FORWARDED = {
     getattr(signal, name, None)
@@ -73,15 +73,24 @@ def run(arguments: Sequence[str]) -> int:
         if options.optional and (reason := before_run.without_replica(options.config)):
             voice.say(f"not replicated: {reason}")
             return _become(command, voice)
+        to = ping.chosen(options.ping)
+        pings = ping.Pings(to, options.ping_every) if to else None
     except LitestreamError as error:
         voice.say(str(error), "ERROR")
         return 1
-    this = _Run(command, options, voice)
+    this = _Run(command, options, voice, pings)
     try:
-        return this.run()
+        with loaded(options.config, expand_env=options.expand_env) as config:
+            return this.run(config)
     except LitestreamError as error:
-        voice.say(before_run.advice(error, present=this.is_whole), "ERROR")
+        text = before_run.advice(error, present=this.is_whole)
+        voice.say(text, "ERROR")
+        if pings is not None:
+            pings.failed(text)
         return 1
+    finally:
+        if pings is not None:
+            pings.end()
 
 
 def _become(command: list[str], voice: Voice) -> int:
@@ -98,8 +107,15 @@ def _cannot_run(command: list[str], error: OSError, voice: Voice) -> int:
 
 
 class _Run:
-    def __init__(self, command: list[str], options: argparse.Namespace, voice: Voice) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        options: argparse.Namespace,
+        voice: Voice,
+        pings: ping.Pings | None = None,
+    ) -> None:
         self._command = command
+        self._pings = pings
         self._options = options
         self._say, self._pass_on = voice.say, voice.pass_on
         self._voice = voice
@@ -114,38 +130,38 @@ class _Run:
         self._synced = True
         self._terminal = Terminal()
 
-    def run(self) -> int:
+    def run(self, config: Config) -> int:
         self._listen()
         self._file_limit = raise_file_limit()
-        prepared = daemon_config.prepare(self._options.config, None, 1.0)
+        prepared = daemon_config.prepare(daemon_config.sound(config), 1.0)
         try:
-            self._prepare(prepared)
+            self._prepare(config, prepared.databases)
             # What configure() was told is for the daemon alone, not for the command.
             self._supervisor = Supervisor(
                 prepared.job(), self._selector, self._report, configuration.environment()
             )
             status = self._loop(self._supervisor)
-            self._take_stock(prepared)
+            self._take_stock(prepared.databases)
             return status
         finally:
             self._end_command()
             self._terminal.take_back()
             runtime_directory.remove(prepared.directory)
 
-    def _prepare(self, prepared: Prepared) -> None:
+    def _prepare(self, config: Config, databases: Sequence[Database]) -> None:
         """Restore what is missing, and refuse what cannot, or must not, be replicated.
 
         Raises:
             LitestreamError: Nothing is to be started.
 
         """
-        options, entries = self._options, prepared.entries
-        self.is_whole = not before_run.unborn(entries)
-        before_run.require_databases(entries)
-        with before_run.Waiting(entries, self._say) as waiting:
-            for done in recovery.recover(
+        options = self._options
+        self.is_whole = not before_run.unborn(databases)
+        before_run.require_databases(databases)
+        with before_run.Waiting(databases, self._say) as waiting:
+            for done in recovery.recover_all(
+                config,
                 expect=options.expect,
-                config=options.config,
                 answer_timeout=options.timeout,
                 progress=waiting.progress,
             ):
@@ -154,19 +170,19 @@ class _Run:
                 elif done.action == "no backup":
                     self._say(f"{done.database!r} does not exist yet, and has no backup")
             if not options.adopt:
-                guard(prepared, options.timeout, waiting.progress)
+                guard(databases, answer_timeout=options.timeout, progress=waiting.progress)
 
-    def _take_stock(self, prepared: Prepared) -> None:
+    def _take_stock(self, databases: Sequence[Database]) -> None:
         """Say once more at the end what was never backed up."""
-        missing = before_run.unborn(prepared.entries)
-        for entry in prepared.entries:
-            if entry.path in missing:
+        missing = before_run.unborn(databases)
+        for database in databases:
+            if database.path in missing:
                 self._say(
-                    f"{entry.path!r} does not exist: nothing was backed up. Is its path in the "
+                    f"{database.path!r} does not exist: nothing was backed up. Is its path in the "
                     "config the one that the command uses?"
                 )
-            elif not has_local_state(entry):
-                self._say(f"{entry.path!r} was never backed up{self._because()}")
+            elif not database.has_local_state:
+                self._say(f"{database.path!r} was never backed up{self._because()}")
 
     def _because(self) -> str:
         return f": {self._error}" if self._error else ""
@@ -174,6 +190,8 @@ class _Run:
     def _loop(self, supervisor: Supervisor) -> int:
         while not supervisor.finished or (self._child and self._status is None):
             pause = 1.0 if supervisor.finished else supervisor.tick()
+            if self._pings is not None:
+                self._pings.look(supervisor.synced)
             if supervisor.state == "failed":  # the command must not go on unreplicated
                 break
             for key, _ in self._selector.select(pause):
@@ -299,6 +317,8 @@ class _Run:
     def _report(self, event: Mapping[str, Any]) -> None:
         if "log" in event:
             self._pass_on(event["log"])
+            if self._pings is not None:
+                self._pings.hear(configuration.masked(event["log"]))
             log = log_lines.parse(event["log"])
             if log is not None and log.level == "ERROR":
                 self._error = parse.without_request_ids(log.fields.get("error") or log.message)
@@ -310,7 +330,10 @@ class _Run:
             if not self._synced:
                 self._say(f"the final sync did not reach the replica{self._because()}", "ERROR")
         if event.get("state") in ("standby", "stalled", "failed", "backing off"):
-            self._say(f"{event['state']} {event['error']}".rstrip())
+            text = f"{event['state']} {event['error']}".rstrip()
+            self._say(text)
+            if self._pings is not None and event["state"] in ("stalled", "failed"):
+                self._pings.failed(text)
 
 
 _UP = ("replicating", "standby", "stalled")

@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 from litestream import configuration
-from litestream._cli import config, listings, verify
+from litestream._cli import config, dashboard, health, listings, verify
 from litestream._cli.arguments import with_two_dashes
 from litestream._executable import run as executable_run
 from litestream._executable.find import find as find_executable
@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 PURPOSES = {
     "check": "say what is wrong with the config, line by line",
     "config": "print the config as the daemon sees it, and where each value came from",
+    "dashboard": "serve a page on this computer that says how backups are",
     "demo": "replicate, lose and restore a database in a temporary directory",
     "env": "print the environment variables that litestream.configure() sets for configs",
+    "health": "say how the backups are, without a call of the replica",
+    "history": "print the proofs that were tried",
     "init": "write a config for the databases of this project",
     "recover": "restore the databases that are missing, before the application starts",
     "run": "recover, replicate, and run a command beside the daemon",
@@ -139,6 +142,7 @@ def _parser() -> tuple[
 
     config.add(verbs)
     listings.add(verbs)
+    dashboard.add(verbs)
 
     demo = verbs.add_parser("demo", description=PURPOSES["demo"].capitalize() + ".")
     demo.set_defaults(run=_demo)
@@ -151,9 +155,16 @@ def _parser() -> tuple[
     env.add_argument("--show-secrets", action="store_true", help="print the keys, not ***")
     env.set_defaults(run=_env)
 
+    health.add(verbs)
     recover = verbs.add_parser("recover", description=PURPOSES["recover"].capitalize() + ".")
     recover.add_argument("database", nargs="?", help="its path; by default all of the config")
     recover.add_argument("--config", metavar="FILE", help="the config; by default looked for")
+    recover.add_argument(
+        "--no-expand-env",
+        dest="expand_env",
+        action="store_false",
+        help="take a $ in the config for a $",
+    )
     recover.add_argument(
         "--expect",
         choices=["any", "backup", "none"],
@@ -191,6 +202,7 @@ def _recover(options: argparse.Namespace) -> int:
             expect=options.expect,
             replica=options.replica,
             config=options.config,
+            expand_env=options.expand_env,
             progress=report,
         )
     for done in found:

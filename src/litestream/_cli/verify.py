@@ -7,11 +7,13 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
+from litestream._cli import ping
 from litestream._cli.arguments import count, seconds
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable
     from types import FrameType
 
     from litestream.verification import Outcome
@@ -67,7 +69,14 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--directory", metavar="DIR", help="where the copies are restored to")
     parser.add_argument("--config", metavar="FILE", help="the config, if not where it is found")
+    parser.add_argument(
+        "--no-expand-env",
+        dest="expand_env",
+        action="store_false",
+        help="take a $ in the config for a $",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object for each")
+    ping.add(parser, "tell a dead man's switch of the start, and how it ended")
     parser.set_defaults(run=lambda options: _run(parser, options))
 
 
@@ -76,29 +85,53 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         parser.error("name the databases, or pass --all")
     if options.exact and options.timestamp:
         parser.error("--exact compares with what the database holds now: pass no --timestamp")
+    to = ping.chosen(options.ping)
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return _verify(options)
+        return _verify(options, []) if to is None else _verify_and_tell(options, to)
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def _verify_and_tell(options: argparse.Namespace, to: str) -> int:
+    """Verify, and tell of the start and of the end, whatever that is."""
+    lines: list[str] = []
+    status = 1
+    try:
+        _tell(to, "start", ())
+        status = _verify(options, lines)
+        return status
+    except BaseException as error:
+        lines.append(f"{type(error).__name__}: {error}")
+        raise
+    finally:
+        _tell(to, "fail" if status else "", lines)
+
+
+def _tell(to: str, event: str, lines: Iterable[str]) -> None:
+    failed = ping.send(to, event, lines)
+    if failed:
+        ping.warn("verify", failed)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt  # so that the row and the copy are removed
 
 
-def _verify(options: argparse.Namespace) -> int:
+def _verify(options: argparse.Namespace, lines: list[str]) -> int:
+    """Verify, print a line for each database, and keep it in `lines`."""
     from litestream import verification
     from litestream._cli import progress
-    from litestream._config.config import listed
+    from litestream._executable.arguments import loaded
 
-    databases = options.databases
-    if options.all:
-        databases = [row["path"] for row in listed(options.config)]
+    proved = True
+    with (
+        loaded(options.config, expand_env=options.expand_env) as config,
+        progress.shown() as report,
+    ):
+        databases = config.paths if options.all else options.databases
         if not databases:
             raise ConfigurationError("The config names no database, so nothing is proved")
-    proved = True
-    with progress.shown() as report:
         outcomes = verification.each(
             databases,
             options.jobs,
@@ -109,11 +142,13 @@ def _verify(options: argparse.Namespace) -> int:
             timestamp=options.timestamp,
             replica=options.replica,
             directory=options.directory,
-            config=options.config,
+            config=config,
         )
         for outcome in outcomes:
             proved = proved and bool(outcome)
-            print(json.dumps(outcome.as_dict()) if options.json else _as_line(outcome), flush=True)
+            line = json.dumps(outcome.as_dict()) if options.json else _as_line(outcome)
+            lines.append(line)
+            print(line, flush=True)
     return 0 if proved else 1
 
 

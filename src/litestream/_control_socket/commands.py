@@ -5,18 +5,19 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
+from litestream._config.paths import escaped, refuse_stray
+from litestream._config.paths import target as target_of
 from litestream._control_socket.find import client as client_of
 from litestream._executable import traps
-from litestream._executable.arguments import refuse_stray
-from litestream._executable.arguments import target as target_of
 from litestream._executable.series import require_series
-from litestream.errors import UnsafeCommandWarning
+from litestream.errors import ConfigurationError, UnsafeCommandWarning
 
 if TYPE_CHECKING:
     import builtins
 
+    from litestream._config.config import ConfigArgument
+    from litestream._config.paths import StrPath
     from litestream._control_socket.client import ControlSocket
-    from litestream._executable.arguments import StrPath
     from litestream.rows import ChangeResult, InfoRow, ManagedRow, SyncResult
 
 _UNSAFE = (
@@ -27,7 +28,7 @@ _UNSAFE = (
 
 
 def info(
-    *, socket: StrPath | None = None, config: StrPath | None = None, timeout: float = 10.0
+    *, socket: StrPath | None = None, config: ConfigArgument = None, timeout: float = 10.0
 ) -> InfoRow:
     """Return what a running daemon says of itself: version, pid, start, number of databases.
 
@@ -43,7 +44,7 @@ def info(
 
 
 def list(  # noqa: A001 - upstream's name
-    *, socket: StrPath | None = None, config: StrPath | None = None, timeout: float = 10.0
+    *, socket: StrPath | None = None, config: ConfigArgument = None, timeout: float = 10.0
 ) -> builtins.list[ManagedRow]:
     """Return the databases that a running daemon manages, with their state and last sync.
 
@@ -58,13 +59,22 @@ def register(
     replica_url: str,
     *,
     socket: StrPath | None = None,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
     timeout: float = 30.0,
 ) -> ChangeResult:
     """Have a running daemon replicate one more database, until the daemon ends.
 
     The config is not changed. Arguments and errors as ``info``.
+
+    Raises:
+        ConfigurationError: The daemon would take the URL for another directory.
+
     """
+    if characters := escaped(replica_url):
+        raise ConfigurationError(
+            f"The daemon would escape {characters!r} in {replica_url!r}, and so write to another "
+            "directory. Choose a directory without that, or put the database into the config"
+        )
     client = _client("register", socket, config, timeout)
     path = target_of(database)
     refuse_stray(path, "0.5")
@@ -76,7 +86,7 @@ def unregister(
     *,
     dry_run: bool = False,
     socket: StrPath | None = None,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
     timeout: float = 30.0,
 ) -> ChangeResult:
     """Have a running daemon forget a database, after a last sync; its replica stays.
@@ -98,7 +108,7 @@ def sync(
     *,
     wait: bool = False,
     socket: StrPath | None = None,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
     timeout: float = 30.0,
 ) -> SyncResult:
     """Have a running daemon sync a database now.
@@ -123,7 +133,7 @@ def start(
     database: StrPath,
     *,
     socket: StrPath | None = None,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
     timeout: float = 30.0,
 ) -> ChangeResult:
     """Have a running daemon take up a stopped database again.
@@ -138,7 +148,7 @@ def stop(
     database: StrPath,
     *,
     socket: StrPath | None = None,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
     timeout: float = 30.0,
 ) -> ChangeResult:
     """Have a running daemon stop replicating a database, after a last sync.
@@ -152,7 +162,7 @@ def stop(
 def _client(
     verb: str,
     socket: StrPath | None,
-    config: StrPath | None,
+    config: ConfigArgument,
     timeout: float,
     database: StrPath | None = None,
 ) -> ControlSocket:
@@ -173,7 +183,7 @@ def _start_or_stop(
     verb: str,
     database: StrPath,
     socket: StrPath | None,
-    config: StrPath | None,
+    config: ConfigArgument,
     timeout: float,
 ) -> ChangeResult:
     client = _client(verb, socket, config, timeout, database)

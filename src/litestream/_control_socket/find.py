@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from litestream import configuration
-from litestream._config import file as config_file
+from litestream._config.config import DEFAULT_SOCKET, Config
+from litestream._config.paths import is_url, target
 from litestream._control_socket.client import ControlSocket
 from litestream._database.lock import Lock
-from litestream._executable.arguments import is_url, target
+from litestream._executable.series import series
 from litestream.errors import ConfigNotFoundError, ControlSocketError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from litestream._executable.arguments import StrPath
+    from litestream._config.config import ConfigArgument
+    from litestream._config.paths import StrPath
 
 
 class Known(NamedTuple):
     """A config and the databases that it names; no config where there is none."""
 
-    config: str
+    config: Config | None
     databases: list[str]
     socket: str
     """What it switches on itself."""
@@ -30,7 +29,7 @@ class Known(NamedTuple):
     """Whether it names every database: a ``dir:`` entry does not."""
 
 
-def known(config: StrPath | None) -> Known:
+def known(config: ConfigArgument) -> Known:
     """Return what the config says of its daemon.
 
     Raises:
@@ -39,28 +38,20 @@ def known(config: StrPath | None) -> Known:
 
     """
     try:
-        path = configuration.find_config(config)
+        found = Config.load(config, series())
     except ConfigNotFoundError:
         if config is not None:
             raise
-        return Known("", [], "", complete=False)
-    content = config_file.read(path)
-    raw = content.get("dbs")
+        return Known(None, [], "", complete=False)
+    raw = found.content.get("dbs")
     entries = [e for e in raw if isinstance(e, dict)] if isinstance(raw, list) else []
     named = [re.sub(r"^sqlite3?://", "", str(e["path"])) for e in entries if e.get("path")]
     complete = not any(entry.get("dir") for entry in entries)
-    return Known(path, [target(name) for name in named], _switched_on(content), complete)
-
-
-def _switched_on(content: Mapping[str, Any]) -> str:
-    settings = content.get("socket")
-    if not isinstance(settings, dict) or not settings.get("enabled"):
-        return ""
-    return str(settings.get("path") or config_file.DEFAULT_PATH)
+    return Known(found, [target(name) for name in named], found.own_socket, complete)
 
 
 def client(
-    config: StrPath | None,
+    config: ConfigArgument,
     socket: StrPath | None,
     timeout: float,
     database: StrPath | None = None,
@@ -84,7 +75,7 @@ def client(
     for path in found.databases:
         if (noted := _noted(path)) is not None:
             return ControlSocket(noted, timeout)
-    return _own(ControlSocket(config_file.DEFAULT_PATH, timeout), found)
+    return _own(ControlSocket(DEFAULT_SOCKET, timeout), found)
 
 
 def _noted(database: str) -> str | None:
@@ -94,13 +85,13 @@ def _noted(database: str) -> str | None:
 
 def _own(socket: ControlSocket, found: Known) -> ControlSocket:
     """Refuse a daemon that manages other databases alone: it has another config."""
-    if not found.databases or not found.complete:
+    if found.config is None or not found.databases or not found.complete:
         return socket
     managed = [row["path"] for row in socket.list()]
     if managed and not {*managed} & {*found.databases, *map(os.path.realpath, found.databases)}:
         raise ControlSocketError(
             f"The daemon at the control socket {socket.path!r} replicates none of the databases of "
-            f"{found.config!r}: it is another application's. Start one with this config, or pass "
-            "socket="
+            f"{found.config.described}: it is another application's. Start one with this config, "
+            "or pass socket="
         )
     return socket

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 LTX_HEADER_SIZE = 100
+FILES_OF_AN_END = 6
+"""LTX files that a daemon may write while it ends: the sync's, and those of a checkpoint."""
 
 
 class LocalTransaction(NamedTuple):
@@ -97,8 +99,10 @@ def shadow_position(meta: str | os.PathLike[str], end: WALEnd) -> Position03 | N
     return None
 
 
-def logged_position(fields: Mapping[str, object]) -> Position03 | None:
-    """Read how far a 0.3 replica has come from the fields of a `wal segment written` log line.
+def logged_segment(fields: Mapping[str, object]) -> tuple[Position03, Position03] | None:
+    """Read from where to where a segment goes from the fields of a `wal segment written` log line.
+
+    Its end is how far that replica of 0.3's has come.
 
     Source: 0.3.13 logs where a segment starts (`position=GENERATION/HEXINDEX:OFFSET`, the offset
     decimal) and how long it is uncompressed (`sz`).
@@ -106,6 +110,7 @@ def logged_position(fields: Mapping[str, object]) -> Position03 | None:
     try:
         generation, _, place = str(fields["position"]).partition("/")
         index, _, offset = place.partition(":")
-        return Position03(generation, int(index, 16), int(offset) + int(str(fields["sz"])))
+        start = Position03(generation, int(index, 16), int(offset))
+        return start, start._replace(offset=start.offset + int(str(fields["sz"])))
     except (KeyError, ValueError):
         return None

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from litestream.errors import ConfigurationError
 
+_LOOKS = 5
 _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe in its place must not hang us
 
 TYPE_CHECKING = False
@@ -65,33 +66,64 @@ class Lock:
             os.close(self.file)
         self.file = None
 
+    def is_held(self) -> bool | None:
+        """Tell whether anybody holds the lock; None where this user may not know.
+
+        Nothing is written. A lock that is free is shared for a moment, in which others find it
+        taken, and try again.
+        """
+        try:
+            file = os.open(self.path, _FLAGS | os.O_RDONLY)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return None
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return None
+        finally:
+            os.close(file)
+        return False
+
     def noted(self) -> dict[str, Any]:
         """Return what the lock file says, whoever holds the lock.
 
         `socket` is the daemon's control socket, `directory` our run-time directory, `ended` the
         transaction with which a daemon of ours ended well, `restored` the device and inode of a
         database that `recover` has restored, `replicated` of the one that was replicated last.
+        `state`, `pid` and `restarts` are the daemon's, `since` when the state began, `synced` when
+        the replica last got something, `positions` how far each replica is (0.3).
         Nothing is believed that a stranger may have written.
         """
         import json
 
-        try:
-            with open(os.open(self.path, _FLAGS | os.O_RDONLY), "rb") as file:
-                if not self._is_trusted(file.fileno()):
-                    return {}
-                content = json.loads(file.read(65536))
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
+        for _ in range(_LOOKS):
+            try:
+                with open(os.open(self.path, _FLAGS | os.O_RDONLY), "rb") as file:
+                    if not self._is_trusted(file.fileno()):
+                        return {}
+                    content = json.loads(file.read(65536) or b"{}")
+            except OSError:
+                return {}
+            except ValueError:  # it is being written
+                continue
+            return content if isinstance(content, dict) else {}
+        return {}
 
     def note(self, **values: object) -> None:
-        """Write values into the lock file, beside those that are there. Hold the lock."""
+        """Write values into the lock file, beside those that are there. Hold the lock.
+
+        By one write, as long as what is there: nobody finds half of it, who reads meanwhile, or
+        after a kill.
+        """
         import json
 
         if self.file is not None:
             note = json.dumps({**self.noted(), **values}).encode()
-            os.pwrite(self.file, note, 0)
-            os.ftruncate(self.file, len(note))
+            os.pwrite(self.file, note.ljust(os.fstat(self.file).st_size), 0)
 
     def _take_over(self, file: int) -> None:
         """Refuse what is no lock file; as root, give it to the folder's owner, who comes next."""

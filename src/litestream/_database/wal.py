@@ -26,6 +26,7 @@ from litestream._database.wal_index import committed_frames
 
 WAL_HEADER_SIZE = 32
 WAL_FRAME_HEADER_SIZE = 24
+_FRAMES = 5000  # of one transaction, until that counts as a commit on its way
 
 Salts = tuple[int, int]
 
@@ -77,6 +78,34 @@ def committed_end(wal: str | os.PathLike[str]) -> WALEnd | None:
             if frame[4:8] != b"\0\0\0\0":  # the database's size in pages: set on commit frames only
                 end = offset
         return WALEnd((salt1, salt2), end)
+    finally:
+        os.close(file)
+
+
+def holds_more(wal: str, copied: WALEnd | None) -> bool:
+    """Tell whether a WAL holds a commit behind what was copied of it, without the wal-index.
+
+    What a writer has left that died in its COMMIT counts as one, until it is written over.
+    """
+    try:
+        file = os.open(wal, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        header = os.pread(file, WAL_HEADER_SIZE, 0)
+        if len(header) < WAL_HEADER_SIZE:
+            return False
+        page_size, _, *salts = struct.unpack(">IIII", header[8:24])
+        same = copied is not None and copied.salts == tuple(salts)
+        offset = copied.offset if copied is not None and same else WAL_HEADER_SIZE
+        for _ in range(_FRAMES):
+            frame = os.pread(file, 16, offset)
+            if frame[8:] != header[16:24]:
+                return False
+            if frame[4:8] != b"\0\0\0\0":
+                return True
+            offset += WAL_FRAME_HEADER_SIZE + page_size
+        return True
     finally:
         os.close(file)
 

@@ -7,21 +7,22 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from litestream._config.config import find as find_source
+from litestream._config.paths import target
 from litestream._control_socket.find import client
 from litestream._database import wal
 from litestream._database.connect import bump
 from litestream._database.files import wal_path
 from litestream._deadline import require_positive
 from litestream._durability.watch import NotArrivedError, Watch
-from litestream._executable.arguments import target
+from litestream._executable import listings
+from litestream._executable.arguments import loaded
 from litestream._executable.series import series
 from litestream.errors import ConfigurationError, ControlSocketError, ReplicationTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from litestream._config.config import Source
+    from litestream._config.config import ConfigArgument, Database
     from litestream._database.local_state import Position03
 
 
@@ -29,7 +30,8 @@ def sync(
     database: str | os.PathLike[str],
     timeout: float = 30.0,
     *,
-    config: str | os.PathLike[str] | None = None,
+    config: ConfigArgument = None,
+    expand_env: bool = True,
 ) -> None:
     """Return when everything committed before the call is in the replica, whoever runs the daemon.
 
@@ -37,6 +39,9 @@ def sync(
     through Litestream's local state into the replica. On 0.3 with a replica on a server, the
     config's ``addr:`` makes that cheap; without it the replica is listed, and Litestream's own row
     changed once a second, until something lies behind that commit.
+
+    ``config`` is as for ``configure``; with ``expand_env=False`` a ``$`` in it is a ``$``, as for
+    a daemon that runs with ``-no-expand-env``.
 
     Raises:
         ReplicationTimeoutError: That was not so after ``timeout`` seconds.
@@ -46,17 +51,19 @@ def sync(
 
     """
     require_positive(timeout)
+    named = None
     try:
-        source = find_source(database, config)
+        with loaded(config, expand_env=expand_env) as found:
+            named = found.database(database)
+            wait(named, timeout)
     except ConfigurationError:
-        if series() == "0.5" and _is_registered(database, config, timeout):
+        if named is None and series() == "0.5" and _is_registered(database, config, timeout):
             return
         raise
-    wait(source, timeout)
 
 
 def _is_registered(
-    database: str | os.PathLike[str], config: str | os.PathLike[str] | None, timeout: float
+    database: str | os.PathLike[str], config: ConfigArgument, timeout: float
 ) -> bool:
     """Sync a database that no config names, but ``commands.register`` has given to its daemon."""
     path, deadline = target(database), time.monotonic() + timeout
@@ -77,7 +84,7 @@ sync.__module__ = "litestream"  # where a pickle finds it
 
 
 def wait(
-    source: Source,
+    database: Database,
     timeout: float,
     *,
     positions: Mapping[tuple[str, str], Position03] | None = None,
@@ -87,27 +94,27 @@ def wait(
 
     ``positions`` are those that a daemon of ours has logged, by database and replica (0.3).
     """
-    if not os.path.exists(source.database):
+    if not os.path.exists(database.path):
         return  # nothing is committed to a database that does not exist
     watch = Watch(
-        source,
+        database,
         time.monotonic() + timeout,
         positions=positions,
         sure=True,
         pulse=check,
-        touch=lambda: bump(source.database),
+        touch=lambda: bump(database.path),
     )
     try:
-        watch.arrival(wal.committed_end(wal_path(source.database)))
+        watch.arrival(wal.committed_end(wal_path(database.path)))
     except NotArrivedError as error:
         if error.hole:
             raise ReplicationTimeoutError(
-                f"The replica of {source.database!r} has a hole, and was not mended within "
+                f"The replica of {database.path!r} has a hole, and was not mended within "
                 f"{timeout:.3g} s: {error.hole}. A daemon of this library mends it by itself: look "
                 "at its log; start any other daemon again"
             ) from None
-        source.require_valid()
+        listings.require_valid(database.config)
         raise ReplicationTimeoutError(
-            f"{source.database!r} was not replicated within {timeout:.3g} s. Look at the daemon's "
+            f"{database.path!r} was not replicated within {timeout:.3g} s. Look at the daemon's "
             "log, and whether the replica's endpoint answers"
         ) from None

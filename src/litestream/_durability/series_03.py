@@ -51,13 +51,13 @@ def stored_position(replica: str | os.PathLike[str], generation: str) -> Positio
         return None
 
 
-def metrics_page(address: str) -> str:
+def metrics_page(address: str, timeout: float = REQUEST) -> str:
     """Return the text of a daemon's metrics page, or nothing."""
     import http.client
 
     host, _, port = address.rpartition(":")
     try:
-        connection = http.client.HTTPConnection(host or "127.0.0.1", int(port), timeout=REQUEST)
+        connection = http.client.HTTPConnection(host or "127.0.0.1", int(port), timeout=timeout)
         with contextlib.closing(connection):
             connection.request("GET", "/metrics")
             return connection.getresponse().read().decode("utf-8", "replace")

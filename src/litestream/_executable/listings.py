@@ -6,16 +6,22 @@ import os
 import time
 from typing import TYPE_CHECKING, Literal, TypedDict
 
+from litestream._config.paths import is_url, target
 from litestream._deadline import require_positive
 from litestream._executable import parse, run
-from litestream._executable.arguments import arguments, is_url, target
+from litestream._executable.arguments import arguments, config_flags, loaded, located
 from litestream._executable.series import require_series, series
-from litestream.configuration import find_config
+from litestream.errors import CommandFailedError
 from litestream.rows import DatabaseRow, GenerationRow, SnapshotRow, StatusRow, WALRow
 
 if TYPE_CHECKING:
-    from litestream._executable.arguments import Flag, StrPath
+    from litestream._config.config import Config, ConfigArgument
+    from litestream._config.paths import StrPath
+    from litestream._executable.arguments import Flag
     from litestream.rows import LTXRow
+
+_SNAPSHOTS = 9
+"""The level of the LTX files that are snapshots (0.5)."""
 
 
 class _Database(TypedDict):
@@ -25,16 +31,16 @@ class _Database(TypedDict):
 
 def databases(
     *,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
+    expand_env: bool = True,
     timeout: float | None = run.TIMEOUT,
-    no_expand_env: bool = False,
     **flags: Flag,
 ) -> list[DatabaseRow]:
     """Return the databases of the config, with the names of their replicas."""
-    flags = {"no_expand_env": no_expand_env or None, **flags}
-    if series() == "0.3":
-        return parse.table(printed("databases", None, config, timeout, flags), DatabaseRow)
-    text = printed("databases", None, config, timeout, {"json": True, **flags})
+    with loaded(config, expand_env=expand_env) as found:
+        if series() == "0.3":
+            return parse.table(printed("databases", None, found, timeout, flags), DatabaseRow)
+        text = printed("databases", None, found, timeout, {"json": True, **flags})
     return [
         {"path": row["path"], "replicas": row["replica"]}
         for row in parse.json_rows(text, _Database)
@@ -45,9 +51,9 @@ def generations(
     database: StrPath,
     *,
     replica: str | None = None,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
+    expand_env: bool = True,
     timeout: float | None = run.TIMEOUT,
-    no_expand_env: bool = False,
     **flags: Flag,
 ) -> list[GenerationRow]:
     """Return the generations in the replicas of a database.
@@ -57,34 +63,20 @@ def generations(
     the database's last change; it is often slightly negative.
     """
     if series() == "0.3":
-        chosen: dict[str, Flag] = {"replica": replica, "no_expand_env": no_expand_env or None}
-        text = printed("generations", database, config, timeout, {**chosen, **flags})
+        chosen: dict[str, Flag] = {"replica": replica, **flags}
+        text = printed("generations", database, config, timeout, chosen, expand_env=expand_env)
         return parse.table(text, GenerationRow)
-    name = _replica_name(database, replica, config, timeout, no_expand_env=no_expand_env)
-    times = sorted(
-        row["created"]
-        for row in ltx(
-            database,
-            level="all",
-            config=config,
-            timeout=timeout,
-            no_expand_env=no_expand_env,
-            **flags,
-        )
-    )
-    if not times:
-        return []
-    lag = parse.duration(_changed(database) - parse.seconds_since_epoch(times[-1]))
-    return [{"name": name, "generation": "ltx", "lag": lag, "start": times[0], "end": times[-1]}]
+    name, rows = _ltx_rows(database, "all", replica, config, timeout, flags, expand_env=expand_env)
+    return _generations_05(database, name, rows)
 
 
 def snapshots(
     database: StrPath,
     *,
     replica: str | None = None,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
+    expand_env: bool = True,
     timeout: float | None = run.TIMEOUT,
-    no_expand_env: bool = False,
     **flags: Flag,
 ) -> list[SnapshotRow]:
     """Return the snapshots in the replicas of a database.
@@ -93,22 +85,13 @@ def snapshots(
     which they reach.
     """
     if series() == "0.3":
-        chosen: dict[str, Flag] = {"replica": replica, "no_expand_env": no_expand_env or None}
-        text = printed("snapshots", database, config, timeout, {**chosen, **flags})
+        chosen: dict[str, Flag] = {"replica": replica, **flags}
+        text = printed("snapshots", database, config, timeout, chosen, expand_env=expand_env)
         return parse.table(text, SnapshotRow)
-    name = _replica_name(database, replica, config, timeout, no_expand_env=no_expand_env)
-    return [
-        {
-            "replica": name,
-            "generation": "ltx",
-            "index": int(row["max_txid"], 16),
-            "size": row["size"],
-            "created": row["created"],
-        }
-        for row in ltx(
-            database, level=9, config=config, timeout=timeout, no_expand_env=no_expand_env, **flags
-        )
-    ]
+    name, rows = _ltx_rows(
+        database, _SNAPSHOTS, replica, config, timeout, flags, expand_env=expand_env
+    )
+    return _snapshots_05(name, rows)
 
 
 def wal(
@@ -116,9 +99,9 @@ def wal(
     *,
     replica: str | None = None,
     generation: str | None = None,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
+    expand_env: bool = True,
     timeout: float | None = run.TIMEOUT,
-    no_expand_env: bool = False,
     **flags: Flag,
 ) -> list[WALRow]:
     """Return the WAL segments in the replicas of a database.
@@ -127,13 +110,12 @@ def wal(
     which they reach and ``offset`` 0.
     """
     if series() == "0.3":
-        chosen: dict[str, Flag] = {"replica": replica, "generation": generation}
-        chosen["no_expand_env"] = no_expand_env or None
-        text = printed("wal", database, config, timeout, {**chosen, **flags})
+        chosen: dict[str, Flag] = {"replica": replica, "generation": generation, **flags}
+        text = printed("wal", database, config, timeout, chosen, expand_env=expand_env)
         return parse.table(text, WALRow)
     if generation is not None:
         require_series("0.3", "wal(generation=…)")
-    name = _replica_name(database, replica, config, timeout, no_expand_env=no_expand_env)
+    name, rows = _ltx_rows(database, 0, replica, config, timeout, flags, expand_env=expand_env)
     return [
         {
             "replica": name,
@@ -143,9 +125,7 @@ def wal(
             "size": row["size"],
             "created": row["created"],
         }
-        for row in ltx(
-            database, level=0, config=config, timeout=timeout, no_expand_env=no_expand_env, **flags
-        )
+        for row in rows
     ]
 
 
@@ -153,9 +133,9 @@ def ltx(
     database: StrPath,
     *,
     level: int | Literal["all"] = 0,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
+    expand_env: bool = True,
     timeout: float | None = run.TIMEOUT,
-    no_expand_env: bool = False,
     **flags: Flag,
 ) -> list[LTXRow]:
     """Return the LTX files in the replica of a database: of one level (0 to 9), or of all.
@@ -164,18 +144,17 @@ def ltx(
         UnsupportedCommandError: the executable is of series 0.3, which has no LTX files.
 
     """
-    flags = {"no_expand_env": no_expand_env or None, **flags}
     require_series("0.5", "'ltx'")
     options: dict[str, Flag] = {"level": level, "json": True, **flags}
-    return parse.ltx_rows(printed("ltx", database, config, timeout, options))
+    return parse.ltx_rows(printed("ltx", database, config, timeout, options, expand_env=expand_env))
 
 
 def status(
     database: StrPath | None = None,
     *,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
+    expand_env: bool = True,
     timeout: float | None = run.TIMEOUT,
-    no_expand_env: bool = False,
     **flags: Flag,
 ) -> list[StatusRow]:
     """Return the local state of one database or of all; the replica is not asked.
@@ -187,43 +166,118 @@ def status(
         UnsupportedCommandError: the executable is of series 0.3.
 
     """
-    flags = {"no_expand_env": no_expand_env or None, **flags}
     require_series("0.5", "'status'")
-    text = printed("status", database, config, timeout, {"json": True, **flags})
+    options: dict[str, Flag] = {"json": True, **flags}
+    text = printed("status", database, config, timeout, options, expand_env=expand_env)
     return parse.json_rows(text, StatusRow)
 
 
 def printed(
     verb: str,
     database: StrPath | None,
-    config: StrPath | None,
+    config: ConfigArgument,
     timeout: float | None,
     flags: dict[str, Flag],
+    *,
+    expand_env: bool = True,
 ) -> str:
     """Run a command that takes at most one database, and return its standard output."""
     require_positive(timeout)
-    if database is None or not is_url(database):
-        flags = {"config": find_config(config), **flags}
-    positional = [] if database is None else [target(database)]
-    return run.run(arguments(verb, *positional, **flags), timeout=timeout).stdout
+    if database is None:
+        with loaded(config, expand_env=expand_env) as found:
+            argv = arguments(verb, **{**config_flags(found), **flags})
+            return run.run(argv, timeout=timeout).stdout
+    with located(database, config, expand_env=expand_env) as (name, where):
+        argv = arguments(verb, name, **{**config_flags(where), **flags})
+        return run.run(argv, timeout=timeout).stdout
 
 
-def _replica_name(
+def require_valid(config: Config) -> None:
+    """Let Litestream say what it refuses in the config, if that is why nothing comes.
+
+    Raises:
+        CommandFailedError: its own words.
+
+    """
+    databases(config=config)
+
+
+def named(config: Config, timeout: float | None = run.TIMEOUT) -> list[DatabaseRow]:
+    """Return the rows of ``databases``, unless they leave a database out.
+
+    Source: of a ``dir:`` entry, 0.5.17 lists the working directory, or complains of its keys.
+
+    Raises:
+        ConfigurationError: there is such an entry.
+        CommandFailedError, CommandTimeoutError: as ``databases``.
+
+    """
+    try:
+        rows = databases(config=config, timeout=timeout)
+    except CommandFailedError:
+        _ = config.paths
+        raise
+    if any(os.path.isdir(row["path"]) for row in rows):
+        _ = config.paths
+    return rows
+
+
+def generations_and_snapshots(
+    row: DatabaseRow, config: Config, timeout: float | None
+) -> tuple[list[GenerationRow], list[SnapshotRow]]:
+    """Return both of a database that ``databases`` has listed, by one run of 0.5, or two of 0.3."""
+    path = row["path"]
+    if series() == "0.3":
+        return (
+            generations(path, config=config, timeout=timeout),
+            snapshots(path, config=config, timeout=timeout),
+        )
+    rows = ltx(path, level="all", config=config, timeout=timeout)
+    newest = [one for one in rows if one["level"] == _SNAPSHOTS]
+    return _generations_05(path, row["replicas"], rows), _snapshots_05(row["replicas"], newest)
+
+
+def _ltx_rows(
     database: StrPath,
+    level: int | Literal["all"],
     replica: str | None,
-    config: StrPath | None,
+    config: ConfigArgument,
     timeout: float | None,
+    flags: dict[str, Flag],
     *,
-    no_expand_env: bool,
-) -> str:
-    """Return the name of a database's only replica on series 0.5."""
+    expand_env: bool,
+) -> tuple[str, list[LTXRow]]:
+    """Return the name of a database's only replica on series 0.5, and its LTX files."""
     if replica is not None:
         require_series("0.3", "replica= (0.5 has one replica for each database)")
-    if is_url(database):
-        return os.fspath(database).split("://")[0]
-    path = target(database)
-    rows = databases(config=config, timeout=timeout, no_expand_env=no_expand_env)
-    return next((row["replicas"] for row in rows if row["path"] == path), "")
+    with located(database, config, expand_env=expand_env) as (path, where):
+        if is_url(database):
+            name = os.fspath(database).split("://")[0]
+        else:
+            listed = databases(config=where, expand_env=True, timeout=timeout, **flags)
+            name = next((row["replicas"] for row in listed if row["path"] == path), "")
+        return name, ltx(path, level=level, config=where, expand_env=True, timeout=timeout, **flags)
+
+
+def _generations_05(database: StrPath, name: str, rows: list[LTXRow]) -> list[GenerationRow]:
+    times = sorted(row["created"] for row in rows)
+    if not times:
+        return []
+    lag = parse.duration(_changed(database) - parse.seconds_since_epoch(times[-1]))
+    return [{"name": name, "generation": "ltx", "lag": lag, "start": times[0], "end": times[-1]}]
+
+
+def _snapshots_05(name: str, rows: list[LTXRow]) -> list[SnapshotRow]:
+    return [
+        {
+            "replica": name,
+            "generation": "ltx",
+            "index": int(row["max_txid"], 16),
+            "size": row["size"],
+            "created": row["created"],
+        }
+        for row in rows
+    ]
 
 
 def _changed(database: StrPath) -> float:

@@ -13,13 +13,11 @@ from litestream.errors import UnreadableOutputError
 if TYPE_CHECKING:
     from litestream.rows import LTXRow, PlanResult
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _REQUEST_ID = re.compile(
     r",? ?\b(?:RequestID|HostID): ?[^\s,]*(?=,|$)|\s*,? request id: [^\s,]*|, host id: ?[^\s,]*"
     r"|\n?\bRequestId:[\w-]+(?:\nTime:\S+)?",
     re.MULTILINE,
 )
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class _LTX(TypedDict):
@@ -201,9 +199,3 @@ def without_request_ids(text: str) -> str:
     time.
     """
     return _REQUEST_ID.sub("", text).strip()
-
-
-def seconds_of(duration: object) -> float:
-    """Return a duration of the config in seconds; upstream's default of one where there is none."""
-    parts = _DURATION.findall(str(duration)) if duration else []
-    return sum(float(number) * _SECONDS[unit] for number, unit in parts) if parts else 1.0

@@ -8,6 +8,7 @@ import re
 
 from litestream._executable import run
 from litestream._executable.find import find as find_executable
+from litestream._executable.traps import WITHOUT_JSON, is_among
 from litestream.errors import ExecutableError, UnsupportedCommandError
 
 _VERSION_TIMEOUT = 30.0
@@ -32,13 +33,24 @@ def version(executable: str) -> str:
 
 
 def series(executable: str | None = None) -> str:
-    """Return ``"0.3"`` or ``"0.5"``: the release series of the executable."""
+    """Return ``"0.3"`` or ``"0.5"``: the release series of the executable.
+
+    Raises:
+        ExecutableError: It is of another series, or of 0.5 and older than 0.5.12.
+
+    """
     path = executable or find_executable()
     number = version(path)
     major_minor = ".".join(number.split(".")[:2])
     if major_minor not in ("0.3", "0.5"):
         raise ExecutableError(
             f"{path!r} is Litestream {number}; this library knows the series 0.3 and 0.5"
+        )
+    if is_among(number, WITHOUT_JSON):
+        raise ExecutableError(
+            f"{path!r} is Litestream {number}, which lists nothing as JSON: that came with 0.5.12, "
+            "and this library reads it. Put a newer Litestream there, or unset "
+            "LITESTREAM_INSTALL_DIR to run the one of this package"
         )
     return major_minor
 

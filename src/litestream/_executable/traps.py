@@ -9,6 +9,11 @@ from __future__ import annotations
 EXAMINED = "0.3.13 0.5.5-0.5.17"
 """The releases that were examined."""
 
+WITHOUT_JSON = "0.5.0-0.5.11"
+"""The releases whose `databases`, `ltx`, `status` and `restore` know no `-json` (their own usage
+texts say so). No command of this library but `version`, `executable` and the command line's own
+`litestream VERB` runs them."""
+
 TRAPS = {
     "load": (
         "Four processes that write 300 commits/s are enough to lose some, at the default intervals"

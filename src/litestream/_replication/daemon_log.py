@@ -8,7 +8,7 @@ import re
 import time
 from collections import deque
 
-from litestream._executable import log_lines
+from litestream._executable import log_lines, messages
 from litestream._executable.log_lines import escaped
 from litestream.configuration import masked
 
@@ -24,11 +24,6 @@ _LEVELS = {
     "WARN": logging.WARNING,
     "ERROR": logging.ERROR,
 }
-_HOUSEKEEPING = re.compile(
-    r"starting .* monitor|control socket listening|compaction complete|snapshot complete|"
-    r"(?:write|enforc|delet).*|l0 retention enforced|(?:snapshot|wal segment) written|retainer.*"
-)
-"""What a healthy daemon says every few seconds or minutes, at INFO."""
 _ABOUT = (
     *("db", "path", "replica", "name", "type", "bucket", "url", "endpoint", "host", "level"),
     *("generation", "txid", "version", "signal", "attempt"),
@@ -70,7 +65,7 @@ class DaemonLog:
 
     def _pass_on(self, log: log_lines.LogLine) -> None:
         level = _LEVELS.get(log.level, logging.INFO)
-        if level == logging.INFO and _HOUSEKEEPING.fullmatch(log.message):
+        if level == logging.INFO and re.fullmatch(messages.HOUSEKEEPING, log.message):
             level = logging.DEBUG
         suppressed = self._suppressed(level, log)
         if suppressed is None or not logger.isEnabledFor(level):
@@ -89,7 +84,7 @@ class DaemonLog:
         """Return upstream's own sentence out of a line, secrets masked."""
         log = log_lines.parse(text)
         said = log.fields.get("error") or log.message if log else text
-        return escaped(masked(said.removeprefix("Error: ")))
+        return escaped(masked(said.removeprefix(messages.ERROR)))
 
     def error(self, message: str) -> None:
         """Log a fault that the supervisor found."""

@@ -11,11 +11,12 @@ import time
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from litestream._config.paths import is_url, target
 from litestream._database import integrity
 from litestream._database.files import is_database
 from litestream._deadline import require_positive, seconds_left_if_limited
-from litestream._executable import listings
-from litestream._executable.arguments import is_url, target
+from litestream._executable import listings, run
+from litestream._executable.arguments import located
 from litestream._executable.series import series
 from litestream._restore.fetch import fetch, not_found
 from litestream._restore.gaps import in_ltx, lies_in
@@ -23,7 +24,6 @@ from litestream._restore.output import put_in_place, require_place
 from litestream._restore.point_in_time import point_flags
 from litestream._restore.restored import restored
 from litestream._restore.staging import Staging
-from litestream._restore.watched import STALL
 from litestream.errors import (
     BackupNotFoundError,
     CommandTimeoutError,
@@ -37,8 +37,10 @@ from litestream.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from litestream._config.config import ConfigArgument
+    from litestream._config.paths import StrPath
     from litestream._database.integrity import IntegrityCheck
-    from litestream._executable.arguments import Flag, StrPath
+    from litestream._executable.arguments import Flag
     from litestream._restore.restored import Restored
     from litestream.rows import LTXRow
 
@@ -59,8 +61,8 @@ def restore(
     parallelism: int | None = None,
     integrity_check: IntegrityCheck = "quick",
     progress: Callable[[int, int | None], object] | None = None,
-    no_expand_env: bool = False,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
+    expand_env: bool = True,
     timeout: float | None = None,
     **flags: Flag,
 ) -> Restored: ...
@@ -82,8 +84,8 @@ def restore(
     parallelism: int | None = None,
     integrity_check: IntegrityCheck = "quick",
     progress: Callable[[int, int | None], object] | None = None,
-    no_expand_env: bool = False,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
+    expand_env: bool = True,
     timeout: float | None = None,
     **flags: Flag,
 ) -> Restored | None: ...
@@ -104,8 +106,8 @@ def restore(
     parallelism: int | None = None,
     integrity_check: IntegrityCheck = "quick",
     progress: Callable[[int, int | None], object] | None = None,
-    no_expand_env: bool = False,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
+    expand_env: bool = True,
     timeout: float | None = None,
     **flags: Flag,
 ) -> Restored | None:
@@ -139,8 +141,8 @@ def restore(
             ``"full"`` its indexes too, ``"none"`` nothing.
         progress: Called some ten times a second with the bytes written and the bytes expected
             (None where nothing tells).
-        no_expand_env: Expand no variables in the config.
-        config: The config's path; see ``configure`` for where it is looked for otherwise.
+        config: The config's path, or a mapping; see ``configure``.
+        expand_env: False takes a ``$`` in the config for a ``$``.
         timeout: Seconds for all of it. By default a restore may take as long as it makes progress;
             one that stands still for two minutes is killed.
         **flags: Further flags of ``litestream restore``.
@@ -163,8 +165,7 @@ def restore(
         return None
     point = point_flags(replica, generation, index, txid, timestamp)
     expected = None if any(point.values()) else _size(source)
-    literal = no_expand_env or None
-    flags = {**point, "parallelism": parallelism, "no_expand_env": literal, **_allowed(flags)}
+    flags = {**point, "parallelism": parallelism, **_allowed(flags)}
     if series() == "0.5":
         flags["json"] = True
     deadline = None if timeout is None else time.monotonic() + timeout
@@ -175,22 +176,19 @@ def restore(
 
     try:
         require_place(place, force=force, expected=expected)
-        if point["timestamp"] is not None and series() == "0.5":
-            left = seconds_left_if_limited(deadline)
-            listing = listings.ltx(
-                source,
-                level="all",
-                config=config,
-                timeout=left or STALL,
-                no_expand_env=no_expand_env,
-            )
-            _require_no_gap(str(point["timestamp"]), listing)
-        with Staging(os.path.dirname(place)) as staging:
+        with (
+            located(database, config, expand_env=expand_env) as (name, where),
+            Staging(os.path.dirname(place)) as staging,
+        ):
+            if point["timestamp"] is not None and series() == "0.5":
+                left = seconds_left_if_limited(deadline) or run.STALL
+                rows = listings.ltx(name, level="all", config=where, timeout=left)
+                _require_no_gap(str(point["timestamp"]), rows)
             copy = fetch(
-                source,
+                name,
                 staging,
                 flags,
-                config=config,
+                config=where,
                 deadline=deadline,
                 report=(progress, expected),
             )
@@ -212,7 +210,8 @@ def restore(
     if progress is not None:
         size = os.path.getsize(place)
         progress(size, size)
-    return restored(place, staging.output, functools.partial(_created, source, config, literal))
+    created = functools.partial(_created, source, config, expand_env)
+    return restored(place, staging.output, created)
 
 
 def _require_no_gap(timestamp: str, rows: Sequence[LTXRow]) -> None:
@@ -227,10 +226,13 @@ def _require_no_gap(timestamp: str, rows: Sequence[LTXRow]) -> None:
 
 
 def _created(
-    source: str, config: StrPath | None, literal: bool | None, made: Restored
+    source: str,
+    config: ConfigArgument,
+    expand_env: bool,
+    made: Restored,
 ) -> str | None:
     """Return when the newest change in what was restored was copied."""
-    options: dict[str, Any] = {"config": config, "no_expand_env": literal}
+    options: dict[str, Any] = {"config": config, "expand_env": expand_env}
     if made.txid is not None:
         rows: list[Any] = listings.ltx(source, level="all", **options)
         return min((r["created"] for r in rows if r["max_txid"] == made.txid), default=None)

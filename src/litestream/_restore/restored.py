@@ -6,7 +6,7 @@ import json
 from pathlib import PosixPath
 from typing import TYPE_CHECKING, Any
 
-from litestream._executable import log_lines
+from litestream._executable import log_lines, messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,10 @@ def restored(path: str, output: Output, created: Callable[[Restored], str | None
         return made
     for line in (*output.stdout.split("\n"), *output.stderr.split("\n")):
         log = log_lines.parse(line)
-        if log is not None and log.message in ("restoring snapshot", "restoring wal files"):
+        if log is not None and log.message in (
+            messages.RESTORING_SNAPSHOT,
+            messages.RESTORING_WAL,
+        ):
             fields = log.fields
             made.replica = fields.get("replica")
             made.generation = fields.get("generation")

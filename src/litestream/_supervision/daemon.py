@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from selectors import EVENT_READ
 
 from litestream._control_socket.nonblocking import Request
+from litestream._executable import messages
 from litestream._supervision.spawn import parent_death_signal, spawn
 from litestream._supervision.watchdog import says
 
@@ -23,6 +25,15 @@ _LINE = 8192
 """Bytes of a log line that are kept."""
 _UP_AFTER = 3.0
 """Seconds after which a daemon counts as up that says nothing: its log level is "warn"."""
+
+
+def orphan_signal(series: str) -> signal.Signals:
+    """Return the signal for a daemon that nobody keeps any more.
+
+    0.5 does a final sync. While 0.3.13 ends, it may write a part of the WAL twice, and restores
+    nothing that follows it: only a keeper that reads its log knows that (see `watchdog`).
+    """
+    return signal.SIGTERM if series == "0.5" else signal.SIGKILL
 
 
 class Daemon:
@@ -70,7 +81,7 @@ class Daemon:
         os.set_blocking(log, False)
         self._log = log
         passed = [os.dup(lock.file) for lock in locks if lock.file is not None]
-        die_with_parent = parent_death_signal()
+        die_with_parent = parent_death_signal(orphan_signal(self._job.series))
 
         def prepare() -> None:
             os.setsid()
@@ -173,7 +184,7 @@ class Daemon:
         self._rest = rest[:_LINE]
         for line in lines:
             text = line[:_LINE].decode("utf-8", "replace")
-            if says(text, "replicating to", "initialized db"):
+            if says(text, *messages.STARTED):
                 self._announced = True
             self._hear(text)
         return True

@@ -44,7 +44,12 @@ from typing import TYPE_CHECKING
 from litestream._database.audit import is_copy_of_all
 from litestream._database.connect import LOCK_WAIT, TRUNCATE_WAIT, bump, open_by_uri, truncate_wal
 from litestream._database.files import wal_path
-from litestream._database.local_state import local_transactions, newest_local, one_wal
+from litestream._database.local_state import (
+    FILES_OF_AN_END,
+    local_transactions,
+    newest_local,
+    one_wal,
+)
 from litestream._database.ltx import Pages, disguise
 from litestream._database.wal import committed_end, wal_salts
 
@@ -59,8 +64,6 @@ WRITERS_WAIT = 1.4
 """Seconds that one database's writers are held at most."""
 PIN_TIME = 60.0
 """Seconds that the WAL is kept from being restarted at most; it grows meanwhile."""
-_FILES_OF_AN_END = 6
-"""LTX files that a daemon may write while it ends: the sync's, and those of a checkpoint."""
 
 
 class Handover:
@@ -96,7 +99,7 @@ class Handover:
         killed, or ended while the WAL was held.
         """
         self._before = newest_local(self.meta)
-        whole = whole or not (trusted or one_wal(self.meta, _FILES_OF_AN_END))
+        whole = whole or not (trusted or one_wal(self.meta, FILES_OF_AN_END))
         self._kept = False
         if not whole and self._describes() and self._attempt(self._keep):
             self._kept = True

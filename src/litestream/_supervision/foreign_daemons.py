@@ -16,14 +16,39 @@ def find(databases: Iterable[str]) -> tuple[int, str] | None:
     From the process table of Linux; elsewhere, and for other users' processes, nothing is found.
     A daemon opens its databases a monitor interval after its start, and is not seen before.
     """
+    return next(((pid, path) for path, pid in find_all(databases).items()), None)
+
+
+def find_all(databases: Iterable[str]) -> dict[str, int]:
+    """Return the process of a Litestream for each of the databases that one has open."""
     paths = {os.path.realpath(path) for path in databases}
+    found: dict[str, int] = {}
     with suppress(OSError):
         for name in os.listdir("/proc"):
             if name.isdigit() and _is_litestream(name):
                 with suppress(OSError):
-                    for path in _open_files(name) & paths:
-                        return int(name), path
-    return None
+                    found.update(dict.fromkeys(_open_files(name) & paths, int(name)))
+    return found
+
+
+def may_be_hidden() -> bool:
+    """Tell whether a daemon may run that cannot be seen: no process table, or another user's."""
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return True
+    return any(name.isdigit() and _is_concealed(name) for name in names)
+
+
+def _is_concealed(name: str) -> bool:
+    try:
+        os.readlink(f"/proc/{name}/exe")
+    except PermissionError:
+        with suppress(OSError), open(f"/proc/{name}/comm", "rb") as file:
+            return file.read().strip() == b"litestream"
+    except OSError:
+        pass
+    return False
 
 
 def _is_litestream(name: str) -> bool:

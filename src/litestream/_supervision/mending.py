@@ -74,8 +74,8 @@ class Mending:
         return self._databases[path].audit.hole
 
     def declare(self, path: str, hole: str) -> None:
-        """Take note of a hole that a hand-over has found."""
-        self._databases[path].audit.hole = hole
+        """Take note of a hole that was not seen in the local state, and tell others at once."""
+        self._databases[path].declare(hole, self._report)
 
     def look(self) -> bool:
         """Look for holes, begin to mend them, and say whether all is clean."""
@@ -119,6 +119,11 @@ class _Database:
         elif self.audit.clean:
             self._remove_leftover()
         return self.audit.clean
+
+    def declare(self, hole: str, report: Callable[[Mapping[str, Any]], None]) -> None:
+        self.audit.look()
+        self.audit.hole = self.audit.hole or hole
+        self._tell(report)
 
     def is_due(self) -> bool:
         return self.audit.torn and time.monotonic() > self._empty_again

@@ -59,8 +59,8 @@ def spawn(
     return pid
 
 
-def parent_death_signal() -> Callable[[], object]:
-    """Return what a child calls to get SIGTERM when its parent dies; it does nothing on macOS.
+def parent_death_signal(number: int = signal.SIGTERM) -> Callable[[], object]:
+    """Return what a child calls to get a signal when its parent dies; it does nothing on macOS.
 
     On Linux it is the second net, for a keeper that is killed together with the process that it
     serves; the pipe between the two is the first. `litestream run` has no other.
@@ -73,7 +73,7 @@ def parent_death_signal() -> Callable[[], object]:
     parent = os.getpid()
 
     def ask() -> None:
-        prctl(1, int(signal.SIGTERM), 0, 0, 0)  # PR_SET_PDEATHSIG
+        prctl(1, int(number), 0, 0, 0)  # PR_SET_PDEATHSIG
         if os.getppid() != parent:
             os._exit(1)
 

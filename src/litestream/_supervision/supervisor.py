@@ -17,10 +17,12 @@ from contextlib import suppress
 from litestream._config.runtime_directory import keep, remove, write
 from litestream._database.connect import schema_version
 from litestream._database.lock import Lock
+from litestream._executable import messages
 from litestream._supervision import foreign_daemons
 from litestream._supervision.daemon import Daemon
 from litestream._supervision.handover import Handovers
 from litestream._supervision.mending import Mending
+from litestream._supervision.notes import Notes
 from litestream._supervision.spawn import too_few_files
 from litestream._supervision.watchdog import Health, is_error, says
 from litestream.errors import ConfigurationError
@@ -42,9 +44,8 @@ monitor interval after its start; told to end before, a daemon replicates nothin
 _KEEP_EVERY = 3600.0
 _LOOK, _LOOK_BUSY = 0.25, 0.02
 """Seconds between two looks at what the daemon has copied; and while a hole is being mended."""
+_TWICE = "a part of the WAL was written twice, and 0.3.13 restores nothing that follows it"
 _SNAPSHOT = ("-once", "-force-snapshot")
-_TRANSIENT = ("initialize replica client", "cannot open store")
-"""What 0.5 says when it gives up at its start because an SFTP, WebDAV or NATS server is away."""
 
 
 class Supervisor:
@@ -70,6 +71,7 @@ class Supervisor:
         self._locks = [
             Lock(path) for path in sorted({os.path.realpath(d.path) for d in job.databases})
         ]
+        self._notes = Notes(self._locks)
         self._handovers = Handovers(job, self._locks)
         self._mending = Mending(job, self._locks, self._report_fault)
         self._health = Health(job)
@@ -95,6 +97,11 @@ class Supervisor:
     def pid(self) -> int:
         """Return the daemon's process id, 0 when there is none."""
         return self._daemon.pid
+
+    @property
+    def synced(self) -> float:
+        """Return when all was last seen to be in the replica (monotonic); 0 if not yet."""
+        return self._health.synced if self.state == "replicating" else 0.0
 
     def tick(self) -> float:
         """Do what is due, and return after how many seconds to call again."""
@@ -206,6 +213,7 @@ class Supervisor:
             self._poll_handovers()
         if not self._running:
             return 0.005
+        self._notes.flush(self._health.positions)
         changed = self._health.replaced()
         if changed:
             self._report({"fault": changed})
@@ -295,14 +303,17 @@ class Supervisor:
         self._report(event)
 
     def _hear(self, text: str) -> None:
-        if is_error(text) or text.startswith("Error: "):
+        if is_error(text) or text.startswith(messages.ERROR):
             self._error = text
-        if says(text, "signal received"):  # not always of ours; 0.3 may hang in its end
+        if says(text, messages.SIGNAL):  # not always of ours; 0.3 may hang in its end
             self._kill_at = time.monotonic() + self.job.stop_timeout
         if self._signalled and self._health.is_unsynced(text):
             self._stop_error = text
         position = self._health.hear(text)
+        while self._health.overlapping:  # told before the position is: nothing has arrived there
+            self._mending.declare(self._health.overlapping.pop(), _TWICE)
         if position is not None:
+            self._notes.arrived(position[0])
             self._report({"position": position})
         self._report({"log": text})
 
@@ -352,7 +363,11 @@ class Supervisor:
             if not self._signalled:
                 self._stop_error = self._error or "the daemon ended before its final sync"
             self._finish()
-        elif not self._ran_before and status and not any(t in self._error for t in _TRANSIENT):
+        elif (
+            not self._ran_before
+            and status
+            and not any(t in self._error for t in messages.TRANSIENT)
+        ):
             code = os.waitstatus_to_exitcode(status)
             self._fail(self._error or f"the daemon ended with exit status {code}")
         elif self.job.max_restarts is not None and self.restarts >= self.job.max_restarts:
@@ -403,6 +418,7 @@ class Supervisor:
 
     def _fail(self, error: str, **more: object) -> None:
         self._error = error
+        self._notes.state("failed", 0, self.restarts)
         self._close()
         if self._ran_before:
             self._report({"synced": False, "killed": False})
@@ -412,8 +428,11 @@ class Supervisor:
         if self._signalled and not self._killed:
             self._handovers.note_end(self._health.looked)
             self._note_files()
+        synced = not self._killed and not self._stop_error
+        more = {"synced": time.time()} if synced else {}
+        self._notes.state("stopped", 0, self.restarts, **more)
         self._close()
-        self._report({"synced": not self._killed and not self._stop_error, "killed": self._killed})
+        self._report({"synced": synced, "killed": self._killed})
         self._tell("stopped")
 
     def _close(self) -> None:
@@ -426,4 +445,7 @@ class Supervisor:
 
     def _tell(self, state: str, **more: object) -> None:
         self.state = state
+        self._notes.state(
+            state, self._daemon.pid, self.restarts, self._health.age, talks=self._health.talks
+        )
         self._report({"state": state, "restarts": self.restarts, "error": self._error, **more})

@@ -55,6 +55,22 @@ class Verification:
     def __bool__(self) -> bool:
         return True
 
+    def _repr_html_(self) -> str:
+        from litestream._health import table
+
+        figures = {
+            "database": self.database,
+            "proved": "content" if self.exact else self.timestamp or "newest change",
+            "replicas": ", ".join(self.replicas),
+            "size": self.size["restored"],
+            "tables": self.tables["restored"],
+            "seconds": self.seconds,
+            "restored in": self.restored,
+            "gaps": None if self.gaps is None else len(self.gaps),
+            "started": self.started,
+        }
+        return table.html([figures], figures)
+
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:

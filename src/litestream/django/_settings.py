@@ -15,9 +15,10 @@ from litestream.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from litestream._adapters import Config
+    from litestream._config.config import ConfigArgument
 
-KEYS = ("CONFIG", "EXPECT", "REPLICAS")
+KEYS = ("CONFIG", "DASHBOARD", "EXPECT", "REPLICAS")
+DASHBOARD_KEYS = ("ACTIONS", "AUTH", "DIRECTORY")
 _EXPECTATIONS = ("any", "backup", "none")
 
 
@@ -29,14 +30,14 @@ class Problem(NamedTuple):
     hint: str
 
 
-def config() -> Config:
+def config() -> ConfigArgument:
     """Return the config's path, None where it is to be looked for, or database → replica."""
     for problem in problems():
         raise ConfigurationError(f"{problem.message}. {problem.hint}")
     given = setting()
     if given.get("REPLICAS"):
         return {path(alias): replica for alias, replica in replicas().items()}
-    found: Config = given.get("CONFIG")
+    found: ConfigArgument = given.get("CONFIG")
     return found
 
 
@@ -48,6 +49,14 @@ def expect() -> str:
 def setting() -> Mapping[str, Any]:
     """Return the setting, or an empty one."""
     found: Mapping[str, Any] = getattr(settings, "LITESTREAM", {})
+    return found
+
+
+def dashboard() -> Mapping[str, Any]:
+    """Return what the setting says of the dashboard."""
+    for problem in problems():
+        raise ConfigurationError(f"{problem.message}. {problem.hint}")
+    found: Mapping[str, Any] = setting().get("DASHBOARD", {})
     return found
 
 
@@ -86,6 +95,15 @@ def problems() -> Iterator[Problem]:
     if given.get("EXPECT", "any") not in _EXPECTATIONS:
         hint = f"It is one of {', '.join(map(repr, _EXPECTATIONS))}."
         yield Problem("litestream.E002", "LITESTREAM['EXPECT'] is not known", hint)
+    page = given.get("DASHBOARD", {})
+    if not isinstance(page, Mapping):
+        hint = "For example: {'ACTIONS': ['verify']}."
+        yield Problem("litestream.E002", "LITESTREAM['DASHBOARD'] is no dictionary", hint)
+        page = {}
+    for key in page:
+        if key not in DASHBOARD_KEYS:
+            message = f"LITESTREAM['DASHBOARD'] has no key {key!r}"
+            yield Problem("litestream.E001", message, suggestion(str(key), DASHBOARD_KEYS))
     chosen = given.get("REPLICAS", {})
     if not isinstance(chosen, Mapping):
         yield Problem("litestream.E002", "LITESTREAM['REPLICAS'] is no dictionary", _EXAMPLE)

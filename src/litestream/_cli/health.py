@@ -1,0 +1,138 @@
+"""``litestream health`` and ``litestream history``: their arguments, and what they print."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from litestream._executable.log_lines import escaped
+from litestream.errors import LitestreamError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from litestream.monitoring import Health
+    from litestream.rows import HistoryRow
+
+_STATUS = {"ok": 0, "degraded": 1, "unknown": 2, "failing": 2}
+_WORDS = {"ok": "OK", "degraded": "WARNING", "unknown": "CRITICAL", "failing": "CRITICAL"}
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verbs to the parser's."""
+    health = verbs.add_parser(
+        "health",
+        allow_abbrev=False,
+        description="Say how the backups are: how far behind, when last proved, whether a daemon "
+        "runs. It is read from what is on this host; the replica is not called.",
+        epilog="Exit status: 0 if all is well, 1 if a backup is degraded, 2 if one is failing or "
+        "unknown, or for wrong usage.",
+    )
+    health.add_argument("databases", nargs="*", metavar="DATABASE", help="default: the config's")
+    health.add_argument("--config", metavar="FILE", help="the config, if not where it is found")
+    form = health.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print one JSON object for each")
+    form.add_argument("--one-line", action="store_true", help="print one line for all")
+    form.add_argument(
+        "--metrics", metavar="FILE", help="write Prometheus' text to a file, and print nothing"
+    )
+    for name, default, about in (
+        ("--max-behind", 60.0, "seconds that the replica may be behind"),
+        ("--max-proof-age", 172800.0, "seconds since the last good proof"),
+    ):
+        health.add_argument(
+            name, type=float, default=default, metavar="S", help=f"{about} (default: {default:g})"
+        )
+    health.set_defaults(run=_health)
+
+    history = verbs.add_parser(
+        "history",
+        allow_abbrev=False,
+        description="Print the proofs that were tried on this host, oldest first.",
+    )
+    history.add_argument("databases", nargs="*", metavar="DATABASE", help="default: the config's")
+    history.add_argument("--config", metavar="FILE", help="the config, if not where it is found")
+    history.add_argument("--json", action="store_true", help="print one JSON object for each")
+    history.set_defaults(run=_history)
+
+
+def _health(options: argparse.Namespace) -> int:
+    from litestream import monitoring
+
+    try:
+        found = monitoring.health(
+            options.databases or None,
+            config=options.config,
+            max_behind=options.max_behind,
+            max_proof_age=options.max_proof_age,
+        )
+    except LitestreamError as error:  # it is not known: 1 would be better than that
+        if options.one_line:
+            print(f"LITESTREAM CRITICAL: {escaped(str(error))}")
+        else:
+            print(f"litestream: {error}", file=sys.stderr)
+        return 2
+    if options.metrics:
+        from litestream._health import exposition
+
+        _replace(options.metrics, exposition.text(found))
+    elif options.json:
+        for row in found:
+            print(json.dumps(row))
+    elif options.one_line:
+        print(_one_line(found))
+    else:
+        for row in found:
+            print(f"{row['verdict']:<8}  {escaped(row['database'])}  {row['reason']}")
+    if not len(found):
+        print("litestream health: there is no database", file=sys.stderr)
+    return _STATUS[found.verdict]
+
+
+def _one_line(found: Health) -> str:
+    word = _WORDS[found.verdict]
+    bad = [row for row in found if row["verdict"] == found.verdict != "ok"]
+    if not bad:
+        return f"LITESTREAM {word}: {len(found)} databases"
+    more = f" ({len(bad)} of {len(found)} databases)" if len(found) > 1 else ""
+    return f"LITESTREAM {word}: {escaped(bad[0]['database'])}: {bad[0]['reason']}{more}"
+
+
+def _replace(path: str, text: str) -> None:
+    """Write a file by a temporary one beside it, which a collector does not read: no half of it."""
+    folder, name = os.path.split(os.path.abspath(path))
+    file, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=".tmp", dir=folder)
+    try:
+        with open(file, "w", encoding="utf-8") as stream:
+            os.fchmod(stream.fileno(), 0o644)  # read by another user's collector
+            stream.write(text)
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _history(options: argparse.Namespace) -> int:
+    from litestream import monitoring
+    from litestream._health import watched
+
+    databases = options.databases or [found.path for found in watched.find(None, options.config)]
+    for database in databases:
+        for row in monitoring.history(database):
+            print(json.dumps(row) if options.json else _line(row))
+    return 0
+
+
+def _line(row: HistoryRow) -> str:
+    start = f"{row['at']}  {escaped(row['database'])}  {row['method']}"
+    if not row["proved"]:
+        return f"{start}  FAILED  {escaped(str(row['reason']))}: {escaped(str(row['message']))}"
+    return (
+        f"{start}  proved  {row['size'] or 0} bytes in {row['seconds']:.2f} s, restored in "
+        f"{row['restore_seconds'] or 0:.2f} s"
+    )

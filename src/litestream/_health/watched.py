@@ -1,0 +1,103 @@
+"""Which databases are watched, and what the config says of them."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from litestream import configuration
+from litestream._config import places
+from litestream._config.config import Config
+from litestream._config.paths import target
+from litestream._database.files import meta_path
+from litestream._executable.series import series as series_of
+from litestream.errors import ConfigNotFoundError, ConfigurationError, LitestreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from litestream._config.config import ConfigArgument
+    from litestream._config.paths import StrPath
+
+
+class Watched(NamedTuple):
+    """A database: its local state, and what the config says of its daemon and of its replica.
+
+    ``interval`` are the seconds that the config lets a commit wait. ``socket`` and ``metrics`` are
+    "" where there is none. ``trouble`` says why the config's entry cannot be used, if that is so.
+    """
+
+    path: str
+    meta: str
+    series: str
+    interval: float = 0.0
+    socket: str = ""
+    metrics: str = ""
+    replica: str | None = None
+    trouble: str = ""
+
+
+def find(named: Sequence[StrPath] | None, config: ConfigArgument) -> list[Watched]:
+    """Return what is to be watched: what is named, or all of the config, which is read once.
+
+    A database that is named need not be in the config: its daemon may have been given another.
+
+    Raises:
+        ConfigNotFoundError, ConfigurationError: the config cannot be read, and is needed.
+
+    """
+    series = _series()
+    try:
+        known = _of_config(Config.load(config, series))
+    except ConfigNotFoundError:
+        if named is None or config is not None:
+            raise
+        known = {}
+    if named is None:
+        return list(known.values())
+    found = []
+    for database in named:
+        path = target(database)
+        real = os.path.realpath(path)
+        found.append(known.get(path) or known.get(real) or Watched(real, meta_path(real), series))
+    return found
+
+
+def _series() -> str:
+    with suppress(LitestreamError):
+        return series_of()
+    return "0.5"
+
+
+def _of_config(config: Config) -> dict[str, Watched]:
+    content, series = config.content, config.series
+    socket = config.own_socket
+    metrics = str(content.get("addr") or "")
+    found = {}
+    for name in config.paths:
+        try:
+            database = config.database(name)
+            wait = database.interval + database.monitor_interval
+            shown = ", ".join(_shown(r, content, series) for r in database.replicas)
+            watched = Watched(name, database.meta, series, wait, socket, metrics, shown)
+        except ConfigurationError as error:
+            trouble = configuration.masked(str(error))
+            watched = Watched(name, meta_path(name), series, trouble=trouble)
+        found[name] = watched
+    return found
+
+
+def _shown(replica: Mapping[str, Any], content: Mapping[str, Any], series: str) -> str:
+    """Return where a replica is as a URL, without a key, a user's password or a query."""
+    kind, *parts = places.place(replica, content, series)
+    if kind == "file":
+        folder = parts[0]
+        return folder if "://" in folder else f"file://{folder}"
+    if kind == "sftp":
+        parts = [parts[0], parts[2].lstrip("/")]
+    elif len(parts) > 2:  # the service's endpoint comes first
+        parts = parts[1:]
+    text = "/".join(part.rpartition("@")[2] for part in parts if part)
+    return configuration.masked(f"{kind}://{re.sub(r'[?#].*', '', text)}")

@@ -1,0 +1,56 @@
+"""What the locks' files tell other processes: a daemon's state, and how far 0.3's replicas are.
+
+0.3 tells nobody but its log how far it is, and 0.5 is asked over its socket.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from litestream._database.local_state import Position03
+    from litestream._database.lock import Lock
+
+_EVERY = 1.0
+_AT_ONCE = 50  # of a thousand databases that are all written to, some wait for the next turn
+
+
+class Notes:
+    """The notes in some locks, which are written while those are held; a full disk costs them."""
+
+    def __init__(self, locks: Sequence[Lock]) -> None:
+        self._locks = locks
+        self._arrived: dict[str, float] = {}
+        self._due = 0.0
+
+    def state(self, state: str, pid: int, restarts: int, age: float = 0.0, **more: object) -> None:
+        """Note a state that has lasted for some seconds."""
+        since = time.time() - age
+        for lock in self._locks:
+            with suppress(OSError):
+                lock.note(state=state, pid=pid, restarts=restarts, since=since, **more)
+
+    def arrived(self, database: str) -> None:
+        """Remember to note that a replica has got something."""
+        self._arrived[os.path.realpath(database)] = time.time()
+
+    def flush(self, positions: Mapping[tuple[str, str], Position03]) -> None:
+        """Note what has arrived, from time to time, and no more at once than is cheap."""
+        if not self._arrived or time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + _EVERY
+        due = [lock for lock in self._locks if lock.database in self._arrived][:_AT_ONCE]
+        for lock in due:
+            at = self._arrived.pop(lock.database)
+            reached = {
+                replica: list(position)
+                for (path, replica), position in positions.items()
+                if os.path.realpath(path) == lock.database
+            }
+            with suppress(OSError):
+                lock.note(positions=reached, synced=at)
