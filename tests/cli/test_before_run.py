@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from litestream import CommandFailedError, CommandTimeoutError, recover
+from litestream import CommandFailedError, CommandTimeoutError, configure, recover
+from litestream._cli import before_run
 from litestream._executable.parse import without_request_ids
 from tests.cli.test_run import LITESTREAM, insert, run, start_patched
 from tests.support import S3Server, Site, restored_values
@@ -245,3 +246,21 @@ def test_optional_replicates_where_it_can(site: Site) -> None:
     done = run(site, "--optional", *insert(site, "copied"))
     assert done.returncode == 0
     assert "copied" in restored_values(site)
+
+
+def test_optional_takes_a_dollar_for_a_dollar_where_that_is_wanted(site: Site) -> None:
+    site.replica["path"] = "$NOWHERE"
+    site.configure("50ms")
+    done = run(site, "--optional", *insert(site, "alone"))
+    assert "of which none is set" in done.stderr
+    done = run(site, "--optional", "--no-expand-env", *insert(site, "copied"))
+    assert done.returncode == 0, done.stderr
+    assert "not replicated" not in done.stderr
+    assert os.listdir("$NOWHERE")
+
+
+def test_a_mapping_is_a_config_with_replicas(site: Site) -> None:
+    configure(config={site.database: f"file://{site.replica_path}"})
+    assert before_run.without_replica(None) == ""
+    configure(config={})
+    assert "names no database" in before_run.without_replica(None)

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from litestream import configuration
+from litestream._check.check import check
 from litestream._cli import ping
 from litestream._cli.arguments import seconds
 from litestream._config import file as config_file
@@ -19,6 +20,8 @@ from litestream._config import places
 from litestream._database import connect
 from litestream._database.files import is_database
 from litestream._executable import messages
+from litestream._executable.find import find as find_executable
+from litestream._executable.series import version
 from litestream.errors import (
     CommandFailedError,
     CommandTimeoutError,
@@ -97,7 +100,7 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def without_replica(config: str | None) -> str:
+def without_replica(config: str | None, *, expand_env: bool = True) -> str:
     """Say why there is no replica at all; nothing where one is configured, in full or in part.
 
     A config whose replicas refer to variables, of which none is set, configures none.
@@ -110,12 +113,14 @@ def without_replica(config: str | None) -> str:
         return "there is no config"
     if not isinstance(path, str):  # a mapping that configure() was given
         return "" if path else "the mapping that is the config names no database"
-    errors = [row["id"] for row in configuration.check(path) if row["level"] == "error"]
+    found = check(path, version(find_executable()), literal=not expand_env)
+    errors = [row["id"] for row in found if row["level"] == "error"]
     if not errors or not _UNCONFIGURED.issuperset(errors):
         return ""
     if "no-database" in errors:
         return f"{path} names no database"
-    names = {first or second for first, second in _REFERENCE.findall(_replicas_text(path))}
+    text = _replicas_text(path) if expand_env else ""
+    names = {first or second for first, second in _REFERENCE.findall(text)}
     known = configuration.environment()
     if any(known.get(name) for name in names) or configuration.variables():
         return ""

@@ -70,9 +70,12 @@ def run(arguments: Sequence[str]) -> int:
     _fill_standard_files()
     voice = Voice(quiet=options.quiet, as_json=options.log_format == "json")
     try:
-        if options.optional and (reason := before_run.without_replica(options.config)):
-            voice.say(f"not replicated: {reason}")
-            return _become(command, voice)
+        if options.optional:
+            expand_env = options.expand_env
+            reason = before_run.without_replica(options.config, expand_env=expand_env)
+            if reason:
+                voice.say(f"not replicated: {reason}")
+                return _become(command, voice)
         to = ping.chosen(options.ping)
         pings = ping.Pings(to, options.ping_every) if to else None
     except LitestreamError as error:
