@@ -160,5 +160,10 @@ def test_a_registered_database_can_be_synced(running: Site, tmp_path: Path) -> N
         litestream.sync(other, config=running.config)
         copy = commands.restore(f"file://{replica}", tmp_path / "copy.db")
         assert running.rows(copy) == [(1, "registered"), (2, "again")]
+        proved = litestream.verify(other, config={other: f"file://{replica}"})
+        assert proved.tables["restored"] == 1
+        assert litestream.verify(other, config={other: f"file://{replica}"}, exact=True)
+        with pytest.raises(litestream.ConfigurationError, match="is not in the config"):
+            litestream.verify(other, config=running.config)
         with pytest.raises(litestream.ConfigurationError, match="is not in the config"):
             litestream.sync(tmp_path / "stranger.db", config=running.config)

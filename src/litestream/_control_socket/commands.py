@@ -64,7 +64,8 @@ def register(
 ) -> ChangeResult:
     """Have a running daemon replicate one more database, until the daemon ends.
 
-    The config is not changed. Arguments and errors as ``info``.
+    The config is not changed: to verify or recover this one, call that with ``config={database:
+    replica_url}``. Arguments and errors as ``info``.
 
     Raises:
         ConfigurationError: The daemon would take the URL for another directory.
