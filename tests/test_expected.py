@@ -100,3 +100,8 @@ def test_a_checker_sees_a_misspelt_name(tmp_path: Path) -> None:
     wrong = [line for line in done.stdout.splitlines() if "error:" in line]
     assert ["Replicatoin" in wrong[0], "recoverr" in wrong[1]] == [True, True], done.stdout
     assert len(wrong) == 2
+
+
+def test_a_verify_of_nothing_names_the_one_of_all() -> None:
+    with pytest.raises(TypeError, match="verify_all"):
+        litestream.verify()

@@ -41,7 +41,7 @@ __all__ = ["Gap", "Outcome", "Pair", "Verification", "verify", "verify_all"]
 
 
 def verify(
-    database: StrPath,
+    database: StrPath = "",
     *,
     timeout: float = 30.0,
     integrity_check: IntegrityCheck = "quick",
@@ -100,6 +100,8 @@ def verify(
     """
     integrity.require_known(integrity_check)
     require_positive(timeout)
+    if not database:
+        raise TypeError("verify() proves one database: name it. For all of them: verify_all()")
     refuse_url(database)
     if exact and timestamp is not None:
         raise ConfigurationError(

@@ -87,7 +87,7 @@ class Config:
 
         """
         text = self.text if self.literal else config_file.expand(self.text)
-        return config_file.parse(text, self.path)
+        return config_file.parse(text, self.path, expanded=text != self.text)
 
     @property
     def file(self) -> str:
@@ -215,6 +215,7 @@ class Config:
             max(config_databases.seconds_of(r.get("sync-interval", interval)) for r in replicas),
             config_databases.seconds_of(raw.get("monitor-interval")),
             replicas,
+            is_restored=self.series == "0.5" and bool(raw.get("restore-if-db-not-exists")),
         )
 
     @property
@@ -245,6 +246,8 @@ class Database(NamedTuple):
     monitor_interval: float
     replicas: list[dict[str, Any]]
     replica: str | None = None
+    is_restored: bool = False
+    """Whether the config has a daemon of 0.5 restore it if it is missing."""
 
     @property
     def folders(self) -> list[str] | None:

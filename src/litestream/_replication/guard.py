@@ -54,11 +54,17 @@ def guard(
     for database in side_by_side.results(if_foreign, doubtful, jobs):
         if database is None:
             continue
+        also = (
+            ". By 'restore-if-db-not-exists: true' the daemon would restore it only after the "
+            "application has started, so recover() is wanted all the same"
+            if database.is_restored
+            else ""
+        )
         raise BackupExistsError(
             f"The replica of {database.path!r} already holds backups, and nothing says that they "
             "are this database's: replicating would write over them. Call litestream.recover() "
             "before the application starts, or choose another path for the replica, or pass "
-            "adopt=True to replicate this database over them",
+            f"adopt=True to replicate this database over them{also}",
             database.path,
         )
 
