@@ -100,7 +100,7 @@ def verify(
     """
     integrity.require_known(integrity_check)
     require_positive(timeout)
-    if not database:
+    if database == "":
         raise TypeError("verify() proves one database: name it. For all of them: verify_all()")
     refuse_url(database)
     if exact and timestamp is not None:
