@@ -12,7 +12,7 @@ from litestream._database import integrity
 from litestream._deadline import require_positive
 from litestream._executable import side_by_side
 from litestream._executable.arguments import loaded
-from litestream._executable.series import require_series
+from litestream._executable.series import require_known_files, require_series
 from litestream._restore.point_in_time import moment
 from litestream._restore.staging import Staging
 from litestream._verification import failures, record
@@ -100,6 +100,7 @@ def verify(
     """
     integrity.require_known(integrity_check)
     require_positive(timeout)
+    require_known_files()
     if database == "":
         raise TypeError("verify() proves one database: name it. For all of them: verify_all()")
     refuse_url(database)

@@ -16,7 +16,7 @@ from litestream._deadline import require_positive
 from litestream._durability.watch import NotArrivedError, Watch
 from litestream._executable import listings
 from litestream._executable.arguments import loaded
-from litestream._executable.series import series
+from litestream._executable.series import require_known_files, series
 from litestream.errors import ConfigurationError, ControlSocketError, ReplicationTimeoutError
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def wait(
     """
     if not os.path.exists(database.path):
         return  # nothing is committed to a database that does not exist
+    require_known_files()
     watch = Watch(
         database,
         time.monotonic() + timeout,
