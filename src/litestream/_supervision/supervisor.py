@@ -50,10 +50,17 @@ _SNAPSHOT = ("-once", "-force-snapshot")
 
 
 class Supervisor:
-    """One daemon's keeper. `report` is called with what there is to tell."""
+    """One daemon's keeper. `report` is called with what there is to tell.
+
+    The daemon has our environment, unless another one is given.
+    """
 
     def __init__(
-        self, job: Job, selector: BaseSelector, report: Callable[[Mapping[str, Any]], None]
+        self,
+        job: Job,
+        selector: BaseSelector,
+        report: Callable[[Mapping[str, Any]], None],
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.job = job
         self.finished = False
@@ -67,7 +74,7 @@ class Supervisor:
         self._handovers = Handovers(job, self._locks)
         self._mending = Mending(job, self._locks, self._report_fault)
         self._health = Health(job)
-        self._daemon = Daemon(job, selector, self._hear)
+        self._daemon = Daemon(job, selector, self._hear, environment)
         self._error = ""
         self._stop_error = ""
         self._forbidden = ""
@@ -507,6 +514,7 @@ class Supervisor:
 
     def _close(self) -> None:
         self._handovers.close()
+        self._mending.close()
         self._daemon.give_up_asking()
         self._health.give_up_asking()
         if self._following is not None:
