@@ -85,7 +85,7 @@ def test_examples_for_schedulers():
         commands_found += [shlex.split(command) for command in found]
     assert len(commands_found) == 3
     for argv in commands_found:
-        assert verbs._parser().parse_args(argv).verb == argv[0]
+        assert verbs.parser(argv[0]).parse_args(argv).verb == argv[0]
 
 
 @pytest.mark.only_series("0.5")

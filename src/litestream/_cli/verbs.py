@@ -8,11 +8,10 @@ import re
 import shlex
 import signal
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, TextIO
 
 from litestream import configuration
-from litestream._cli import config, dashboard, health, verify
-from litestream._executable import run as executable_run
 from litestream._executable.find import find as find_executable
 from litestream._executable.series import version as version_of
 from litestream._executable.traps import EXAMINED, TRAPS, is_among, of
@@ -37,6 +36,12 @@ PURPOSES = {
     "which": "print the path of the executable",
 }
 _HIDDEN = "***"
+_MODULES = {  # of _cli, whose imports the other verbs do not pay for
+    **dict.fromkeys(("check", "config", "init", "upgrade"), "config"),
+    **dict.fromkeys(("health", "history"), "health"),
+    "dashboard": "dashboard",
+    "verify": "verify",
+}
 
 
 def run(argv: Sequence[str]) -> int:
@@ -72,7 +77,7 @@ def _run_verb(argv: Sequence[str]) -> int:
         return run_command(argv[1:])
     if argv[0] not in PURPOSES:
         return _help(sys.stdout)
-    options = _parser().parse_args(argv)
+    options = parser(argv[0]).parse_args(argv)
     status: int = options.run(options)
     return status
 
@@ -97,6 +102,8 @@ def _help(stream: TextIO) -> int:
 
 
 def _upstream_help() -> str:
+    from litestream._executable import run as executable_run
+
     try:
         path = find_executable()
         printed = executable_run.run(
@@ -113,7 +120,8 @@ def _upstream_help() -> str:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser(verb: str) -> argparse.ArgumentParser:
+    """Return the parser of a verb; its usage line names all of them."""
     parser = argparse.ArgumentParser(prog="litestream", allow_abbrev=False)
     # `run` has a parser of its own, and belongs into the usage line all the same.
     every = "{" + ",".join(PURPOSES) + "}"
@@ -124,8 +132,9 @@ def _parser() -> argparse.ArgumentParser:
         prog=parser.prog,  # argparse would import shutil to work it out
     )
 
-    config.add(verbs)
-    dashboard.add(verbs)
+    if verb in _MODULES:
+        import_module(f"litestream._cli.{_MODULES[verb]}").add(verbs)
+        return parser
 
     demo = verbs.add_parser("demo", description=PURPOSES["demo"].capitalize() + ".")
     demo.set_defaults(run=_demo)
@@ -138,7 +147,6 @@ def _parser() -> argparse.ArgumentParser:
     env.add_argument("--show-secrets", action="store_true", help="print the keys, not ***")
     env.set_defaults(run=_env)
 
-    health.add(verbs)
     recover = verbs.add_parser("recover", description=PURPOSES["recover"].capitalize() + ".")
     recover.add_argument("database", nargs="?", help="its path; by default all of the config")
     recover.add_argument("--config", metavar="FILE", help="the config; by default looked for")
@@ -152,7 +160,6 @@ def _parser() -> argparse.ArgumentParser:
         "--replica", metavar="NAME", help="the replica to restore from (0.3, with several)"
     )
     recover.set_defaults(run=_recover)
-    verify.add(verbs)
 
     which = verbs.add_parser("which", description="Print the path of the executable.")
     which.add_argument(
