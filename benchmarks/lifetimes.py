@@ -25,7 +25,7 @@ APPLICATION = """
 import litestream, sqlite3, sys, time
 database, folder = sys.argv[1:3]
 connection = sqlite3.connect(database, isolation_level=None, timeout=30)
-replication = litestream.Replication(databases={database: f"file://{folder}/replica"},
+replication = litestream.Replication({database: f"file://{folder}/replica"},
                                      sync_interval=0.05)
 replication.start()
 print(replication.state, flush=True)

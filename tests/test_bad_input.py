@@ -80,7 +80,7 @@ def test_a_database_path_with_a_null_byte(site):
     with pytest.raises(litestream.ConfigurationError, match="null byte"):
         commands.wal("a\0b", config=site.config)
     with pytest.raises(litestream.ConfigurationError, match="null byte"):
-        litestream.Replication(databases={"a\0b": "file:///backup"})
+        litestream.Replication({"a\0b": "file:///backup"})
 
 
 def test_no_such_database(site):
@@ -154,9 +154,10 @@ def test_a_url_with_a_password_is_refused_before_anyone_can_see_it(installed):
     assert "hunter22" not in str(caught.value)
 
 
-def test_a_url_of_a_directory_that_would_be_another_is_refused(installed):
-    with pytest.raises(litestream.ConfigurationError, match="escape the ' '"):
-        commands.restore("file:///my disk/app")
+@pytest.mark.only_series("0.5")
+def test_a_url_that_a_running_daemon_would_take_for_another_directory_is_refused(installed):
+    with pytest.raises(litestream.ConfigurationError, match="escape ' '"):
+        commands.register("app.db", "file:///my disk/app")
 
 
 def test_a_secret_at_a_wrong_place_in_the_config_is_not_shown(site):
@@ -200,7 +201,7 @@ def test_a_database_whose_directory_cannot_be_made(replicated, tmp_path):
     (tmp_path / "file").touch()
     databases = {tmp_path / "file" / "app.db": f"file://{replicated.replica_path}"}
     with pytest.raises(litestream.RestoreError, match="directory cannot be made"):
-        litestream.recover(databases=databases)
+        litestream.recover(config=databases)
 
 
 def test_paths_may_be_bytes(replicated):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import traceback
 
@@ -71,7 +72,7 @@ class TestSearchOrder:
         for name in ("argument", "setting", "variable", "litestream", "config/litestream"):
             self.files[name] = tmp_path / f"{name}.yml"
             self.files[name].write_text("dbs: []")
-        litestream.configure(config_path=self.files["setting"])
+        litestream.configure(config=self.files["setting"])
         monkeypatch.setenv("LITESTREAM_CONFIG", str(self.files["variable"]))
         self.monkeypatch = monkeypatch
 
@@ -82,18 +83,18 @@ class TestSearchOrder:
         assert str(self.files["setting"]) == configuration.find_config()
 
     def test_then_the_variable(self):
-        litestream.configure(config_path=None)
+        litestream.configure(config=None)
         assert str(self.files["variable"]) == configuration.find_config()
 
     def test_then_the_directory_then_its_config_directory(self):
-        litestream.configure(config_path=None)
+        litestream.configure(config=None)
         self.monkeypatch.delenv("LITESTREAM_CONFIG")
         assert str(self.files["litestream"]) == configuration.find_config()
         self.files["litestream"].unlink()
         assert str(self.files["config/litestream"]) == configuration.find_config()
 
     def test_none_lists_the_places(self):
-        litestream.configure(config_path=None)
+        litestream.configure(config=None)
         self.monkeypatch.setenv("LITESTREAM_CONFIG", "")
         self.files["litestream"].unlink()
         self.files["config/litestream"].unlink()
@@ -107,7 +108,7 @@ class TestSearchOrder:
     )
     def test_a_named_one_that_is_missing_is_an_error_that_says_who_named_it(self, origin, expected):
         argument = "a.yml" if origin == "the argument" else None
-        litestream.configure(config_path="b.yml" if origin == "configure" else None)
+        litestream.configure(config="b.yml" if origin == "configure" else None)
         self.monkeypatch.setenv("LITESTREAM_CONFIG", "c.yml")
         with pytest.raises(litestream.ConfigNotFoundError) as caught:
             configuration.find_config(argument)
@@ -177,3 +178,9 @@ def test_a_strangers_config_is_not_found_but_may_be_named(site, owner, mode, mon
     assert commands.databases(config=config)
     monkeypatch.setenv("LITESTREAM_CONFIG", str(config))
     assert commands.databases()
+
+
+def test_help_shows_what_is_kept_in_words():
+    assert "replica_bucket: 'str | None' = <as it is>" in str(
+        inspect.signature(litestream.configure)
+    )

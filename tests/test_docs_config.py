@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from litestream._check.check import IDS, ONLINE
-from litestream._check.keys import BY_PLACE, KEYS, PLACES
+from litestream._check.report import IDS, ONLINE
+from litestream._config.keys import BY_PLACE, KEYS, PLACES
 from litestream._setup.create import KINDS
 from tests import projects
 from tests.support import wait_until

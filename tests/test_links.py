@@ -71,7 +71,7 @@ def test_run_refuses_a_link(linked: Site) -> None:
 def test_databases_follows_a_link_to_the_file(linked: Site) -> None:
     target = linked.directory / "shared" / "app.db"
     databases = {linked.database: f"file://{linked.directory}/copies"}
-    with Replication(databases=databases, sync_interval=0.05) as replication:
+    with Replication(databases, sync_interval=0.05) as replication:
         linked.write(3)
         replication.sync(linked.database)
         linked.write(3)
@@ -87,7 +87,7 @@ def test_recover_restores_the_file_that_a_link_leads_to(linked: Site) -> None:
     for path in target.parent.iterdir():
         path.unlink()
     databases = {linked.database: f"file://{linked.replica_path}"}
-    (done,) = litestream.recover(linked.database, databases=databases)
+    (done,) = litestream.recover(linked.database, config=databases)
     assert (done.database, done.action) == (str(target), "restored")
     assert linked.database.is_symlink()
     assert linked.rows(target) == kept
@@ -96,8 +96,8 @@ def test_recover_restores_the_file_that_a_link_leads_to(linked: Site) -> None:
 def test_two_paths_of_one_database_are_refused(linked: Site) -> None:
     target = linked.directory / "shared" / "app.db"
     databases = {linked.database: "file:///one", target: "file:///two"}
-    with pytest.raises(ConfigurationError, match="Two paths of databases= lead to"):
-        Replication(databases=databases)
+    with pytest.raises(ConfigurationError, match="Two paths of the mapping lead to"):
+        Replication(databases)
 
 
 def test_a_link_to_a_database_of_the_config_stands_for_it(linked: Site) -> None:
@@ -115,7 +115,7 @@ def test_a_link_to_a_database_of_the_config_stands_for_it(linked: Site) -> None:
 def test_a_link_that_is_switched_while_it_runs_changes_nothing(linked: Site) -> None:
     other = linked.directory / "other.db"
     databases = {linked.database: f"file://{linked.directory}/copies"}
-    with Replication(databases=databases, sync_interval=0.05) as replication:
+    with Replication(databases, sync_interval=0.05) as replication:
         other.touch()
         linked.database.unlink()
         linked.database.symlink_to(other)

@@ -89,7 +89,7 @@ def test_arguments_that_make_no_sense_are_refused(site: Site) -> None:
     with pytest.raises(ConfigurationError, match="expect"):
         # on purpose, what no type checker lets pass
         litestream.recover(config=site.config, expect="maybe")  # type: ignore[arg-type]
-    with pytest.raises(ConfigurationError, match="does not name"):
+    with pytest.raises(ConfigurationError, match="is not in the config"):
         litestream.recover(site.directory / "other.db", config=site.config)
 
 

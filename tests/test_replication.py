@@ -93,13 +93,13 @@ def test_a_config_file_is_not_needed(site: Site) -> None:
         connection.execute("PRAGMA journal_mode = wal")
         connection.execute("CREATE TABLE items (id INTEGER PRIMARY KEY, value TEXT)")
     url = f"file://{site.directory}/cöpies of 'it'"
-    with Replication(databases={database: url}, sync_interval=0.05) as replication:
+    with Replication({database: url}, sync_interval=0.05) as replication:
         replication.sync(database)
     assert (site.directory / "cöpies of 'it'").is_dir()
     database.unlink()
     Path(f"{database}-wal").unlink(missing_ok=True)
     Path(f"{database}-shm").unlink(missing_ok=True)
-    (done,) = litestream.recover(databases={database: url})
+    (done,) = litestream.recover(config={database: url})
     assert done.action == "restored"
     assert site.rows(database) == []
 
@@ -108,7 +108,7 @@ def test_a_database_whose_folder_is_missing_is_refused(site: Site) -> None:
     """By name, at the start, and without the lock of the one that could be replicated."""
     copies = f"file://{site.directory}/copies"
     missing = site.directory / "missing" / "app.db"
-    replication = Replication(databases={site.database: f"{copies}/a", missing: f"{copies}/b"})
+    replication = Replication({site.database: f"{copies}/a", missing: f"{copies}/b"})
     with pytest.raises(ConfigurationError, match=f"{missing.parent}.*No such file"):
         replication.start()
     assert state_of(replication) == "failed"
@@ -187,7 +187,7 @@ def test_a_change_of_directory_changes_nothing(site: Site, monkeypatch: pytest.M
         Path("relative.yml").write_text(json.dumps(config))
         url = f"file://{site.directory}/by-url"
         replication = (
-            Replication(databases={"app.db": url}, sync_interval=0.05, adopt=True)
+            Replication({"app.db": url}, sync_interval=0.05, adopt=True)
             if given == "databases"
             else Replication("relative.yml", adopt=True)
         )
@@ -209,7 +209,7 @@ def test_a_run_time_directory_that_is_removed_is_made_again(site: Site, given: s
     replication = (
         Replication(site.config)
         if given == "config"
-        else Replication(databases={site.database: url}, sync_interval=0.05)
+        else Replication({site.database: url}, sync_interval=0.05)
     )
     with replication:
         replication.sync()
@@ -404,7 +404,7 @@ def test_one_database_that_is_busy_does_not_hold_the_writers_of_another(tmp_path
             connection.execute("CREATE TABLE items (id INTEGER PRIMARY KEY)")
             connections.append(connection)
         replicas = {path: f"file://{path}-replica" for path in paths}
-        replication = stack.enter_context(Replication(databases=replicas))
+        replication = stack.enter_context(Replication(replicas))
         replication.sync()
         stop = threading.Event()
 
@@ -519,7 +519,7 @@ def test_a_symbolic_link_is_the_same_database(site: Site) -> None:
     link.symlink_to(site.database)
     with Replication(site.config), closing(sqlite3.connect(site.database)):
         url = f"file://{site.directory}/other"
-        with Replication(databases={link: url}, adopt=True) as second:
+        with Replication({link: url}, adopt=True) as second:
             assert second.state == "standby"
 
 
@@ -586,8 +586,6 @@ def test_a_config_that_replicates_nothing_is_refused(site: Site) -> None:
     site.config.write_text("dbs: [")
     with pytest.raises(ConfigurationError, match="no YAML"):
         Replication(site.config).start()
-    with pytest.raises(ConfigurationError, match="not both"):
-        Replication(site.config, databases={"a": "file:///b"}).start()
     assert daemons(site.directory) == []
 
 
@@ -612,7 +610,7 @@ def test_a_key_of_the_other_series_is_explained(site: Site) -> None:
 @pytest.mark.parametrize("name", ["a#b.db", "a%41.db", "a?b.db"])
 def test_a_path_that_opens_another_file_is_refused(site: Site, name: str) -> None:
     with pytest.raises(ConfigurationError, match="cannot replicate"):
-        Replication(databases={site.directory / name: "file:///nowhere"}).start()
+        Replication({site.directory / name: "file:///nowhere"}).start()
 
 
 def test_a_path_may_hold_what_a_log_says(make_site: Callable[..., Site]) -> None:
@@ -674,14 +672,14 @@ def test_the_users_config_is_passed_on_and_the_copy_removed(
         assert replication._prepared is not None
         directory = replication._prepared.directory
         if site.series == "0.5":
-            used = Path(replication._prepared.config)
+            used = Path(replication._prepared.config.path)
             assert used.read_text().startswith(text)
             assert used.stat().st_mode & 0o777 == 0o600
             assert Path(directory).stat().st_mode & 0o777 == 0o700
             assert str(replication.socket).startswith(directory)
         else:
             assert directory == ""
-            assert replication._prepared.config == str(site.config)
+            assert replication._prepared.config.path == str(site.config)
         site.write(3)
     assert site.config.read_text() == text
     assert not directory or not Path(directory).exists()
@@ -836,7 +834,7 @@ def test_the_limit_of_open_files_is_raised(tmp_path: Path, installed: Path) -> N
     script = f"""
 import litestream, os, resource, signal, sys, time
 resource.setrlimit(resource.RLIMIT_NOFILE, (128, int(sys.argv[1])))
-with litestream.Replication(databases={urls!r}, sync_interval=0.05, adopt=True) as replication:
+with litestream.Replication({urls!r}, sync_interval=0.05, adopt=True) as replication:
     os.kill(replication.pid, signal.SIGKILL)
     while not (replication.restarts and replication.state == "replicating"):
         time.sleep(0.02)

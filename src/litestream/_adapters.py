@@ -1,91 +1,53 @@
-"""What the adapters share: where the config is, and the command line inside another one."""
+"""What the adapters share: the command line inside another one, and what was proved."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import difflib
-import json
-import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import litestream
 from litestream import cli, configuration
+from litestream._executable.arguments import loaded
 from litestream.errors import ConfigurationError, VerificationFailure
 
 if TYPE_CHECKING:
+    import os
     import sqlite3
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
-Config = str | os.PathLike[str] | Mapping[Any, Any] | None
-"""The config's path, or a mapping of a database's path to its replica."""
+    from litestream._config.config import ConfigArgument
 
 _TAKE_CONFIG = ("recover", "run", "verify")
 
 
-def where(config: Config) -> dict[str, Any]:
-    """Return the arguments of ``Replication`` and ``recover`` that say what is replicated."""
-    return {"databases" if isinstance(config, Mapping) else "config": config}
-
-
-@contextlib.contextmanager
-def written(config: Config) -> Iterator[str | os.PathLike[str] | None]:
-    """Give the path of a config, a private one for a mapping, for as long as the block runs."""
-    if not isinstance(config, Mapping):
-        yield config
-        return
-    content = {"dbs": [_entry(path, replica) for path, replica in config.items()]}
-    with tempfile.TemporaryDirectory(prefix="litestream-") as directory:
-        path = os.path.join(directory, "litestream.yml")
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump(content, file)
-        yield path
-
-
-def _entry(path: Any, replicas: Any) -> dict[str, Any]:
-    name = os.path.abspath(os.path.expanduser(os.fspath(path)))
-    if "$" in name:
-        raise ConfigurationError(
-            f"Litestream replaces the '$' in the path {name!r} when it reads a config. Move the "
-            "database"
-        )
-    found = replicas if isinstance(replicas, (list, tuple)) else [replicas]
-    return {"path": name, "replicas": [_replica(one) for one in found]}
-
-
-def _replica(replica: Any) -> dict[str, Any]:
-    if isinstance(replica, Mapping):
-        return dict(replica)
-    if str(replica).startswith("file://"):
-        return {"type": "file", "path": replica.removeprefix("file://")}
-    return {"url": replica}
-
-
-def invoke(argv: Sequence[str], config: Config) -> int:
+def invoke(argv: Sequence[str], config: ConfigArgument) -> int:
     """Run ``litestream VERB …`` with a config and return its exit status; it may be a mapping."""
     words = list(argv)
-    with written(config) as path:
+    with contextlib.ExitStack() as stack:
+        path = None
+        if config is not None:  # what is not given, is looked for by whoever needs it
+            path = stack.enter_context(loaded(config)).file
         if words and not words[0].startswith("-") and words[0] not in ("help", *cli.OWN_VERBS):
             return _executed(words, path)
         if path is not None and words[:1] and words[0] in _TAKE_CONFIG:
-            words[1:1] = ["--config", os.fspath(path)]
+            words[1:1] = ["--config", path]
         try:
             return cli.main(words)
         except SystemExit as end:  # argparse, and a signal that comes before the daemon has begun
             return end.code if isinstance(end.code, int) else int(end.code is not None)
 
 
-def _executed(argv: Sequence[str], path: str | os.PathLike[str] | None) -> int:
+def _executed(argv: Sequence[str], path: str | None) -> int:
     """Run one of the executable's verbs as a child; it is told to end when we are."""
     environment = configuration.environment()
     if path is not None:
-        environment["LITESTREAM_CONFIG"] = os.path.abspath(path)
+        environment["LITESTREAM_CONFIG"] = path
     child = subprocess.Popen([sys.executable, "-m", "litestream", *argv], env=environment)
     in_main = threading.current_thread() is threading.main_thread()
     previous = signal.getsignal(signal.SIGTERM)
@@ -102,7 +64,7 @@ def _executed(argv: Sequence[str], path: str | os.PathLike[str] | None) -> int:
 
 
 def prove(
-    config: Config, database: str | os.PathLike[str] | None = None, **options: Any
+    config: ConfigArgument, database: str | os.PathLike[str] | None = None, **options: Any
 ) -> list[dict[str, Any]]:
     """Verify one database, or all of the config, and return what was proved, JSON-ready.
 
@@ -110,10 +72,9 @@ def prove(
         VerificationFailure: One is not proved; the message names each of them.
 
     """
-    with written(config) as path:
-        if database is not None:
-            return [_as_dict(litestream.verify(database, config=path, **options))]
-        outcomes = litestream.verify_all(path, **options)
+    if database is not None:
+        return [_as_dict(litestream.verify(database, config=config, **options))]
+    outcomes = litestream.verify_all(config, **options)
     if not outcomes:
         raise ConfigurationError("The config names no database, so nothing is proved")
     failures = [failure for one in outcomes if (failure := _failure(one)) is not None]
@@ -140,12 +101,6 @@ def _as_dict(outcome: Any) -> dict[str, Any]:
         outcome.as_dict() if hasattr(outcome, "as_dict") else dataclasses.asdict(outcome)
     )
     return found
-
-
-def sync(config: Config, database: str | os.PathLike[str], timeout: float) -> None:
-    """Return when what is committed is in the replica, as ``litestream.sync``."""
-    with written(config) as path:
-        litestream.sync(database, timeout, config=path)
 
 
 def connection(database: Any, **options: Any) -> sqlite3.Connection:

@@ -13,12 +13,12 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from litestream import Replication, _adapters, recover
+from litestream import Replication, recover
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 
-    from litestream._adapters import Config
+    from litestream._config.config import ConfigArgument
     from litestream.recovery import Expectation
 
     Message = MutableMapping[str, Any]
@@ -31,17 +31,17 @@ __all__ = ["Replicated", "replicating"]
 
 @contextlib.asynccontextmanager
 async def replicating(
-    config: Config = None, *, expect: Expectation = "any", **options: Any
+    config: ConfigArgument = None, *, expect: Expectation = "any", **options: Any
 ) -> AsyncGenerator[Replication, None]:
     """Recover the missing databases, and replicate for as long as an `async with` block lasts.
 
     ``config`` and ``expect`` are those of ``recover``, ``options`` those of ``Replication``. The
     event loop goes on meanwhile. Of several workers one replicates; the others stand by.
     """
-    replication = Replication(**_adapters.where(config), **options)
+    replication = Replication(config, **options)
 
     def start() -> None:
-        recover(expect=expect, **_adapters.where(config))
+        recover(expect=expect, config=config)
         replication.start()
 
     starting = asyncio.get_running_loop().run_in_executor(None, start)
@@ -62,7 +62,9 @@ class Replicated:
     so, and does not serve. An application that knows no lifespan (Django's) is served as ever.
     """
 
-    def __init__(self, application: Application, config: Config = None, **options: Any) -> None:
+    def __init__(
+        self, application: Application, config: ConfigArgument = None, **options: Any
+    ) -> None:
         self._application = application
         self._config = config
         self._options = options

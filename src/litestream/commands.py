@@ -3,11 +3,12 @@
 Every function works with both series: natively where the series has the command, translated
 where it does not, and with UnsupportedCommandError where the thing does not exist.
 
-In all of them ``database`` is a database's path or a replica URL, ``config`` the config's path
-(see ``configure`` for where it is looked for otherwise), ``timeout`` the seconds after which the
-executable is killed and CommandTimeoutError raised. Further keyword arguments are handed to the
-executable as flags: ``no_expand_env=True`` becomes ``-no-expand-env``. A failing executable raises
-CommandFailedError with upstream's own sentence in ``reason``, also where it exits 0 (0.3).
+In all of them ``database`` is a database's path or a replica URL, ``config`` the config's path, or
+a mapping of a database's path to its replica (see ``configure``, which sets it for all calls),
+``timeout`` the seconds after which the executable is killed and CommandTimeoutError raised. Further
+keyword arguments are handed to the executable as flags: ``no_expand_env=True`` becomes
+``-no-expand-env``. A failing executable raises CommandFailedError with upstream's own sentence in
+``reason``, also where it exits 0 (0.3).
 """
 
 from __future__ import annotations
@@ -16,20 +17,23 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from litestream._config import paths
+from litestream._config.paths import target
 from litestream._control_socket.commands import info, list, register, start, stop, sync, unregister
 from litestream._executable import listings, run
-from litestream._executable.arguments import arguments, refuse_stray, target
+from litestream._executable.arguments import arguments, config_flags, loaded
 from litestream._executable.find import find as find_executable
 from litestream._executable.listings import databases, generations, ltx, snapshots, status, wal
 from litestream._executable.series import require_series, series
 from litestream._executable.series import version as version_of
 from litestream._restore.restore import restore
-from litestream.configuration import find_config
 
 if TYPE_CHECKING:
     import builtins
 
-    from litestream._executable.arguments import Flag, StrPath
+    from litestream._config.config import ConfigArgument
+    from litestream._config.paths import StrPath
+    from litestream._executable.arguments import Flag
     from litestream.rows import ResetResult, VerifyResult
 
 __all__ = [
@@ -69,7 +73,7 @@ def reset(
     database: StrPath,
     *,
     dry_run: bool = False,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
     timeout: float | None = run.TIMEOUT,
     **flags: Flag,
 ) -> ResetResult:
@@ -89,7 +93,11 @@ def reset(
 
 
 def verify(
-    database: StrPath, *, timeout: float = 30.0, config: StrPath | None = None
+    database: StrPath,
+    *,
+    timeout: float = 30.0,
+    config: ConfigArgument = None,
+    expand_env: bool = True,
 ) -> VerifyResult:
     """Prove a database's backup by ``litestream.verify``, and return its figures.
 
@@ -99,14 +107,14 @@ def verify(
     """
     from litestream import verification
 
-    proved = verification.verify(database, timeout=timeout, config=config)
+    proved = verification.verify(database, timeout=timeout, config=config, expand_env=expand_env)
     return {"size": proved.size, "tables": proved.tables}
 
 
 def replicate(
     database: StrPath | None = None,
     *replica_urls: str,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
     exec: str | None = None,  # noqa: A002 - upstream's name
     timeout: float | None = None,
     **flags: Flag,
@@ -123,14 +131,17 @@ def replicate(
         KeyboardInterrupt: Ctrl-C, after the daemon has ended.
 
     """
-    if database is None:
-        positional: builtins.list[str] = []
-        flags = {"config": find_config(config), **flags}
-    else:
-        refuse_stray(target(database), series())
+    positional: builtins.list[str] = []
+    if database is not None:
+        paths.refuse_stray(target(database), series())
         positional = [target(database), *(target(url) for url in replica_urls)]
-    argv = arguments("replicate", *positional, exec=exec, **flags)
-    run.foreground(argv, timeout)
+        if not any(paths.escaped(url) for url in replica_urls):
+            run.foreground(arguments("replicate", *positional, exec=exec, **flags), timeout)
+            return
+        config = {database: replica_urls}
+    with loaded(config) as found:
+        argv = arguments("replicate", exec=exec, **{**config_flags(found), **flags})
+        run.foreground(argv, timeout)
 
 
 for _name in __all__:

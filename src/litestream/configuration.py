@@ -15,11 +15,11 @@ __all__ = [
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from typing import Final
+    from collections.abc import Mapping
+    from typing import Any, Final
 
-    from litestream._check.probe import Step
-    from litestream.rows import FindingRow
+    from litestream._check.findings import findings as check
+    from litestream._setup.create import config_text as create
 
 VARIABLES: Final = {
     "replica_bucket": "LITESTREAM_REPLICA_BUCKET",
@@ -39,7 +39,6 @@ SECRET_VARIABLES: Final = (
     "LITESTREAM_PING",
 )
 _PLACES: Final = ("litestream.yml", os.path.join("config", "litestream.yml"), "/etc/litestream.yml")
-_KEEP: Final = "\0"
 _MASK: Final = "***"
 
 
@@ -61,7 +60,17 @@ class Content(dict):  # type: ignore[type-arg]  # dict[str, Any]() costs more at
         return f"<a mapping of {len(self)} keys>"
 
 
-_settings: dict[str, str | None] = Content()
+class _Kept(str):
+    """What stands for a setting that is not given: help() shows its `repr`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<as it is>"
+
+
+_KEEP: Final = _Kept("\0")
+_settings: dict[str, Any] = Content()
 
 
 def configure(
@@ -71,14 +80,19 @@ def configure(
     replica_endpoint: str | None = _KEEP,
     replica_key_id: str | None = _KEEP,
     replica_access_key: str | None = _KEEP,
-    config_path: str | os.PathLike[str] | None = _KEEP,
+    config: str | os.PathLike[str] | Mapping[Any, Any] | None = _KEEP,
     history: str | os.PathLike[str] | bool | None = _KEEP,
 ) -> None:
-    """Set the credentials that the config refers to, and where the config is.
+    """Set the credentials that the config refers to, and what the config is.
 
-    What is given replaces what was set before; what is not given stays; None forgets it. The
-    values reach Litestream only, as environment variables of each process that this library
-    starts; ``os.environ`` is never written, and a variable that is already set there wins.
+    What is given replaces what was set before; what is not given stays; None forgets it.
+
+    ``config`` is the path of a ``litestream.yml``, or a mapping of each database's path to its
+    replica: a URL, several URLs (0.3), or a mapping with the keys of a replica as in the file. A
+    mapping is taken as it stands: nothing in it is expanded.
+
+    The other values reach Litestream only, as environment variables of each process that this
+    library starts; ``os.environ`` is never written, and a variable that is already set there wins.
 
     ==================== ================================
     setting              environment variable
@@ -94,7 +108,7 @@ def configure(
     False keeps none. ``LITESTREAM_HISTORY`` (a directory, or ``off``) wins over it.
 
     Raises:
-        TypeError: an unknown setting, or a value that is no text.
+        TypeError: an unknown setting, or a value of another type.
 
     """
     given: dict[str, object] = {
@@ -103,14 +117,31 @@ def configure(
         "replica_endpoint": replica_endpoint,
         "replica_key_id": replica_key_id,
         "replica_access_key": replica_access_key,
-        "config_path": os.fspath(config_path) if config_path is not None else None,
         "history": _history(history),
     }
     changed = {name: value for name, value in given.items() if value != _KEEP}
     for name, value in changed.items():
         if value is not None and not isinstance(value, str):
             raise TypeError(f"{name} must be text or None, not {type(value).__name__}")
-        _settings[name] = value
+    if config != _KEEP:
+        changed["config"] = _config_of(config)
+    _settings.update(changed)
+
+
+def _config_of(config: object) -> str | Mapping[Any, Any] | None:
+    """Return a path as text, or a mapping as it is now."""
+    if config is None or isinstance(config, str):
+        return config
+    if isinstance(config, os.PathLike):
+        return str(os.fsdecode(config))
+    from collections.abc import Mapping
+
+    if isinstance(config, Mapping):
+        return Content(config)
+    raise TypeError(
+        "config must be the path of a litestream.yml, or a mapping of each database's path to its "
+        f"replica, not {type(config).__name__}"
+    )
 
 
 def _history(value: str | os.PathLike[str] | bool | None) -> str | None:
@@ -156,22 +187,45 @@ def masked(text: str) -> str:
     return re.sub(r"(\w://[^\s/:@]*):[^\s/@]+@", rf"\1:{_MASK}@", text)
 
 
+def chosen_config(config: object = None) -> str | Mapping[Any, Any]:
+    """Return the config that is meant: a mapping, or the path of a file as ``find_config`` does.
+
+    Raises:
+        ConfigNotFoundError: there is none; the message lists the places.
+        ConfigurationError: it is neither, or may be a stranger's.
+
+    """
+    try:
+        given = _config_of(_settings.get("config") if config is None else config)
+    except TypeError as error:
+        raise ConfigurationError(str(error)) from None
+    if given is not None and not isinstance(given, str):
+        return given
+    return find_config(given if config is not None else None)
+
+
 def find_config(config: str | os.PathLike[str] | None = None) -> str:
     """Return the absolute path of the config.
 
-    Looked for in: ``config``, ``configure(config_path=…)``, ``LITESTREAM_CONFIG``,
+    Looked for in: ``config``, ``configure(config=…)``, ``LITESTREAM_CONFIG``,
     ``./litestream.yml``, ``./config/litestream.yml``, ``/etc/litestream.yml``. The first three
     name a file, which must exist; of the last three the first that exists is taken. One that is
     found in the working directory must be of this user or of root: it may name programs to run.
 
     Raises:
         ConfigNotFoundError: there is none; the message lists the places.
-        ConfigurationError: the one in the working directory may be a stranger's.
+        ConfigurationError: the one in the working directory may be a stranger's, or the config is
+            a mapping.
 
     """
+    configured = None if config is not None else _settings.get("config")
+    if configured is not None and not isinstance(configured, str):
+        raise ConfigurationError(
+            "litestream.configure(config=…) was given a mapping, so there is no file. Name one"
+        )
     for origin, path in (
         ("the argument", config),
-        ("configure(config_path=…)", _settings.get("config_path")),
+        ("configure(config=…)", configured),
         ("LITESTREAM_CONFIG", os.environ.get("LITESTREAM_CONFIG") or None),
     ):
         if path is not None:
@@ -189,7 +243,7 @@ def find_config(config: str | os.PathLike[str] | None = None) -> str:
     places = ", ".join(os.path.abspath(place) for place in _PLACES)
     raise ConfigNotFoundError(
         f"There is no config: none of {places} exists. Create one, or name it by config=, "
-        "litestream.configure(config_path=…) or LITESTREAM_CONFIG"
+        "litestream.configure(config=…) or LITESTREAM_CONFIG"
     )
 
 
@@ -207,75 +261,14 @@ def _refuse_strangers(path: str) -> None:
     )
 
 
-def check(
-    config: str | os.PathLike[str] | None = None,
-    *,
-    series: str | None = None,
-    online: bool = False,
-    select: Sequence[str] = (),
-    ignore: Sequence[str] = (),
-    progress: Callable[[Step], object] | None = None,
-) -> list[FindingRow]:
-    """Return what is wrong with the config, as the executable reads it; nothing is opened but it.
-
-    With ``online=True``, and no error in what is written, it is tried for real: databases are
-    opened to read, and an object of our own is written to the replica, listed, read and deleted.
-    Each step takes 15 seconds at most; ``progress`` is called with each.
-
-    A row has ``path``, ``line`` and ``column`` (from 1), ``id``, ``level`` (``"error"``: the config
-    does not do what it says; ``"warning"``), ``message`` and ``hint``. No row shows a value.
-    ``series``, ``"0.3"`` or ``"0.5"``, is by default the executable's own. ``select`` and
-    ``ignore`` are ids of findings.
-
-    Raises:
-        ConfigNotFoundError: There is no config; the message lists the places.
-        ConfigurationError: No finding has that id.
-
-    """
-    from litestream._check import keys
-    from litestream._check.check import chosen, load
-    from litestream._executable.find import find as find_executable
-    from litestream._executable.series import version as version_of
-
-    if series is None:
-        version = version_of(find_executable())
-    elif series in keys.VERSIONS:
-        version = keys.VERSIONS[series]
-    else:
-        raise ConfigurationError(f"There is no series {series!r}: it is '0.3' or '0.5'")
-    report, databases = load(find_config(config), version)
-    if online and not any(row["level"] == "error" for row in report.rows):
-        from litestream._check import probe
-
-        told = progress or (lambda _step: None)
-        probe.probe(report, databases, find_executable(), told)
-    return chosen(report.sorted(), select, ignore)
+_HANDED_ON = {"check": ("_check.findings", "findings"), "create": ("_setup.create", "config_text")}
+"""What is public here, and stands on other rooms: loaded when it is asked for."""
 
 
-def create(
-    databases: Iterable[str | os.PathLike[str]] = (),
-    *,
-    to: str = "s3",
-    directory: str | os.PathLike[str] = ".",
-    relative: bool = False,
-    series: str | None = None,
-) -> str:
-    """Return the text of a config for databases; nothing is written.
+def __getattr__(name: str) -> object:
+    if name not in _HANDED_ON:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
 
-    For those that are given, else for those of the project in ``directory``: Django's
-    ``DATABASES``, a SQLite URL in ``DATABASE_URL``, else the SQLite files below it that are not
-    tests', caches' or tools'. ``to`` is a kind of replica: ``s3``, ``r2``, ``b2``, ``minio``,
-    ``spaces``, ``tigris``, ``hetzner``, ``sftp``, ``abs``, ``gs``, ``webdav``, ``nats`` or
-    ``file``. The text holds no secret: it refers to variables, and lists them.
-
-    Raises:
-        ConfigurationError: There is no database, or the series has no such replica.
-
-    """
-    from litestream._executable.series import series as series_of
-    from litestream._setup.create import plan as create_plan
-    from litestream._setup.create import text as create_text
-
-    line = series or series_of()
-    plan = create_plan(databases, os.fspath(directory), line)
-    return create_text(plan, to, line, relative=relative)
+    module, function = _HANDED_ON[name]
+    return getattr(importlib.import_module(f"litestream.{module}"), function)

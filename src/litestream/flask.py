@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import click
 import flask
 
+import litestream
 from litestream import _adapters, configuration
 from litestream.errors import ConfigurationError, LitestreamError
 
 if TYPE_CHECKING:
     import os
 
-    from litestream._adapters import Config
+    from litestream._config.config import ConfigArgument
 
 __all__ = ["Litestream"]
 
@@ -66,7 +67,7 @@ class Litestream:
         app.cli.add_command(_command)
 
     @property
-    def config(self) -> Config:
+    def config(self) -> ConfigArgument:
         """Return what the current application's settings say: every ``config=`` takes it."""
         return _config(flask.current_app)
 
@@ -77,7 +78,7 @@ class Litestream:
             ReplicationTimeoutError: That was not so after ``timeout`` seconds.
 
         """
-        _adapters.sync(self.config, database, timeout)
+        litestream.sync(database, timeout, config=self.config)
 
     def verify(
         self, database: str | os.PathLike[str] | None = None, **options: Any
@@ -91,8 +92,8 @@ class Litestream:
         return _adapters.prove(self.config, database, **options)
 
 
-def _config(app: flask.Flask) -> Config:
-    found: Config = app.config.get(_REPLICAS) or app.config.get(_CONFIG)
+def _config(app: flask.Flask) -> ConfigArgument:
+    found: ConfigArgument = app.config.get(_REPLICAS) or app.config.get(_CONFIG)
     return found
 
 

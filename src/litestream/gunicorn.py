@@ -13,14 +13,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from litestream import Replication, _adapters, recover
+from litestream import Replication, recover
 from litestream.errors import ConfigurationError, LitestreamError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-    from litestream._adapters import Config
+    from litestream._config.config import ConfigArgument
     from litestream.recovery import Expectation
 
     Hook = Callable[[Any], object]
@@ -31,9 +31,9 @@ __all__ = ["hooks"]
 class _Master:
     """The one replication of this process; gunicorn executes its config again at each SIGHUP."""
 
-    def __init__(self, config: Config, options: dict[str, Any]) -> None:
+    def __init__(self, config: ConfigArgument, options: dict[str, Any]) -> None:
         self.asked = (config, options)
-        self.replication = Replication(**_adapters.where(config), **options)
+        self.replication = Replication(config, **options)
         self.started = False
 
 
@@ -41,7 +41,7 @@ _master: _Master | None = None
 
 
 def hooks(
-    config: Config = None,
+    config: ConfigArgument = None,
     *,
     expect: Expectation = "any",
     when_ready: Hook | None = None,
@@ -70,7 +70,7 @@ def hooks(
     _require_config_file()
     if _master is None:
         asked = _Master(config, options)
-        recover(expect=expect, **_adapters.where(config))
+        recover(expect=expect, config=config)
         _master = asked
     elif _master.asked != (config, options):
         _warn("gunicorn.conf.py asks for another replication now: restart gunicorn to have it")

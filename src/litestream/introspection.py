@@ -5,16 +5,16 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from litestream import commands
-from litestream._config.config import listed
-from litestream._config.file import socket_path
+from litestream._config.config import socket_path
 from litestream._control_socket.client import ControlSocket
-from litestream._executable import run
+from litestream._executable import listings, run, side_by_side
+from litestream._executable.arguments import loaded
 from litestream.errors import ControlSocketError, MissingExtraError
 
 if TYPE_CHECKING:
-    from litestream._executable.arguments import StrPath
-    from litestream.rows import DatabaseOverview, GenerationOverview, ReplicateProcess
+    from litestream._config.config import Config, ConfigArgument
+    from litestream._config.paths import StrPath
+    from litestream.rows import DatabaseOverview, DatabaseRow, ReplicateProcess
 
 __all__ = [
     "databases",
@@ -23,44 +23,46 @@ __all__ = [
 
 
 def databases(
-    *, config: StrPath | None = None, timeout: float | None = run.TIMEOUT
+    *,
+    config: ConfigArgument = None,
+    timeout: float | None = run.TIMEOUT,
+    jobs: int = 4,
+    expand_env: bool = True,
 ) -> list[DatabaseOverview]:
     """Return every database of the config with its generations and their snapshots.
 
-    ``timeout`` limits each call of the executable, of which there are some for each database.
+    The executable is run once, and then once (0.5) or twice (0.3) for each database, ``jobs`` at a
+    time; ``timeout`` limits each run. With ``expand_env=False`` a ``$`` in the config is a ``$``.
     Errors are those of ``commands.generations``, and ConfigurationError for a ``dir:`` entry, whose
     databases Litestream does not list.
     """
-    return [
-        {
-            "path": row["path"],
-            "replicas": row["replicas"],
-            "generations": _generations(row["path"], config, timeout),
-        }
-        for row in listed(config, timeout)
-    ]
+    with loaded(config, expand_env=expand_env) as found:
+        rows = listings.named(found, timeout)
+        return list(side_by_side.results(lambda row: _overview(row, found, timeout), rows, jobs))
 
 
-def _generations(
-    path: str, config: StrPath | None, timeout: float | None
-) -> list[GenerationOverview]:
-    snapshots = commands.snapshots(path, config=config, timeout=timeout)
-    return [
-        {
-            **generation,
-            "snapshots": [
-                {"index": row["index"], "size": row["size"], "created": row["created"]}
-                for row in snapshots
-                if row["replica"] == generation["name"]
-                and row["generation"] == generation["generation"]
-            ],
-        }
-        for generation in commands.generations(path, config=config, timeout=timeout)
-    ]
+def _overview(row: DatabaseRow, config: Config, timeout: float | None) -> DatabaseOverview:
+    generations, snapshots = listings.generations_and_snapshots(row, config, timeout)
+    return {
+        "path": row["path"],
+        "replicas": row["replicas"],
+        "generations": [
+            {
+                **generation,
+                "snapshots": [
+                    {"index": one["index"], "size": one["size"], "created": one["created"]}
+                    for one in snapshots
+                    if one["replica"] == generation["name"]
+                    and one["generation"] == generation["generation"]
+                ],
+            }
+            for generation in generations
+        ],
+    }
 
 
 def replicate_process(
-    *, socket: StrPath | None = None, config: StrPath | None = None
+    *, socket: StrPath | None = None, config: ConfigArgument = None
 ) -> ReplicateProcess | None:
     """Return the running daemon's pid, status and start, or None when none runs.
 

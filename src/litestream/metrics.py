@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from litestream._executable.arguments import StrPath
+    from litestream._config.config import ConfigArgument
+    from litestream._config.paths import StrPath
 
 __all__ = [
     "Collector",
@@ -27,7 +28,7 @@ __all__ = [
 
 
 def text(
-    databases: StrPath | Iterable[StrPath] | None = None, *, config: StrPath | None = None
+    databases: StrPath | Iterable[StrPath] | None = None, *, config: ConfigArgument = None
 ) -> str:
     """Return the health of databases in Prometheus' text format, version 0.0.4.
 
@@ -48,7 +49,7 @@ class Collector:
         self,
         databases: StrPath | Iterable[StrPath] | None = None,
         *,
-        config: StrPath | None = None,
+        config: ConfigArgument = None,
     ) -> None:
         self._databases = databases
         self._config = config

@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from litestream._executable.arguments import target
+from litestream._config.paths import target
 from litestream._health import history as history_file
 from litestream._health import look, table, watched
 from litestream.rows import HealthRow, HistoryRow
@@ -14,7 +14,8 @@ from litestream.rows import HealthRow, HistoryRow
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from litestream._executable.arguments import StrPath
+    from litestream._config.config import ConfigArgument
+    from litestream._config.paths import StrPath
     from litestream.rows import Verdict
 
 __all__ = [
@@ -59,7 +60,7 @@ class History(list[HistoryRow]):
 def health(
     databases: StrPath | Iterable[StrPath] | None = None,
     *,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
     max_behind: float = 60.0,
     max_proof_age: float = 172800.0,
     max_wal_size: int = 100_000_000,

@@ -5,10 +5,13 @@ from __future__ import annotations
 import functools
 import os
 import time
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from litestream._database.files import is_database
 from litestream._database.lock import Lock
+from litestream._executable import side_by_side
+from litestream._executable.arguments import loaded
+from litestream._executable.find import find as find_executable
 from litestream._executable.series import require_series
 from litestream._replication import daemon_config, replicas
 from litestream._replication.guard import is_own
@@ -25,10 +28,9 @@ from litestream.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
-    from litestream._config.databases import Entry
-    from litestream._replication.daemon_config import Prepared
+    from litestream._config.config import Config, ConfigArgument, Database
     from litestream._replication.replicas import Held
     from litestream.errors import LitestreamError
 
@@ -67,16 +69,18 @@ def recover(
     *,
     expect: Expectation = "any",
     replica: str | None = None,
-    config: str | os.PathLike[str] | None = None,
-    databases: Mapping[Any, str | Sequence[str]] | None = None,
+    config: ConfigArgument = None,
+    expand_env: bool = True,
+    jobs: int = 4,
     timeout: float = 600.0,
     progress: Callable[[str, int, int | None], object] | None = None,
 ) -> list[Recovered]:
     """Restore the databases that are missing, before the application opens them.
 
-    For ``database``, or for each that the config (or ``databases``, as for ``Replication``)
-    names. One that is there is left alone; a file of 0 bytes counts as missing. What is restored
-    is complete and checked, or not there at all. Many processes may call this at once: one
+    For ``database``, or for each that the config names, ``jobs`` at a time. ``config`` is the
+    config's path, or a mapping (see ``configure``); with ``expand_env=False`` a ``$`` in the file
+    is a ``$``. One that is there is left alone; a file of 0 bytes counts as missing. What is
+    restored is complete and checked, or not there at all. Many processes may call this at once: one
     restores, the others wait. A restore that fails is tried three times.
 
     ``expect`` says what is normal: ``"backup"`` that there is one (else BackupNotFoundError),
@@ -99,14 +103,36 @@ def recover(
     """
     if expect not in ("any", "backup", "none"):
         raise ConfigurationError(f"expect= is 'any', 'backup' or 'none', not {expect!r}")
-    with daemon_config.readable(config, databases) as prepared:
-        entries = prepared.chosen(database)
-        if not entries:
-            name = os.path.abspath(database or "")
-            raise ConfigurationError(f"The config does not name the database {name!r}")
-        if replica is not None:
-            require_series("0.3", "recover(replica=…)")
-        return [_recover(entry, prepared, expect, replica, timeout, progress) for entry in entries]
+    if replica is not None:
+        require_series("0.3", "recover(replica=…)")
+    with loaded(config, expand_env=expand_env) as found:
+        return recover_all(
+            daemon_config.sound(found),
+            database,
+            expect=expect,
+            replica=replica,
+            timeout=timeout,
+            progress=progress,
+            jobs=jobs,
+        )
+
+
+def recover_all(
+    config: Config,
+    database: str | os.PathLike[str] | None = None,
+    *,
+    expect: Expectation = "any",
+    replica: str | None = None,
+    timeout: float = 600.0,
+    progress: Callable[[str, int, int | None], object] | None = None,
+    jobs: int = 4,
+) -> list[Recovered]:
+    """Recover the databases of a config that is loaded."""
+
+    def one(found: Database) -> Recovered:
+        return _recover(found, expect, replica, timeout, progress)
+
+    return list(side_by_side.results(one, config.chosen(database), jobs))
 
 
 def told(done: Recovered) -> str:
@@ -122,8 +148,7 @@ def told(done: Recovered) -> str:
 
 
 def _recover(
-    entry: Entry,
-    prepared: Prepared,
+    database: Database,
     expect: Expectation,
     replica: str | None,
     timeout: float,
@@ -131,27 +156,28 @@ def _recover(
 ) -> Recovered:
     started = time.monotonic()
     deadline = started + timeout
-    lock = Lock(entry.path)
-    if is_database(entry.path) and expect != "none":
-        return Recovered(entry.path, "present", 0.0)
-    if not _make_folder(entry, prepared, expect, replica, deadline):
-        return Recovered(entry.path, "no backup", time.monotonic() - started)
-    while not is_database(entry.path) and not lock.acquire():
+    lock = Lock(database.path)
+    if is_database(database.path) and expect != "none":
+        return Recovered(database.path, "present", 0.0)
+    if not _make_folder(database, expect, replica, deadline):
+        return Recovered(database.path, "no backup", time.monotonic() - started)
+    while not is_database(database.path) and not lock.acquire():
         if time.monotonic() > deadline:
             raise ReplicationTimeoutError(
-                f"{entry.path!r} is missing, and another process has held its lock for "
+                f"{database.path!r} is missing, and another process has held its lock for "
                 f"{timeout:g} s. Is a daemon running on it? Stop that first"
             )
+        side_by_side.require_wanted()
         time.sleep(0.05)
     try:
-        done = _restore(entry, prepared, expect, replica, deadline, lock, progress)
+        done = _restore(database, expect, replica, deadline, lock, progress)
     finally:
         lock.release()
     return done._replace(seconds=time.monotonic() - started)
 
 
 def _make_folder(
-    entry: Entry, prepared: Prepared, expect: Expectation, replica: str | None, deadline: float
+    database: Database, expect: Expectation, replica: str | None, deadline: float
 ) -> bool:
     """Make the folder of a database, if there is a backup to put there; tell whether it is there.
 
@@ -160,76 +186,74 @@ def _make_folder(
         OutputNotWritableError: It cannot be made.
 
     """
-    folder = os.path.dirname(entry.path)
+    folder = os.path.dirname(database.path)
     if os.path.isdir(folder):
         return True
-    if not replicas.has_backup(entry, prepared, replica, deadline):
+    if not replicas.has_backup(database, replica, deadline):
         if expect == "backup":
-            argv = [prepared.argv[0], "restore", entry.path]
+            argv = [find_executable(), "restore", database.path]
             raise not_found(argv, 0, "", "no backup was found")
         return False
     if expect == "none":
-        raise _unexpected(entry)
+        raise _unexpected(database)
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
     except OSError as error:
         raise OutputNotWritableError(
-            f"The database cannot be restored to {entry.path!r}: its directory cannot be made: "
+            f"The database cannot be restored to {database.path!r}: its directory cannot be made: "
             f"{error.strerror}"
         ) from error
     return True
 
 
-def _unexpected(entry: Entry) -> BackupExistsError:
+def _unexpected(database: Database) -> BackupExistsError:
     return BackupExistsError(
-        f"The replica of {entry.path!r} holds a backup, and none was expected", entry.path
+        f"The replica of {database.path!r} holds a backup, and none was expected", database.path
     )
 
 
 def _restore(
-    entry: Entry,
-    prepared: Prepared,
+    database: Database,
     expect: Expectation,
     replica: str | None,
     deadline: float,
     lock: Lock,
     progress: Callable[[str, int, int | None], object] | None,
 ) -> Recovered:
-    has_backup = functools.partial(replicas.has_backup, entry, prepared, replica, deadline)
-    if expect == "none" and not is_own(entry) and has_backup():
-        raise _unexpected(entry)
-    if is_database(entry.path):
-        return Recovered(entry.path, "present", 0.0)
+    has_backup = functools.partial(replicas.has_backup, database, replica, deadline)
+    if expect == "none" and not is_own(database) and has_backup():
+        raise _unexpected(database)
+    if is_database(database.path):
+        return Recovered(database.path, "present", 0.0)
     if expect == "none":
-        return Recovered(entry.path, "no backup", 0.0)
-    answers = replicas.ask(entry, prepared, replica, deadline)
-    if prepared.series == "0.3":
-        replicas.require_newest(entry, answers, replica)
+        return Recovered(database.path, "no backup", 0.0)
+    answers = replicas.ask(database, replica, deadline)
+    if database.config.series == "0.3":
+        replicas.require_newest(database, answers, replica)
     skipped: dict[str, object] = {**dict.fromkeys(answers.empty, "it is empty"), **answers.failures}
     failures: list[LitestreamError] = []
     for held in answers.held or [replicas.Held(replica, "")]:
         try:
-            _restore_from(held, entry, prepared, deadline, progress)
+            _restore_from(held, database, deadline, progress)
         except (CommandFailedError, CorruptBackupError) as error:
             if held.replica == replica:  # there is no other one
                 if isinstance(error, BackupNotFoundError) and expect != "backup":
-                    return Recovered(entry.path, "no backup", 0.0)
+                    return Recovered(database.path, "no backup", 0.0)
                 raise
             skipped[held.replica or ""] = error
             failures.append(error)
             continue
-        stat = os.stat(entry.path)
+        stat = os.stat(database.path)
         lock.note(restored=[stat.st_dev, stat.st_ino])
         others = {n: str(reason) for n, reason in skipped.items() if n != held.replica}
         reasons = others if others and held.replica else None
-        return Recovered(entry.path, "restored", 0.0, held.as_of or None, held.replica, reasons)
+        return Recovered(database.path, "restored", 0.0, held.as_of or None, held.replica, reasons)
     raise failures[0]
 
 
 def _restore_from(
     held: Held,
-    entry: Entry,
-    prepared: Prepared,
+    database: Database,
     deadline: float,
     progress: Callable[[str, int, int | None], object] | None,
 ) -> None:
@@ -237,18 +261,18 @@ def _restore_from(
     for attempt in range(1, _TRIES + 1):
         try:
             restore(
-                entry.path,
-                output=entry.path,
-                force=os.path.exists(entry.path),
+                database.path,
+                output=database.path,
+                force=os.path.exists(database.path),
                 replica=held.replica,
-                config=prepared.config,
+                config=database.config,
                 timeout=max(0.1, deadline - time.monotonic()),
-                progress=functools.partial(progress, entry.path) if progress else None,
-                no_expand_env=prepared.flags.get("no_expand_env"),
+                progress=functools.partial(progress, database.path) if progress else None,
             )
             break
         except CommandFailedError as error:
             over = attempt == _TRIES or time.monotonic() + _PAUSE > deadline
             if over or isinstance(error, BackupNotFoundError):
                 raise
+            side_by_side.require_wanted()
             time.sleep(_PAUSE)

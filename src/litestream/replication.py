@@ -12,14 +12,17 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from litestream._config import file as config_file
-from litestream._config import runtime_directory
+from litestream._config import mapping, runtime_directory
+from litestream._config.config import Config
 from litestream._database.lock import Lock
 from litestream._durability import barrier
+from litestream._executable.series import series
 from litestream._replication import daemon_config
 from litestream._replication.guard import guard
 from litestream._replication.keeper_process import KeeperProcess
 from litestream._replication.status import Told
 from litestream._supervision.daemon import orphan_signal
+from litestream.configuration import chosen_config
 from litestream.errors import (
     ConfigurationError,
     LitestreamError,
@@ -30,10 +33,10 @@ from litestream.errors import (
 if TYPE_CHECKING:
     import asyncio
     from collections import deque
-    from collections.abc import Mapping, Sequence
 
     from typing_extensions import Self
 
+    from litestream._config.config import ConfigArgument
     from litestream._replication.status import State
 
 __all__ = [
@@ -53,15 +56,16 @@ class Replication:
         with litestream.Replication():                      # what litestream.yml says
             serve()
 
-        with litestream.Replication(databases={"app.db": "file:///backups/app"}):
+        with litestream.Replication({"app.db": "file:///backups/app"}):
             serve()
 
-    ``config`` is the config's path (see ``configure`` for where it is looked for otherwise). It
-    is passed on unchanged, but for the control socket, which is switched on in a private run-time
-    directory unless the config speaks of it. ``databases`` maps a path to its replica URL, or, on
-    series 0.3, to several; then no config file is needed, and changes are looked for and sent
-    every ``sync_interval`` seconds. A path that is a symbolic link stands for the file to which it
-    leads when this object is made; in a config it is refused.
+    ``config`` is the config's path, or a mapping of each database's path to its replica (see
+    ``configure``, also for where the config is looked for otherwise). A file is passed on
+    unchanged, but for the control socket, which is switched on in a private run-time directory
+    unless the config speaks of it; with ``expand_env=False`` a ``$`` in it is a ``$``. For a
+    mapping no file is needed: changes are looked for every ``sync_interval`` seconds, and sent as
+    often, unless its replica has a ``sync-interval``. A path in it that is a symbolic link stands
+    for the file to which it leads when this object is made; in a file it is refused.
 
     There is one daemon for a database on a host. While another process runs it, this one stands
     by (``state == "standby"``) and takes over, within half a second, when that one goes. A daemon
@@ -79,18 +83,18 @@ class Replication:
 
     def __init__(
         self,
-        config: str | os.PathLike[str] | None = None,
+        config: ConfigArgument = None,
         *,
-        databases: Mapping[Any, str | Sequence[str]] | None = None,
         adopt: bool = False,
         max_restarts: int | None = None,
         stop_timeout: float = 35.0,
         sync_interval: float = 1.0,
+        expand_env: bool = True,
     ) -> None:
         # Absolute from now on: the application may change its directory, and need another daemon.
         self._directory = ""
         self._config = _absolute(config)
-        self._databases = daemon_config.resolved(databases)
+        self._expand_env = expand_env
         self._adopt = adopt
         self._max_restarts = max_restarts
         self._stop_timeout = stop_timeout
@@ -172,7 +176,7 @@ class Replication:
         prepared = self._prepare()
         try:
             if not self._adopt:
-                guard(prepared)
+                guard(prepared.databases)
             self._launch(prepared)
             _running.add(self)
             self._wait_for_start()
@@ -230,15 +234,17 @@ class Replication:
         """
         if self._prepared is None or self._keeper is None:
             raise ReplicationError("The replication has not been started, or has been stopped")
-        entries = self._prepared.chosen(database)
-        if not entries:
+        found = self._prepared.databases
+        if database is not None:
+            found = [one for one in found if one.is_at(database)]
+        if not found:
             raise ConfigurationError(
                 f"{os.path.abspath(database or '')!r} is not one of the replicated databases"
             )
         deadline = time.monotonic() + timeout
-        for entry in entries:
+        for one in found:
             barrier.wait(
-                self._prepared.source(entry),
+                one,
                 deadline - time.monotonic(),
                 positions=self._told.positions if self._told.state != "standby" else None,
                 check=self._check_alive,
@@ -271,7 +277,9 @@ class Replication:
         return f"<litestream.Replication {self._told.state}, {self._told.restarts} restarts>"
 
     def _prepare(self) -> daemon_config.Prepared:
-        return daemon_config.prepare(self._config, self._databases, self._sync_interval)
+        # Its private file is never written: the daemon has one with a socket.
+        config = Config.load(self._config, series(), expand_env=self._expand_env)
+        return daemon_config.prepare(daemon_config.sound(config), self._sync_interval)
 
     def _launch(self, prepared: daemon_config.Prepared) -> None:
         left = self._max_restarts
@@ -305,7 +313,7 @@ class Replication:
             self._told.change("failed")
             return
         self._told.lose("the process that keeps the daemon was killed; starting another")
-        self._kill(orphan_signal(self._prepared.series))
+        self._kill(orphan_signal(self._prepared.config.series))
         self._told.change("backing off")
         with self._told.changed:
             assert self._keeper is not None
@@ -314,7 +322,8 @@ class Replication:
                 self._keeper_delay = min(self._keeper_delay * 2, 30.0)
                 try:
                     if not self._prepared.directory:  # the user's own file, which may be edited
-                        config_file.read(self._prepared.config)
+                        config = self._prepared.config
+                        config_file.read(config.path, literal=config.literal)
                     self._launch(self._prepared)
                     return
                 except (LitestreamError, OSError) as error:
@@ -322,9 +331,9 @@ class Replication:
 
     def _kill(self, number: signal.Signals) -> None:
         """Signal the daemon, if it is still there: then it holds its database's lock."""
-        if self._told.pid is None or self._prepared is None or not self._prepared.entries:
+        if self._told.pid is None or self._prepared is None or not self._prepared.databases:
             return
-        lock = Lock(self._prepared.entries[0].path)
+        lock = Lock(self._prepared.databases[0].path)
         # Without the lock's folder nobody can tell: process ids are given again.
         with contextlib.suppress(ProcessLookupError, ConfigurationError):
             if lock.acquire():
@@ -346,8 +355,13 @@ class Replication:
         self._told = Told()
 
 
-def _absolute(path: str | os.PathLike[str] | None) -> str | None:
-    return None if path is None else os.path.abspath(os.path.expanduser(os.fspath(path)))
+def _absolute(config: ConfigArgument) -> ConfigArgument:
+    if config is None:
+        return None
+    if isinstance(config, (str, os.PathLike)):
+        return os.path.abspath(os.path.expanduser(os.fspath(config)))
+    given = chosen_config(config)
+    return given if isinstance(given, str) else mapping.resolved(given)
 
 
 async def _settled(future: asyncio.Future[Any]) -> None:

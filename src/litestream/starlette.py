@@ -18,7 +18,7 @@ from litestream.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from litestream._adapters import Config
+    from litestream._config.config import ConfigArgument
 
     Lifespan = Callable[[Any], contextlib.AbstractAsyncContextManager[Any]]
 
@@ -27,7 +27,9 @@ __all__ = ["lifespan"]
 _KEY = "litestream"
 
 
-def lifespan(own: Lifespan | None = None, config: Config = None, **options: Any) -> Lifespan:
+def lifespan(
+    own: Lifespan | None = None, config: ConfigArgument = None, **options: Any
+) -> Lifespan:
     """Return a lifespan that recovers and replicates around the application's ``own`` one.
 
     The databases are recovered and replicated before ``own`` begins, and until after it has ended;

@@ -8,10 +8,11 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 from litestream import configuration
-from litestream._config.config import find as find_source
-from litestream._config.config import listed
+from litestream._config.paths import is_url, refuse_url
 from litestream._database import integrity
-from litestream._executable.arguments import is_url
+from litestream._executable import side_by_side
+from litestream._executable.arguments import loaded
+from litestream._executable.series import require_series
 from litestream._restore.staging import Staging
 from litestream._verification import failures, record
 from litestream._verification.past import moment
@@ -29,10 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from datetime import datetime
 
-    from litestream._config.config import Source
+    from litestream._config.config import ConfigArgument, Database
+    from litestream._config.paths import StrPath
     from litestream._database.integrity import IntegrityCheck
-    from litestream._executable.arguments import StrPath
-    from litestream._restore.watched import Progress
+    from litestream._executable.run import Progress
+
+_WAITING = 3
+"""How many wait for their commit to arrive, for each whose copy is restored or compared."""
 
 __all__ = ["Gap", "Outcome", "Pair", "Verification", "verify", "verify_all"]
 
@@ -46,7 +50,8 @@ def verify(
     timestamp: datetime | str | None = None,
     replica: str | None = None,
     directory: StrPath | None = None,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
+    expand_env: bool = True,
     progress: Progress | None = None,
 ) -> Verification:
     """Prove that a database's backup can be restored and is up to date.
@@ -81,7 +86,8 @@ def verify(
         timestamp: A time in the past to prove, as for ``commands.restore``.
         replica: The name of the replica to prove (0.3); every one of the database by default.
         directory: Where the copy is restored to; the system's temporary directory by default.
-        config: The config's path; see ``configure`` for where it is looked for otherwise.
+        config: The config's path, or a mapping; see ``configure``.
+        expand_env: Replace ``$NAME`` in the config, as Litestream does without ``-no-expand-env``.
         progress: Called some ten times a second, as by ``commands.restore``: with 0 bytes while
             the commit is waited for, with all of them while the copy is checked and compared.
             What it raises ends the verify.
@@ -100,24 +106,27 @@ def verify(
             "exact= compares with what the database holds now. Leave it out to prove a timestamp="
         )
     past = None if timestamp is None else moment(timestamp)
-    source = find_source(database, config, replica)
-    with record.kept(source, exact=exact, past=past is not None) as kept:
-        proof = Proof(source, timeout, integrity_check, progress)
-        folder = os.path.abspath(directory or tempfile.gettempdir())
-        kept.proved = _proved(proof, source, folder, timeout, exact=exact, past=past)
-        return kept.proved
+    if replica is not None:
+        require_series("0.3", "replica= (0.5 has one replica for each database)")
+    with loaded(config, expand_env=expand_env) as where:
+        found = where.database(database, replica)
+        with record.kept(found, exact=exact, past=past is not None) as kept:
+            proof = Proof(found, timeout, integrity_check, progress)
+            folder = os.path.abspath(directory or tempfile.gettempdir())
+            kept.proved = _proved(proof, found, folder, timeout, exact=exact, past=past)
+            return kept.proved
 
 
 def _proved(
-    proof: Proof, source: Source, folder: str, timeout: float, *, exact: bool, past: str | None
+    proof: Proof, found: Database, folder: str, timeout: float, *, exact: bool, past: str | None
 ) -> Verification:
     silent = exact or past is not None
-    with opened(source.database, timeout, silent=silent) as connection:
+    with opened(found.path, timeout, silent=silent) as connection:
         if past is None:
-            require_wal(connection, source)
+            require_wal(connection, found)
         try:
             with Staging(folder) as staging:
-                require_room(folder, connection, source, copies=2 if exact else 1)
+                require_room(folder, connection, found, copies=2 if exact else 1)
                 if past is not None:
                     return proof.of_past(past, connection, staging)
                 prove = proof.by_content if exact else proof.by_sentinel
@@ -126,7 +135,7 @@ def _proved(
             if isinstance(error, LitestreamError):
                 raise
             raise failures.failure_of(
-                source, "unusable", f"the copy cannot be made in {folder!r}: {error}"
+                found, "unusable", f"the copy cannot be made in {folder!r}: {error}"
             ) from error
 
 
@@ -134,10 +143,11 @@ def _require_file(database: StrPath) -> None:
     name = os.fsdecode(database)
     if name == ":memory:" or (name.startswith("file:") and re.search(":memory:|mode=memory", name)):
         raise UnusableDatabaseError(f"{name!r}: an in-memory database has no backup")
+    refuse_url(database)
 
 
 def verify_all(
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
     jobs: int = 4,
     *,
     timeout: float = 30.0,
@@ -146,36 +156,42 @@ def verify_all(
     timestamp: datetime | str | None = None,
     replica: str | None = None,
     directory: StrPath | None = None,
+    expand_env: bool = True,
 ) -> list[Outcome]:
-    """Verify every database of the config, ``jobs`` at a time, and return what came of each.
+    """Verify every database of the config, and return what came of each.
+
+    ``jobs`` copies are restored and checked at a time; meanwhile the commits of the next databases
+    are waited for.
 
     One that fails never hides another: there is an ``Outcome`` for each, in the config's order,
     true if the backup is proved. All are proved when ``all(verify_all())``, and there is at least
     one.
 
     Raises:
-        ConfigurationError, CommandFailedError: the config cannot be read.
+        ConfigurationError: the config cannot be read.
 
     """
-    return list(
-        each(
-            [row["path"] for row in listed(config)],
-            jobs,
-            timeout=timeout,
-            integrity_check=integrity_check,
-            exact=exact,
-            timestamp=timestamp,
-            replica=replica,
-            directory=directory,
-            config=config,
+    with loaded(config, expand_env=expand_env) as found:
+        return list(
+            each(
+                found.paths,
+                jobs,
+                timeout=timeout,
+                integrity_check=integrity_check,
+                exact=exact,
+                timestamp=timestamp,
+                replica=replica,
+                directory=directory,
+                config=found,
+            )
         )
-    )
 
 
 def each(
     databases: Sequence[StrPath],
     jobs: int,
     *,
+    config: ConfigArgument = None,
     progress: Callable[[StrPath, int, int | None], object] = lambda *_: None,
     **options: Any,
 ) -> Generator[Outcome, None, None]:
@@ -183,28 +199,15 @@ def each(
 
     An exception in the consumer, Ctrl-C for one, ends those that run and cleans up after them.
     """
-    import threading
-    from concurrent.futures import ThreadPoolExecutor
-
-    stopped = threading.Event()
 
     def one(database: StrPath) -> Outcome:
         def report(written: int, expected: int | None) -> None:
-            if stopped.is_set():
-                raise KeyboardInterrupt
+            side_by_side.require_wanted()
             progress(database, written, expected)
 
-        return _outcome(database, progress=report, **options)
+        return _outcome(database, progress=report, config=config, **options)
 
-    with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
-        futures = [pool.submit(one, database) for database in databases]
-        try:
-            for future in futures:
-                yield future.result()
-        finally:
-            stopped.set()
-            for future in futures:
-                future.cancel()
+    yield from side_by_side.results(one, databases, jobs, waiting=_WAITING * jobs)
 
 
 def _outcome(database: StrPath, **options: Any) -> Outcome:

@@ -17,10 +17,11 @@ import pytest
 
 import litestream
 from litestream import ConfigNotFoundError, ConfigurationError, configuration
-from litestream._check.check import IDS, check_text, require_sound
 from litestream._check.check import check as check_check
-from litestream._check.keys import BY_PLACE, KEYS, VERSIONS
+from litestream._check.check import check_text, require_sound
+from litestream._check.report import IDS
 from litestream._config import file as config_file
+from litestream._config.keys import BY_PLACE, KEYS, VERSIONS
 from tests.check.test_keys import databases
 from tests.support import executable
 

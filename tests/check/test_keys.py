@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from litestream._check import check, values
-from litestream._check.keys import BY_PLACE, KEYS, PLACES, VERSIONS
+from litestream._config.keys import BY_PLACE, KEYS, PLACES, VERSIONS
 
 NAMES = sorted({key.name for key in KEYS} | {"no-such-key", "replicass"})
 AROUND = {

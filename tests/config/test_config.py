@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 import litestream
-from litestream._config.config import find as find_source
+from litestream._config.config import Config
+from litestream._executable.series import series as series_of
 
 
 def find(tmp_path: Path, entry: Mapping[str, object], replica: str | None = None, **top: object):
     config = tmp_path / "litestream.yml"
     config.write_text(json.dumps({"dbs": [entry], **top}))
-    return find_source(tmp_path / "app.db", config, replica)
+    return Config.load(config, series_of()).database(tmp_path / "app.db", replica)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,8 @@ def test_the_folder_of_a_file_replica(tmp_path, series, replicas, folders):
     source = find(tmp_path, {"path": str(tmp_path / "app.db"), **replicas})
     assert folders == source.folders
     assert str(tmp_path / ".app.db-litestream") == source.meta
-    assert ("", {}, series) == (source.metrics, source.flags, source.series)
+    config = source.config
+    assert ("", {}, series) == (config.metrics, config.flags, config.series)
 
 
 @pytest.mark.only_series("0.3")
@@ -58,7 +60,7 @@ def test_a_database_without_a_replica(tmp_path):
 @pytest.mark.usefixtures("installed", "series")
 def test_series_05_has_one_replica(tmp_path):
     with pytest.raises(litestream.UnsupportedCommandError, match="one replica"):
-        find(tmp_path, {"path": str(tmp_path / "app.db")}, "second")
+        litestream.verify(tmp_path / "app.db", replica="second")
 
 
 @pytest.mark.usefixtures("installed", "series")
@@ -70,7 +72,7 @@ def test_references_are_expanded_as_litestream_does(tmp_path, monkeypatch):
         "replicas": [{"path": "/backups"}],
     }
     source = find(tmp_path, entry, addr="127.0.0.1:9090")
-    assert (str(tmp_path / "state"), "127.0.0.1:9090") == (source.meta, source.metrics)
+    assert (str(tmp_path / "state"), "127.0.0.1:9090") == (source.meta, source.config.metrics)
 
 
 @pytest.mark.usefixtures("installed", "series")
@@ -78,7 +80,8 @@ def test_a_path_with_a_dollar_is_found_as_it_is(tmp_path):
     entry = {"path": str(tmp_path / "$HOME.db"), "replicas": [{"path": "/backups"}]}
     config = tmp_path / "litestream.yml"
     config.write_text(json.dumps({"dbs": [entry]}))
-    assert find_source(tmp_path / "$HOME.db", config).flags == {"no_expand_env": True}
+    found = Config.load(config, series_of()).database(tmp_path / "$HOME.db")
+    assert found.config.flags == {"no_expand_env": True}
 
 
 @pytest.mark.usefixtures("installed", "series")

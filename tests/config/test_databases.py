@@ -8,24 +8,23 @@ from typing import Any
 import pytest
 
 from litestream import ConfigurationError
-from litestream._config import databases as config_databases
+from litestream._config.config import Config
 
 FILE = {"url": "file:///copies"}
 
 
 def test_paths_intervals_and_meta_paths() -> None:
-    entry = {
+    entry: dict[str, Any] = {
         "path": "~/a.db",
         "meta-path": "~/meta",
         "replicas": [{**FILE, "sync-interval": "1m30s"}],
     }
-    (found,) = config_databases.entries({"dbs": [entry]}, "0.5")
+    (found,) = Config("0.5", content={"dbs": [entry]}).databases
     home = os.path.expanduser("~")
     assert (found.path, found.meta) == (f"{home}/a.db", f"{home}/meta")
     assert found.interval == 90
-    (found,) = config_databases.entries(
-        {"dbs": [{"path": "sqlite:///a.db", "replica": FILE}]}, "0.5"
-    )
+    entry = {"path": "sqlite:///a.db", "replica": FILE}
+    (found,) = Config("0.5", content={"dbs": [entry]}).databases
     assert found.path == "/a.db"
     assert found.meta == "/.a.db-litestream"
     assert found.interval == 1
@@ -50,4 +49,4 @@ def test_paths_intervals_and_meta_paths() -> None:
 )
 def test_what_would_not_be_replicated_is_refused(dbs: Any, line: str, problem: str) -> None:
     with pytest.raises(ConfigurationError, match=problem):
-        config_databases.entries({"dbs": dbs}, line)
+        assert Config(line, content={"dbs": dbs}).databases

@@ -12,8 +12,8 @@ import pytest
 
 import litestream
 from litestream import ConfigurationError, Replication, commands
-from litestream._config import databases as config_databases
 from litestream._config import places
+from litestream._config.config import Config
 from tests.support import Site
 
 BOTH = ("0.3", "0.5")
@@ -97,7 +97,7 @@ APART = [
 
 def check(one: dict[str, Any], two: dict[str, Any], series: str, **top: Any) -> None:
     dbs = [{"path": f"/{name}.db", "replicas": [r]} for name, r in (("a", one), ("b", two))]
-    config_databases.entries({"dbs": dbs, **top}, series)
+    assert Config(series, content={"dbs": dbs, **top}).databases
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_what_would_be_destroyed_otherwise(dbs: list[dict[str, Any]], problem: s
     for number, entry in enumerate(dbs):
         entry.setdefault("replicas", [{"path": f"/replica/{number}"}])
     with pytest.raises(ConfigurationError, match=f"(?i){problem}"):
-        config_databases.entries({"dbs": dbs}, "0.5")
+        assert Config("0.5", content={"dbs": dbs}).databases
 
 
 def test_a_database_under_two_names(tmp_path: Path) -> None:
@@ -175,13 +175,13 @@ def test_a_database_under_two_names(tmp_path: Path) -> None:
         for folder in ("real", "link")
     ]
     with pytest.raises(ConfigurationError, match="in the config twice, as"):
-        config_databases.entries({"dbs": dbs}, "0.5")
+        assert Config("0.5", content={"dbs": dbs}).databases
 
 
 def test_two_replicas_in_one_place() -> None:
     replicas = [{"path": "/r"}, {"name": "second", "url": "file:///r"}]
     with pytest.raises(ConfigurationError, match="Two replicas of '/a"):
-        config_databases.entries({"dbs": [{"path": "/a.db", "replicas": replicas}]}, "0.3")
+        assert Config("0.3", content={"dbs": [{"path": "/a.db", "replicas": replicas}]}).databases
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import pytest
 
 import litestream
 from litestream import commands
-from litestream._config.file import DEFAULT_PATH, socket_path
+from litestream._config.config import DEFAULT_SOCKET, socket_path
 from tests.support import PATIENCE, writing
 
 pytestmark = pytest.mark.only_series("0.5")
@@ -195,9 +195,9 @@ def test_the_socket_is_the_configs(tmp_path, monkeypatch):
     monkeypatch.setenv("PLACE", "/run/here")
     assert "/run/here/ls.sock" == socket_path()
     config.write_text("dbs: []")
-    assert DEFAULT_PATH == socket_path()
+    assert DEFAULT_SOCKET == socket_path()
     config.unlink()
-    assert DEFAULT_PATH == socket_path()
+    assert DEFAULT_SOCKET == socket_path()
     with pytest.raises(litestream.ConfigNotFoundError):
         socket_path("named.yml")
 

@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 import litestream
-from litestream._config.config import find as find_source
+from litestream._config.config import Config
 from litestream._database import wal
 from litestream._database.connect import bump
 from litestream._database.files import wal_path
@@ -61,7 +61,8 @@ def test_a_wal_that_was_restarted_is_looked_at_once(site, monkeypatch):
     (end,) = filter(None, [wal.committed_end(wal_path(site.database))])
     looks = iter([end])
     monkeypatch.setattr(wal, "committed_end", lambda _wal: next(looks))
-    watch = Watch(find_source(site.database, site.config), time.monotonic() + 1)
+    database = Config.load(site.config, site.series).database(site.database)
+    watch = Watch(database, time.monotonic() + 1)
     with pytest.raises(NotArrivedError):
         watch.arrival(wal.WALEnd((1, 2), 4152))
 

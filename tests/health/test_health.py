@@ -201,9 +201,7 @@ def test_a_database_that_is_not_there_is_unknown(site, tmp_path):
 
 
 def test_without_a_config_a_named_database_is_looked_at(site, tmp_path):
-    script = KEEP.replace(
-        "sys.argv[1]", f"databases={{{str(site.database)!r}: 'file://{tmp_path}/r'}}"
-    )
+    script = KEEP.replace("sys.argv[1]", f"{{{str(site.database)!r}: 'file://{tmp_path}/r'}}")
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )

@@ -14,8 +14,14 @@ import pytest
 from litestream import ConfigurationError, ReplicationError, commands
 from litestream._config import file as config_file
 from litestream._config import runtime_directory
+from litestream._config.config import Config
+from litestream._executable.series import series as series_of
 from litestream._replication import daemon_config
 from tests.support import Site
+
+
+def prepare(given: Any) -> daemon_config.Prepared:
+    return daemon_config.prepare(daemon_config.sound(Config.load(given, series_of())), 1.0)
 
 
 @pytest.mark.only_series("0.5")
@@ -23,33 +29,48 @@ def test_a_socket_of_the_users_own_is_used(site: Site) -> None:
     text = f"socket: {{enabled: true, path: {site.directory}/own.sock}}\n"
     text += f"dbs: [{{path: {site.database}, replica: {{path: /copies}}}}]\n"
     site.config.write_text(text)
-    prepared = daemon_config.prepare(site.config, None, 1.0)
+    prepared = prepare(site.config)
     assert prepared.socket == f"{site.directory}/own.sock"
-    assert (prepared.directory, prepared.config) == ("", str(site.config))
+    assert (prepared.directory, prepared.config.path) == ("", str(site.config))
     site.config.write_text(text.replace("enabled: true", "enabled: false"))
-    assert daemon_config.prepare(site.config, None, 1.0).socket == ""
+    assert prepare(site.config).socket == ""
 
 
 @pytest.mark.parametrize(
     ("databases", "problem"),
-    [("app.db", "maps each path"), ({"app.db": Path("/backups")}, "must be a URL")],
+    [
+        (5, "a mapping of each database's path"),
+        ({5: "file:///backups"}, "no path"),
+        ({"app.db": Path("/backups")}, "must be a URL"),
+        ({"app.db": "/backups"}, "must be a URL"),
+        ({"app.db": []}, "no replica"),
+        ({"s3://bucket/app": "app.db"}, "wrong way round"),
+        ({"app.db": {"url": "s3://bucket/app", "regoin": "x"}}, "Did you mean 'region'"),
+        ({"app.db": {"url": "s3://bucket/app", "monitor-interval": "1s"}}, "belongs to a database"),
+        ({"app.db": {"url": "s3://bucket/app", "sync-interval": 10}}, "duration with its unit"),
+        ({"app.db": {"url": "s3://bucket/app", "bucket": ["a"]}}, "takes text, not list"),
+        ({"app.db": {"url": "s3://bucket/app", "skip-verify": "no"}}, "takes True or False"),
+        ({"app.db": "sftp://user:hunter22@host/app"}, r"password in it.*user:\*\*\*@host"),
+        ({"app.db": {"url": "sftp://user:hunter22@host/app"}}, r"password in it"),
+    ],
 )
 def test_databases_of_another_kind(
     installed: Path, series: str, databases: Any, problem: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match=problem):
-        daemon_config.prepare(None, databases, 1.0)
+    with pytest.raises(ConfigurationError, match=problem) as caught:
+        prepare(databases)
+    assert "hunter22" not in str(caught.value)
 
 
 def test_a_config_that_is_a_directory(installed: Path, series: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
-        daemon_config.prepare(tmp_path, None, 1.0)
+        prepare(tmp_path)
 
 
 def test_a_path_that_no_config_can_name(site: Site) -> None:
     path = os.fsdecode(b"/srv/\xff.db")
     with pytest.raises(ConfigurationError, match="no UTF-8"):
-        daemon_config.prepare(None, {path: "file:///copies"}, 1.0)
+        prepare({path: "file:///copies"})
 
 
 @pytest.mark.only_series("0.5")
@@ -68,14 +89,17 @@ def test_the_socket_is_added_to_every_form_of_a_config(
     monkeypatch.setenv("DB", str(site.database))
     site.config.write_text(text)
     before = config_file.read(str(site.config))
-    with daemon_config.readable(site.config, None) as prepared:
-        assert config_file.read(prepared.config) == {
+    prepared = prepare(site.config)
+    try:
+        assert config_file.read(prepared.config.path) == {
             **before,
             "socket": {"enabled": True, "path": prepared.socket},
         }
-        assert "$" in Path(prepared.config).read_text()
+        assert "$" in Path(prepared.config.path).read_text()
         (row,) = commands.databases(config=prepared.config)
         assert row["path"] == str(site.database)
+    finally:
+        runtime_directory.remove(prepared.directory)
 
 
 @pytest.mark.only_series("0.5")
@@ -85,7 +109,7 @@ def test_a_config_without_a_place_for_the_socket(
     monkeypatch.setenv("ALL", json.dumps(json.loads(site.config.read_text())))
     site.config.write_text("$ALL\n")
     with pytest.raises(ConfigurationError, match=r"litestream\.yml' leaves no place.*'socket:'"):
-        daemon_config.prepare(site.config, None, 1.0)
+        prepare(site.config)
 
 
 @pytest.mark.only_series("0.5")
@@ -101,7 +125,7 @@ def test_a_config_that_cannot_be_written_leaves_nothing(
     monkeypatch.setattr(runtime_directory, "write", fail)
     expected = ReplicationError if isinstance(error, OSError) else KeyError
     with pytest.raises(expected) as caught:
-        daemon_config.prepare(None, {tmp_path / "app.db": "file:///copies"}, 1.0)
+        prepare({tmp_path / "app.db": "file:///copies"})
     if isinstance(error, OSError):
         assert "No space left on device" in str(caught.value)
     assert list(tmp_path.iterdir()) == []

@@ -15,8 +15,8 @@ import pytest
 
 import litestream
 from litestream._database.files import SIDE_FILES
+from litestream._executable import run as executable_run
 from litestream._restore import output as restore_output
-from litestream._restore import watched
 from tests.restore.test_restore import listing, make_database, restore
 
 
@@ -142,7 +142,7 @@ def test_an_output_that_is_a_directory(replicated, target):
 def test_too_little_space_is_seen_before_the_download(replicated, target, monkeypatch):
     free = (100, 99, 1)
     monkeypatch.setattr(restore_output, "_free", lambda _folder: free[2])
-    monkeypatch.setattr(watched, "run", lambda *_: pytest.fail("it was started"))
+    monkeypatch.setattr(executable_run, "run", lambda *_, **__: pytest.fail("it was started"))
     with pytest.raises(litestream.NotEnoughSpaceError, match="only 1 are free"):
         restore(replicated, target)
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from litestream import configuration
-from litestream._check.keys import VERSIONS
+from litestream._config.keys import VERSIONS
 from litestream._setup import show
 from tests.check.test_check import DOCUMENTED, DOCUMENTED_03, DOCUMENTED_05
 

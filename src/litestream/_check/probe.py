@@ -18,8 +18,8 @@ from litestream.errors import CommandFailedError, CommandTimeoutError, Litestrea
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from litestream._check.check import Report
     from litestream._check.nodes import Node
+    from litestream._check.report import Report
     from litestream._check.rules import Database
 
 LIMIT = 15.0

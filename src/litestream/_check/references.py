@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from litestream._check.keys import BY_PLACE
+from litestream._config.keys import BY_PLACE
 
 if TYPE_CHECKING:
-    from litestream._check.check import Report
     from litestream._check.nodes import Node
+    from litestream._check.report import Report
 
 _VITAL = ("path", "url", "dir", "bucket", "host", "meta-path", "meta-dir", "webdav-url")
 

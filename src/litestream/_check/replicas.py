@@ -6,16 +6,16 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from litestream._check.check import values
-from litestream._check.keys import TYPES
 from litestream._check.references import line_end
+from litestream._check.report import values
 from litestream._check.values import seconds as values_seconds
+from litestream._config.keys import TYPES
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
 
-    from litestream._check.check import Report
     from litestream._check.nodes import Node
+    from litestream._check.report import Report
 
 _PUT = 0.005 / 1000  # S3's price of a PUT in us-east-1, in dollars
 _MONTH = 30 * 86400

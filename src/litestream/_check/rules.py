@@ -7,15 +7,15 @@ import re
 from typing import TYPE_CHECKING
 
 from litestream._check import references, replicas
-from litestream._check.check import values
-from litestream._check.keys import BY_PLACE
+from litestream._check.report import values
 from litestream._check.values import is_true
+from litestream._config.keys import BY_PLACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from litestream._check.check import Report
     from litestream._check.nodes import Node
+    from litestream._check.report import Report
 
 _NOT_SHARED = ("type", "name", "path", "url")  # keys of a replica that have no default at the top
 _NOT_NEGATIVE = {

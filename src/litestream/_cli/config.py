@@ -105,7 +105,7 @@ def _told(step: Step) -> None:
 
 
 def _print(rows: list[FindingRow]) -> None:
-    from litestream._check.check import line as check_line
+    from litestream._check.report import line as check_line
 
     for row in rows:
         shown: FindingRow = {**row, "path": _shown(row["path"])}
@@ -150,7 +150,7 @@ def _init(options: argparse.Namespace) -> int:
 
 
 def _config(options: argparse.Namespace) -> int:
-    from litestream._check import keys
+    from litestream._config import keys
     from litestream._executable.find import find as find_executable
     from litestream._executable.series import version as version_of
     from litestream._setup import show
@@ -166,7 +166,7 @@ def _config(options: argparse.Namespace) -> int:
 
 
 def _upgrade(options: argparse.Namespace) -> int:
-    from litestream._check.check import line as check_line
+    from litestream._check.report import line as check_line
     from litestream._setup.upgrade import run_book
     from litestream._setup.upgrade import upgrade as upgrade_upgrade
 
@@ -241,7 +241,7 @@ def difference(before: str, after: str, old: str, new: str) -> str:
     import difflib
     import re
 
-    from litestream._check.keys import KEYS
+    from litestream._config.keys import KEYS
 
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), old, new, lineterm="")
     secret = "|".join(sorted({key.name for key in KEYS if key.kind == "secret"}))

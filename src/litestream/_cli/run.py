@@ -27,6 +27,7 @@ from litestream import configuration, recovery
 from litestream._cli import ping
 from litestream._cli.terminal import Terminal
 from litestream._config import runtime_directory
+from litestream._executable.arguments import loaded
 from litestream._executable.log_lines import escaped
 from litestream._replication import daemon_config
 from litestream._replication.guard import guard
@@ -36,6 +37,8 @@ from litestream.errors import LitestreamError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from litestream._config.config import Config
 
 _DESCRIPTION = """Restore the databases that are missing, replicate all, and run COMMAND beside the
 daemon; then do a final sync and exit with COMMAND's status (128+n when signal n ended it). Without
@@ -64,12 +67,18 @@ def run(arguments: Sequence[str]) -> int:
         own, command = own[:at], own[at + 1 :]
     parser = argparse.ArgumentParser(
         prog="litestream run",
-        usage="%(prog)s [--config FILE] [--expect any|backup|none] [--adopt] [--ping URL]\n"
-        "                      [--ping-every SECONDS] [-- COMMAND ...]",
+        usage="%(prog)s [--config FILE] [--no-expand-env] [--expect any|backup|none] [--adopt]\n"
+        "                      [--ping URL] [--ping-every SECONDS] [-- COMMAND ...]",
         description=_DESCRIPTION,
         allow_abbrev=False,
     )
     parser.add_argument("--config", metavar="FILE", help="the config; by default it is looked for")
+    parser.add_argument(
+        *("--no-expand-env", "-no-expand-env"),
+        dest="expand_env",
+        action="store_false",
+        help="take a $ in the config for a $",
+    )
     parser.add_argument(
         "--expect",
         choices=["any", "backup", "none"],
@@ -96,7 +105,8 @@ def run(arguments: Sequence[str]) -> int:
         _say(str(error))
         return 1
     try:
-        return _Run(command, pings).run(options.config, options.expect, adopt=options.adopt)
+        with loaded(options.config, expand_env=options.expand_env) as config:
+            return _Run(command, pings).run(config, options.expect, adopt=options.adopt)
     except LitestreamError as error:
         _say(str(error))
         if pings is not None:
@@ -126,16 +136,16 @@ class _Run:
         self._synced = True
         self._terminal = Terminal()
 
-    def run(self, config: str | None, expect: recovery.Expectation, *, adopt: bool) -> int:
+    def run(self, config: Config, expect: recovery.Expectation, *, adopt: bool) -> int:
         self._listen()
         self._file_limit = raise_file_limit()
-        for done in recovery.recover(expect=expect, config=config):
+        for done in recovery.recover_all(daemon_config.sound(config), expect=expect):
             if done.action == "restored":
                 _say(recovery.told(done))
-        prepared = daemon_config.prepare(config, None, 1.0)
+        prepared = daemon_config.prepare(config, 1.0)
         try:
             if not adopt:
-                guard(prepared)
+                guard(prepared.databases)
             self._supervisor = Supervisor(prepared.job(), self._selector, self._report)
             return self._loop(self._supervisor)
         finally:

@@ -151,6 +151,12 @@ def parser(verb: str) -> argparse.ArgumentParser:
     recover.add_argument("database", nargs="?", help="its path; by default all of the config")
     recover.add_argument("--config", metavar="FILE", help="the config; by default looked for")
     recover.add_argument(
+        *("--no-expand-env", "-no-expand-env"),
+        dest="expand_env",
+        action="store_false",
+        help="take a $ in the config for a $",
+    )
+    recover.add_argument(
         "--expect",
         choices=["any", "backup", "none"],
         default="any",
@@ -185,6 +191,7 @@ def _recover(options: argparse.Namespace) -> int:
             expect=options.expect,
             replica=options.replica,
             config=options.config,
+            expand_env=options.expand_env,
             progress=report,
         )
     for done in found:

@@ -64,6 +64,12 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--directory", metavar="DIR", help="where the copies are restored to")
     parser.add_argument("--config", metavar="FILE", help="the config, if not where it is found")
+    parser.add_argument(
+        *("--no-expand-env", "-no-expand-env"),
+        dest="expand_env",
+        action="store_false",
+        help="take a $ in the config for a $",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object for each")
     ping.add(parser, "tell a dead man's switch of the start, and how it ended")
     parser.set_defaults(run=lambda options: _run(parser, options))
@@ -111,17 +117,18 @@ def _verify(options: argparse.Namespace, lines: list[str]) -> int:
     """Verify, print a line for each database, and keep it in `lines`."""
     from litestream import verification
     from litestream._cli import progress
-    from litestream._config.config import listed
+    from litestream._executable.arguments import loaded
 
-    databases = options.databases
-    if options.all:
-        databases = [row["path"] for row in listed(options.config)]
+    proved = True
+    with (
+        loaded(options.config, expand_env=options.expand_env) as config,
+        progress.shown() as report,
+    ):
+        databases = config.paths if options.all else options.databases
         if not databases:
             lines.append("the config names no database")
             print(f"litestream verify: {lines[0]}", file=sys.stderr)
             return 1
-    proved = True
-    with progress.shown() as report:
         outcomes = verification.each(
             databases,
             options.jobs,
@@ -132,7 +139,7 @@ def _verify(options: argparse.Namespace, lines: list[str]) -> int:
             timestamp=options.timestamp,
             replica=options.replica,
             directory=options.directory,
-            config=options.config,
+            config=config,
         )
         for outcome in outcomes:
             proved = proved and bool(outcome)

@@ -1,45 +1,235 @@
-"""What the config says about one database: where its state, its replicas and its daemon are."""
+"""The config, a file or a mapping: read once for a public call, and handed down."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+import threading
+import weakref
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from litestream import configuration
 from litestream._config import databases as config_databases
 from litestream._config import file as config_file
-from litestream._config import places
-from litestream._config.file import socket_path
-from litestream._executable import listings, parse, run
-from litestream._executable.arguments import is_url, target
-from litestream._executable.series import require_series
-from litestream._executable.series import series as series_of
-from litestream.errors import CommandFailedError, ConfigurationError
+from litestream._config import mapping, places, runtime_directory
+from litestream._config.paths import refuse_url, target
+from litestream._database.files import meta_path
+from litestream.errors import ConfigNotFoundError, ConfigurationError
 
 if TYPE_CHECKING:
-    from litestream._executable.arguments import StrPath
-    from litestream.rows import DatabaseRow
+    from collections.abc import Mapping, Sequence
+
+    from litestream._config.paths import StrPath
+
+ConfigArgument: TypeAlias = (
+    "str | os.PathLike[str] | Mapping[Any, str | Sequence[Any] | Mapping[str, Any]] | Config | None"
+)
+"""What ``config=`` takes: a path, or a database's path → its replica; a `Config` that is loaded."""
+
+DEFAULT_SOCKET = "/var/run/litestream.sock"
+"""Where 0.5 listens when its config switches the socket on and names no path."""
 
 
-class Source(NamedTuple):
-    """A database of the config, and how to ask about it.
+class Config:
+    """What Litestream is told, read when it is first asked for, and once only.
 
-    ``meta`` is Litestream's local state, ``replicas`` what the config says of them, ``interval``
-    the seconds that the config lets a commit wait. ``socket`` is the daemon's control socket (0.5),
-    ``metrics`` the address of its metrics page, both "" where there is none. With ``flags`` the
-    executable finds the database in ``config``. ``replica`` is the one that is meant (0.3), None
-    where there is but one.
+    ``path`` is the user's file, "" for a mapping. With ``flags`` the executable reads ``file`` as
+    it was read here. ``socket`` is the control socket that the config names (0.5).
     """
 
-    database: str
+    def __init__(
+        self,
+        series: str,
+        path: str = "",
+        content: Mapping[str, Any] | None = None,
+        *,
+        literal: bool = False,
+    ) -> None:
+        self.series = series
+        self.path = path
+        self.literal = literal
+        if content is not None:
+            self.content = content
+        self._written = ""
+        self._socket: str | None = None
+        self._writing = threading.Lock()
+
+    @classmethod
+    def load(cls, given: ConfigArgument, series: str, *, expand_env: bool = True) -> Config:
+        """Return the config that is given, or else found; a mapping is never expanded.
+
+        Raises:
+            ConfigNotFoundError: There is none; the message lists the places.
+            ConfigurationError: A mapping is not one of databases to replicas.
+
+        """
+        if isinstance(given, Config):
+            return given
+        found = configuration.chosen_config(given)
+        if isinstance(found, str):
+            return cls(series, found, literal=not expand_env)
+        return cls(series, content=mapping.content_of(found, series), literal=True)
+
+    def __repr__(self) -> str:
+        return f"<Config {self.path or 'of a mapping'}>"
+
+    @cached_property
+    def text(self) -> str:
+        """Return the text of the file, or the one of ours for a mapping."""
+        return config_file.text(self.path) if self.path else mapping.as_yaml(self.content)
+
+    @cached_property
+    def content(self) -> Mapping[str, Any]:
+        """Return what the config says.
+
+        Raises:
+            ConfigurationError: It cannot be read, is no YAML, or is no mapping.
+
+        """
+        text = self.text if self.literal else config_file.expand(self.text)
+        return config_file.parse(text, self.path)
+
+    @property
+    def file(self) -> str:
+        """Return the path that the executable is given; a mapping is written to a private file."""
+        with self._writing:
+            if not self.path and not self._written:
+                self._written = _written(self.text)
+                self._remover = weakref.finalize(self, _remove, self._written, os.getpid())
+        return self.path or os.path.join(self._written, "litestream.yml")
+
+    @property
+    def flags(self) -> dict[str, bool]:
+        """Return the flags with which the executable reads the file as it is read here."""
+        return {"no_expand_env": True} if self.literal else {}
+
+    def close(self) -> None:
+        """Remove the private file, if there is one."""
+        if self._written:
+            self._remover()
+            self._written = ""
+
+    def of_daemon(self, path: str, content: Mapping[str, Any], socket: str) -> Config:
+        """Return the config as a daemon of ours has it: in another file, with a socket."""
+        found = Config(self.series, path, content, literal=self.literal)
+        found._socket = socket
+        return found
+
+    @property
+    def socket(self) -> str:
+        """Return the control socket's path: the config's ``socket.path``, or upstream's default."""
+        if self._socket is not None:
+            return self._socket
+        settings = self.content.get("socket")
+        path = settings.get("path") if isinstance(settings, dict) else None
+        return path if isinstance(path, str) else DEFAULT_SOCKET
+
+    @property
+    def metrics(self) -> str:
+        """Return the address of the daemon's metrics page, or nothing."""
+        return self.content.get("addr") or ""
+
+    @cached_property
+    def _named(self) -> dict[str, dict[str, Any]]:
+        return dict(config_databases.named(self.content, self.series))
+
+    @property
+    def paths(self) -> list[str]:
+        """Return the paths of the databases."""
+        return [path for path, _ in config_databases.named(self.content, self.series)]
+
+    @property
+    def databases(self) -> list[Database]:
+        """Return the databases.
+
+        Raises:
+            ConfigurationError: There is none, or one has no replica that this series would use, or
+                two have the same: each would write over the other's backups.
+
+        """
+        entries = config_databases.named(self.content, self.series)
+        found = [self._database(path, raw) for path, raw in entries]
+        if not found:
+            raise ConfigurationError("The config names no database: add one to its 'dbs:' list")
+        places.require_apart(
+            [(one.path, one.meta, one.replicas) for one in found], self.content, self.series
+        )
+        return found
+
+    def chosen(self, database: StrPath | None) -> list[Database]:
+        """Return one of the databases, whose path may be a symbolic link, or all of them.
+
+        Raises:
+            ConfigurationError: As ``databases``, or there is no such database.
+
+        """
+        found = self.databases
+        if database is None:
+            return found
+        found = [one for one in found if one.is_at(database)]
+        if not found:
+            raise self._unknown(target(database))
+        return found
+
+    def database(self, database: StrPath, replica: str | None = None) -> Database:
+        """Return a database, with all its replicas or the one that is named (0.3).
+
+        A symbolic link to a database of the config stands for it. A path with a ``$`` may stand in
+        the file as it is.
+
+        Raises:
+            ConfigurationError: It is a replica URL, the config does not name it, or it has no such
+                replica.
+
+        """
+        refuse_url(database)
+        path = target(database)
+        for name in (path, os.path.realpath(path)):
+            if name in self._named:
+                found = self._database(name, self._named[name])
+                if replica is None:
+                    return found
+                return found._replace(replicas=found.chosen(replica), replica=replica)
+        if not self.literal and "$" in path:
+            unexpanded = Config(self.series, self.path, literal=True)
+            unexpanded.text = self.text
+            return unexpanded.database(database, replica)
+        raise self._unknown(path)
+
+    def _database(self, path: str, raw: Mapping[str, Any]) -> Database:
+        replicas = config_databases.replicas_of(path, raw, self.series)
+        meta = raw.get("meta-path")
+        interval = self.content.get("sync-interval")
+        return Database(
+            self,
+            path,
+            os.path.abspath(os.path.expanduser(str(meta))) if meta else meta_path(path),
+            max(config_databases.seconds_of(r.get("sync-interval", interval)) for r in replicas),
+            config_databases.seconds_of(raw.get("monitor-interval")),
+            replicas,
+        )
+
+    def _unknown(self, path: str) -> ConfigurationError:
+        entries = [one for one in self.content.get("dbs") or [] if isinstance(one, dict)]
+        known = ", ".join(repr(one["path"]) for one in entries if one.get("path")) or "none"
+        where = f"the config {self.path!r}" if self.path else "the mapping that is the config"
+        return ConfigurationError(f"{path!r} is not in {where}. The databases there: {known}")
+
+
+class Database(NamedTuple):
+    """A database of the config.
+
+    ``meta`` is Litestream's local state, ``replicas`` what the config says of them. ``interval``
+    are the seconds between two syncs, ``monitor_interval`` those between two looks at the database.
+    ``replica`` is the name of the one that is meant (0.3), None where there is but one.
+    """
+
+    config: Config
+    path: str
     meta: str
+    interval: float
+    monitor_interval: float
     replicas: list[dict[str, Any]]
-    config: str
-    series: str
-    flags: dict[str, Any]
-    socket: str
-    metrics: str
-    interval: float = 0.0
     replica: str | None = None
 
     @property
@@ -53,90 +243,64 @@ class Source(NamedTuple):
         """Return the replicas' names."""
         return [places.name(replica) for replica in self.replicas]
 
-    def each_replica(self) -> list[Source]:
+    @property
+    def has_local_state(self) -> bool:
+        """Tell whether Litestream, of either series, already keeps state of its own for it."""
+        return any(os.path.exists(os.path.join(self.meta, name)) for name in ("generation", "ltx"))
+
+    def is_at(self, path: StrPath) -> bool:
+        """Tell whether it is meant by a path, which may be that of a symbolic link."""
+        name = target(path)
+        return self.path in (name, os.path.realpath(name))
+
+    def chosen(self, replica: str | None) -> list[dict[str, Any]]:
+        """Return the replicas, all of them or those of a name.
+
+        Raises:
+            ConfigurationError: There is none of that name.
+
+        """
+        found = [r for r in self.replicas if replica in (None, places.name(r))]
+        if not found:
+            known = ", ".join(map(repr, self.names))
+            raise ConfigurationError(
+                f"{self.path!r} has no replica named {replica!r}. Its replicas: {known}"
+            )
+        return found
+
+    def each_replica(self) -> list[Database]:
         """Return it once for each of its replicas, with that one alone."""
         if len(self.replicas) == 1:
             return [self]
         return [self._replace(replicas=[r], replica=places.name(r)) for r in self.replicas]
 
-    def require_valid(self) -> None:
-        """Let Litestream say what it refuses in the config, if that is why nothing comes.
 
-        Raises:
-            CommandFailedError: its own words.
-
-        """
-        listings.databases(config=self.config, **self.flags)
-
-
-def find(database: StrPath, config: StrPath | None, replica: str | None = None) -> Source:
-    """Return the database's entry in the config, with all its replicas or the one that is named.
-
-    A symbolic link to a database of the config stands for it.
-
-    Raises:
-        ConfigurationError: it is a replica URL, the config does not name it, or it has no such
-            replica.
-
-    """
-    if is_url(database):
-        raise ConfigurationError(
-            f"{configuration.masked(os.fspath(database))!r} is a replica URL. Name the database"
-        )
-    series = series_of()
-    if replica is not None:
-        require_series("0.3", "replica= (0.5 has one replica for each database)")
-    path, file = target(database), configuration.find_config(config)
-    for literal in (False, True):
-        content = config_file.read(file, literal=literal)
-        known = dict(config_databases.named(content, series))
-        name = path if path in known else os.path.realpath(path)
-        if name in known:
-            entry = config_databases.entry(name, known[name], content, series)
-            return Source(
-                database=name,
-                meta=entry.meta,
-                replicas=places.chosen(entry, replica),
-                config=file,
-                series=series,
-                flags={"no_expand_env": True} if literal else {},
-                socket=socket_path(file),
-                metrics=content.get("addr") or "",
-                interval=entry.interval + parse.seconds_of(known[name].get("monitor-interval")),
-                replica=replica,
-            )
-    raise _unknown(content, path, file)
-
-
-def listed(config: StrPath | None, timeout: float | None = run.TIMEOUT) -> list[DatabaseRow]:
-    """Return the rows of ``commands.databases``, unless they leave a database out.
-
-    Source: of a ``dir:`` entry, 0.5.17 lists the working directory, or complains of its keys.
-
-    Raises:
-        ConfigurationError: there is such an entry.
-        CommandFailedError, CommandTimeoutError: as ``commands.databases``.
-
-    """
+def socket_path(config: ConfigArgument = None) -> str:
+    """Return the control socket's path: the config's ``socket.path``, or upstream's default."""
     try:
-        rows = listings.databases(config=config, timeout=timeout)
-    except CommandFailedError:
-        _require_listed(config)
+        return Config.load(config, "0.5").socket
+    except ConfigNotFoundError:
+        if config is not None:
+            raise
+    return DEFAULT_SOCKET
+
+
+def _written(text: str) -> str:
+    """Write a config of ours into a private directory, and return that."""
+    directory = runtime_directory.make()
+    try:
+        runtime_directory.write(directory, text)
+    except BaseException as error:
+        runtime_directory.remove(directory)
+        if isinstance(error, OSError):
+            raise ConfigurationError(
+                "The config for Litestream cannot be written to a temporary directory "
+                f"{directory!r}: {error.strerror}. Make room there, or set TMPDIR"
+            ) from error
         raise
-    if any(os.path.isdir(row["path"]) for row in rows):
-        _require_listed(config)
-    return rows
+    return directory
 
 
-def _require_listed(config: StrPath | None) -> None:
-    content = config_file.read(configuration.find_config(config))
-    for _ in config_databases.named(content, series_of()):
-        pass
-
-
-def _unknown(content: dict[str, Any], path: str, file: str) -> ConfigurationError:
-    entries = [entry for entry in content.get("dbs") or [] if isinstance(entry, dict)]
-    known = ", ".join(repr(entry["path"]) for entry in entries if entry.get("path")) or "none"
-    return ConfigurationError(
-        f"{path!r} is not in the config {file!r}. The databases there: {known}"
-    )
+def _remove(directory: str, process: int) -> None:
+    if os.getpid() == process:  # a forked child has the object, too
+        runtime_directory.remove(directory)

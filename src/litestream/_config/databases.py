@@ -1,44 +1,19 @@
-"""What a config says of its databases, as the executable would read it."""
+"""What a config's text says of its databases, as the executable would read it."""
 
 from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from litestream._config import places
-from litestream._database.files import meta_path
-from litestream._executable.arguments import refuse_stray
-from litestream._executable.arguments import target as target_of
-from litestream._executable.parse import seconds_of
+from litestream._config import paths
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-
-class Entry(NamedTuple):
-    """A database of the config: its path, its local state, its replicas as they are written."""
-
-    path: str
-    meta: str
-    interval: float
-    replicas: list[dict[str, Any]]
-
-
-def entries(content: Mapping[str, Any], series: str) -> list[Entry]:
-    """Return the databases of a config's content.
-
-    Raises:
-        ConfigurationError: There is none, or one has no replica that this series would use, or
-            two have the same: each would write over the other's backups.
-
-    """
-    found = [entry(path, raw, content, series) for path, raw in named(content, series)]
-    if not found:
-        raise ConfigurationError("The config names no database: add one to its 'dbs:' list")
-    places.require_apart(found, content, series)
-    return found
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def named(content: Mapping[str, Any], series: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -61,17 +36,17 @@ def named(content: Mapping[str, Any], series: str) -> Iterator[tuple[str, dict[s
         path = str(raw["path"])
         if series == "0.5":  # 0.3 takes the scheme for a part of the path
             path = re.sub(r"^sqlite3?://", "", path)
-        yield target_of(path), raw
+        yield paths.target(path), raw
 
 
-def entry(path: str, raw: Mapping[str, Any], content: Mapping[str, Any], series: str) -> Entry:
-    """Return what a config says of one database.
+def replicas_of(path: str, raw: Mapping[str, Any], series: str) -> list[dict[str, Any]]:
+    """Return the replicas of a database's entry.
 
     Raises:
         ConfigurationError: It has no replica that this series would use, or cannot have one.
 
     """
-    refuse_stray(path, series)
+    paths.refuse_stray(path, series)
     refuse_link(path)
     replicas = raw.get("replicas") or []
     if series == "0.5" and raw.get("replica"):
@@ -88,14 +63,7 @@ def entry(path: str, raw: Mapping[str, Any], content: Mapping[str, Any], series:
             f"The database {path!r} has {len(replicas)} replicas; Litestream 0.5 takes one. Keep "
             "one, or install the other series: pip install 'litestream==0.3.*'"
         )
-    meta = raw.get("meta-path")
-    intervals = [seconds_of(r.get("sync-interval", content.get("sync-interval"))) for r in replicas]
-    return Entry(
-        path,
-        os.path.abspath(os.path.expanduser(str(meta))) if meta else meta_path(path),
-        max(intervals),
-        replicas,
-    )
+    return replicas
 
 
 def refuse_link(path: str) -> None:
@@ -113,18 +81,19 @@ def refuse_link(path: str) -> None:
         )
 
 
+def seconds_of(duration: object) -> float:
+    """Return a duration of the config in seconds; upstream's default of one where there is none."""
+    parts = _DURATION.findall(str(duration)) if duration else []
+    return sum(float(number) * _SECONDS[unit] for number, unit in parts) if parts else 1.0
+
+
 def _unsupported(folder: str, pattern: str) -> ConfigurationError:
     """Return the error that says what to write instead of a ``dir:`` entry."""
-    files = os.path.join(target_of(folder), pattern)
+    files = os.path.join(paths.target(folder), pattern)
     return ConfigurationError(
         f"The config has an entry 'dir: {folder}'. Litestream restores no database of such an "
         "entry from the config, and does not tell which it replicates, so nothing here could "
         "recover, verify or lock one. Write an entry with 'path:' for each database instead; or "
-        "build databases= for Replication and recover in Python: {path: f'file:///backups/"
+        "build a mapping in Python and pass it as config=: {path: f'file:///backups/"
         "{os.path.basename(path)}' for path in glob.glob(" + repr(files) + ")}"
     )
-
-
-def has_local_state(entry: Entry) -> bool:
-    """Tell whether Litestream, of either series, already keeps state of its own for a database."""
-    return any(os.path.exists(os.path.join(entry.meta, name)) for name in ("generation", "ltx"))

@@ -1,31 +1,14 @@
-"""The config file: find its socket, read its text, expand it, parse it."""
+"""A config file: read its text, expand it, parse it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from litestream import configuration
-from litestream.errors import ConfigNotFoundError, ConfigurationError
+from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from typing import Any
-
-    from litestream._executable.arguments import StrPath
-
-DEFAULT_PATH = "/var/run/litestream.sock"
-"""Where 0.5 listens when its config switches the socket on and names no path."""
-
-
-def socket_path(config: StrPath | None = None) -> str:
-    """Return the control socket's path: the config's ``socket.path``, or upstream's default."""
-    try:
-        settings = read(configuration.find_config(config)).get("socket")
-    except ConfigNotFoundError:
-        if config is not None:
-            raise
-        settings = None
-    path = settings.get("path") if isinstance(settings, dict) else None
-    return path if isinstance(path, str) else DEFAULT_PATH
 
 
 def read(path: str, *, literal: bool = False) -> dict[str, Any]:
@@ -79,14 +62,15 @@ def parse(text: str, origin: str) -> dict[str, Any]:
 
     problem, content = "", None
     try:
-        content = yaml.safe_load(text)
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # six times as fast
+        content = yaml.load(str(text), loader)  # noqa: S506 - both are safe
     except yaml.MarkedYAMLError as error:
         # PyYAML's own message shows the line, and with it a secret that stands there
         mark = error.problem_mark
         where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         said = (error.problem or "").split("'")[0].strip()
         problem = f"is no YAML: {said}{where}, its references replaced"
-    except yaml.YAMLError:
+    except (yaml.YAMLError, UnicodeEncodeError):
         problem = "is no YAML: it holds a character that YAML does not allow"
     except RecursionError:
         problem = "is nested too deeply"

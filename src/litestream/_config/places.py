@@ -12,13 +12,11 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from litestream._executable.arguments import is_url
+from litestream._config.paths import is_url
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from litestream._config.databases import Entry
 
 _INHERITED = ("bucket", "endpoint", "account-name", "host", "user", "webdav-url")
 _SAME_TYPE = {"webdavs": "webdav", "gcs": "gs"}
@@ -32,7 +30,7 @@ _S3_HOST = re.compile(  # a bucket before the name of a known service
 _OSS_HOST = re.compile(r"(?P<bucket>.+?)\.oss-[\w-]+\.aliyuncs\.com")
 _PLAIN_URL = re.compile(r"[\w.~$&+,/:;=@-]+", re.ASCII)
 """A URL in which Litestream escapes nothing: it names the directory as it stands there."""
-_INNER = ("generations", "ltx")
+OWN = ("generations", "ltx")
 """What Litestream, of one series or the other, owns in a replica's directory."""
 
 Place = tuple[str, ...]
@@ -48,22 +46,6 @@ def kind(replica: Mapping[str, Any]) -> str:
 def name(replica: Mapping[str, Any]) -> str:
     """Return the name by which 0.3 knows a replica."""
     return str(replica.get("name") or kind(replica))
-
-
-def chosen(entry: Entry, replica: str | None) -> list[dict[str, Any]]:
-    """Return the replicas of a database, all of them or those of a name.
-
-    Raises:
-        ConfigurationError: it has none of that name.
-
-    """
-    found = [r for r in entry.replicas if replica in (None, name(r))]
-    if not found:
-        known = ", ".join(repr(name(r)) for r in entry.replicas)
-        raise ConfigurationError(
-            f"{entry.path!r} has no replica named {replica!r}. Its replicas: {known}"
-        )
-    return found
 
 
 def directory(replica: Mapping[str, Any]) -> str | None:
@@ -170,8 +152,14 @@ def _endpoint(text: str) -> str:
     return _host(text.lower().partition("://")[2] or text, "80", "443").rstrip("/")
 
 
-def require_apart(found: Sequence[Entry], content: Mapping[str, Any], series: str) -> None:
+def require_apart(
+    found: Sequence[tuple[str, str, Sequence[Mapping[str, Any]]]],
+    content: Mapping[str, Any],
+    series: str,
+) -> None:
     """Refuse databases that would write over each other's copies, or over Litestream's own state.
+
+    Each has its path, its local state and its replicas.
 
     Raises:
         ConfigurationError: a database is listed twice, or two share a replica or a state.
@@ -180,32 +168,32 @@ def require_apart(found: Sequence[Entry], content: Mapping[str, Any], series: st
     paths: dict[str, str] = {}
     states: dict[str, str] = {}
     owners: dict[Place, str] = {}
-    for entry in found:
-        real, meta = os.path.realpath(entry.path), os.path.realpath(entry.meta)
+    for path, state, replicas in found:
+        real, meta = os.path.realpath(path), os.path.realpath(state)
         if real in paths:
-            also = f", as {entry.path!r} and {paths[real]!r}" if paths[real] != entry.path else ""
+            also = f", as {path!r} and {paths[real]!r}" if paths[real] != path else ""
             raise ConfigurationError(
                 f"The database {real!r} is in the config twice{also}: two would copy it at once, "
                 "and destroy the replica. Keep one entry"
             )
         if meta in states:
             raise ConfigurationError(
-                f"{states[meta]!r} and {entry.path!r} have the same 'meta-path': each would "
+                f"{states[meta]!r} and {path!r} have the same 'meta-path': each would "
                 "destroy the other's state. Give each a path of its own"
             )
-        paths[real] = states[meta] = entry.path
-        for replica in entry.replicas:
+        paths[real] = states[meta] = path
+        for replica in replicas:
             where = place(replica, content, series)
             if where not in owners:
-                owners[where] = entry.path
-            elif owners[where] == entry.path:
+                owners[where] = path
+            elif owners[where] == path:
                 raise ConfigurationError(
-                    f"Two replicas of {entry.path!r} are in the same place. Keep one, or give "
+                    f"Two replicas of {path!r} are in the same place. Keep one, or give "
                     "each a path of its own"
                 )
             else:
                 raise ConfigurationError(
-                    f"{owners[where]!r} and {entry.path!r} have the same replica: each would write "
+                    f"{owners[where]!r} and {path!r} have the same replica: each would write "
                     "over the other's backups. Give each a path of its own"
                 )
     folders = {where[1]: path for where, path in owners.items() if where[0] == "file"}
@@ -225,7 +213,7 @@ def _require_no_intrusion(folders: Mapping[str, str], states: Mapping[str, str])
                     f"Litestream keeps its state for {states[above]!r}. Choose another directory"
                 )
             parent, last = os.path.split(above)
-            if last in _INNER and parent in folders:
+            if last in OWN and parent in folders:
                 raise ConfigurationError(
                     f"The replica of {path!r}, {folder!r}, lies among the backups in the replica "
                     f"of {folders[parent]!r}, {parent!r}. Choose another directory"

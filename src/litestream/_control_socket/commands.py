@@ -6,18 +6,19 @@ import os
 import warnings
 from typing import TYPE_CHECKING
 
-from litestream._config.file import socket_path
+from litestream._config.config import socket_path
+from litestream._config.paths import escaped, refuse_stray
+from litestream._config.paths import target as target_of
 from litestream._control_socket.client import ControlSocket
 from litestream._executable import traps
-from litestream._executable.arguments import refuse_stray
-from litestream._executable.arguments import target as target_of
 from litestream._executable.series import require_series
-from litestream.errors import UnsafeCommandWarning
+from litestream.errors import ConfigurationError, UnsafeCommandWarning
 
 if TYPE_CHECKING:
     import builtins
 
-    from litestream._executable.arguments import StrPath
+    from litestream._config.config import ConfigArgument
+    from litestream._config.paths import StrPath
     from litestream.rows import ChangeResult, InfoRow, ManagedRow, SyncResult
 
 _UNSAFE = (
@@ -28,7 +29,7 @@ _UNSAFE = (
 
 
 def info(
-    *, socket: StrPath | None = None, config: StrPath | None = None, timeout: float = 10.0
+    *, socket: StrPath | None = None, config: ConfigArgument = None, timeout: float = 10.0
 ) -> InfoRow:
     """Return what a running daemon says of itself: version, pid, start, number of databases.
 
@@ -43,7 +44,7 @@ def info(
 
 
 def list(  # noqa: A001 - upstream's name
-    *, socket: StrPath | None = None, config: StrPath | None = None, timeout: float = 10.0
+    *, socket: StrPath | None = None, config: ConfigArgument = None, timeout: float = 10.0
 ) -> builtins.list[ManagedRow]:
     """Return the databases that a running daemon manages, with their state and last sync.
 
@@ -58,13 +59,22 @@ def register(
     replica_url: str,
     *,
     socket: StrPath | None = None,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
     timeout: float = 30.0,
 ) -> ChangeResult:
     """Have a running daemon replicate one more database, until the daemon ends.
 
     The config is not changed. Arguments and errors as ``info``.
+
+    Raises:
+        ConfigurationError: The daemon would take the URL for another directory.
+
     """
+    if characters := escaped(replica_url):
+        raise ConfigurationError(
+            f"The daemon would escape {characters!r} in {replica_url!r}, and so write to another "
+            "directory. Choose a directory without that, or put the database into the config"
+        )
     client = _client("register", socket, config, timeout)
     path = target_of(database)
     refuse_stray(path, "0.5")
@@ -75,7 +85,7 @@ def unregister(
     database: StrPath,
     *,
     socket: StrPath | None = None,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
     timeout: float = 30.0,
 ) -> ChangeResult:
     """Have a running daemon forget a database; its replica stays. Arguments as ``info``."""
@@ -88,7 +98,7 @@ def sync(
     *,
     wait: bool = False,
     socket: StrPath | None = None,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
     timeout: float = 30.0,
 ) -> SyncResult:
     """Have a running daemon sync a database now.
@@ -113,7 +123,7 @@ def start(
     database: StrPath,
     *,
     socket: StrPath | None = None,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
     timeout: float = 30.0,
 ) -> ChangeResult:
     """Have a running daemon take up a stopped database again.
@@ -128,7 +138,7 @@ def stop(
     database: StrPath,
     *,
     socket: StrPath | None = None,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
     timeout: float = 30.0,
 ) -> ChangeResult:
     """Have a running daemon stop replicating a database, after a last sync.
@@ -140,7 +150,7 @@ def stop(
 
 
 def _client(
-    verb: str, socket: StrPath | None, config: StrPath | None, timeout: float
+    verb: str, socket: StrPath | None, config: ConfigArgument, timeout: float
 ) -> ControlSocket:
     require_series("0.5", f"'{verb}'")
     path = os.fspath(socket) if socket is not None else socket_path(config)
@@ -160,7 +170,7 @@ def _start_or_stop(
     verb: str,
     database: StrPath,
     socket: StrPath | None,
-    config: StrPath | None,
+    config: ConfigArgument,
     timeout: float,
 ) -> ChangeResult:
     client = _client(verb, socket, config, timeout)

@@ -6,17 +6,18 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from litestream._config.config import find as find_source
 from litestream._database import wal
 from litestream._database.connect import bump
 from litestream._database.files import wal_path
 from litestream._durability.watch import NotArrivedError, Watch
+from litestream._executable import listings
+from litestream._executable.arguments import loaded
 from litestream.errors import ReplicationTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from litestream._config.config import Source
+    from litestream._config.config import ConfigArgument, Database
     from litestream._database.local_state import Position03
 
 
@@ -24,7 +25,8 @@ def sync(
     database: str | os.PathLike[str],
     timeout: float = 30.0,
     *,
-    config: str | os.PathLike[str] | None = None,
+    config: ConfigArgument = None,
+    expand_env: bool = True,
 ) -> None:
     """Return when everything committed before the call is in the replica, whoever runs the daemon.
 
@@ -33,19 +35,23 @@ def sync(
     config's ``addr:`` makes that cheap; without it the replica is listed, and Litestream's own row
     changed once a second, until something lies behind that commit.
 
+    ``config`` is as for ``configure``; with ``expand_env=False`` a ``$`` in it is a ``$``, as for
+    a daemon that runs with ``-no-expand-env``.
+
     Raises:
         ReplicationTimeoutError: That was not so after ``timeout`` seconds.
         ConfigurationError: The config does not name the database.
 
     """
-    wait(find_source(database, config), timeout)
+    with loaded(config, expand_env=expand_env) as found:
+        wait(found.database(database), timeout)
 
 
 sync.__module__ = "litestream"  # where a pickle finds it
 
 
 def wait(
-    source: Source,
+    database: Database,
     timeout: float,
     *,
     positions: Mapping[tuple[str, str], Position03] | None = None,
@@ -55,27 +61,27 @@ def wait(
 
     ``positions`` are those that a daemon of ours has logged, by database and replica (0.3).
     """
-    if not os.path.exists(source.database):
+    if not os.path.exists(database.path):
         return  # nothing is committed to a database that does not exist
     watch = Watch(
-        source,
+        database,
         time.monotonic() + timeout,
         positions=positions,
         sure=True,
         pulse=check,
-        touch=lambda: bump(source.database),
+        touch=lambda: bump(database.path),
     )
     try:
-        watch.arrival(wal.committed_end(wal_path(source.database)))
+        watch.arrival(wal.committed_end(wal_path(database.path)))
     except NotArrivedError as error:
         if error.hole:
             raise ReplicationTimeoutError(
-                f"The replica of {source.database!r} has a hole, and was not mended within "
+                f"The replica of {database.path!r} has a hole, and was not mended within "
                 f"{timeout:.3g} s: {error.hole}. A daemon of this library mends it by itself: look "
                 "at its log; start any other daemon again"
             ) from None
-        source.require_valid()
+        listings.require_valid(database.config)
         raise ReplicationTimeoutError(
-            f"{source.database!r} was not replicated within {timeout:.3g} s. Look at the daemon's "
+            f"{database.path!r} was not replicated within {timeout:.3g} s. Look at the daemon's "
             "log, and whether the replica's endpoint answers"
         ) from None

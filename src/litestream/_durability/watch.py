@@ -29,7 +29,7 @@ from litestream.errors import ControlSocketError, LitestreamError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from litestream._config.config import Source
+    from litestream._config.config import Database
     from litestream._database.audit import Audit
     from litestream.rows import SyncResult, WALRow
 
@@ -72,7 +72,7 @@ class Watch:
 
     def __init__(
         self,
-        source: Source,
+        database: Database,
         deadline: float,
         *,
         positions: Mapping[tuple[str, str], local_state.Position03] | None = None,
@@ -81,8 +81,8 @@ class Watch:
         pulse: Callable[[], object] = lambda: None,
         touch: Callable[[], object] = lambda: None,
     ) -> None:
-        self._source = source
-        self._wal = wal_path(source.database)
+        self._database = database
+        self._wal = wal_path(database.path)
         self._deadline = deadline
         self._positions = positions
         self._pulse = pulse
@@ -98,10 +98,10 @@ class Watch:
         self._local = False
         self._txid = 0
         self._listed = (
-            source.series == "0.3"
+            database.config.series == "0.3"
             and positions is None
-            and not source.metrics
-            and not source.folders
+            and not database.config.metrics
+            and not database.folders
         )
         self._seen = self._newest_segment() if only_new and self._listed else None
 
@@ -117,7 +117,7 @@ class Watch:
             NotArrivedError: the deadline has passed.
 
         """
-        look = self._look_03 if self._source.series == "0.3" else self._look_05
+        look = self._look_03 if self._database.config.series == "0.3" else self._look_05
         self._end, self._local = end, False
         pause = _FIRST
         hole, settled = "", False
@@ -146,11 +146,11 @@ class Watch:
         """Say what keeps anything from arriving, if a keeper has noted that, or it is plain."""
         with _auditing:
             found = self._audit()
-            return str(Lock(self._source.database).noted().get("hole") or found.hole)
+            return str(Lock(self._database.path).noted().get("hole") or found.hole)
 
     def _hole(self) -> str:
         """Say why what is in the replica is not what was committed, if that is known."""
-        noted = Lock(self._source.database).noted()
+        noted = Lock(self._database.path).noted()
         with _auditing:
             found = self._audit()
             found.look()
@@ -174,12 +174,12 @@ class Watch:
         is started with that in mind, and then answers.
         """
         is_kept = os.path.isdir(str(noted.get("directory") or ""))  # gone after a stop of ours
-        if self._source.series != "0.5" or self._asked or not is_kept:
+        if self._database.config.series != "0.5" or self._asked or not is_kept:
             return ""
-        newest = local_state.newest_local(self._source.meta)
+        newest = local_state.newest_local(self._database.meta)
         if newest is None or noted.get("ended") == newest.txid:
             return ""
-        if local_state.one_wal(self._source.meta, local_state.FILES_OF_AN_END):
+        if local_state.one_wal(self._database.meta, local_state.FILES_OF_AN_END):
             return ""
         return "the daemon has ended, and may have missed changes"
 
@@ -208,7 +208,7 @@ class Watch:
         return "a writer has died in its COMMIT"
 
     def _audit(self, *, anew: bool = False) -> Audit:
-        key = self._source.series, self._source.database, self._source.meta
+        key = self._database.config.series, self._database.path, self._database.meta
         if anew or key not in _audits:
             _audits[key] = audit(*key)
         return _audits[key]
@@ -220,6 +220,10 @@ class Watch:
     def renew(self, deadline: float) -> None:
         """Set the deadline for another attempt."""
         self._deadline = max(deadline, self._deadline)
+
+    def postpone(self, seconds: float) -> None:
+        """Put the deadline off by what somebody else's work has taken."""
+        self._deadline += seconds
 
     def _left(self) -> float:
         """Return the seconds until the deadline, and a moment for what must still be asked."""
@@ -254,16 +258,16 @@ class Watch:
 
     def _answer(self) -> SyncResult | None:
         """Make a daemon sync, with the one request that is safe; None if there is none to ask."""
-        noted = Lock(self._source.database).noted().get("socket")
-        for path in (noted, self._source.socket):
+        noted = Lock(self._database.path).noted().get("socket")
+        for path in (noted, self._database.config.socket):
             if path and os.path.exists(path):
                 with contextlib.suppress(ControlSocketError):
                     client = ControlSocket(path, min(REQUEST, self._left()))
-                    return client.sync(self._source.database)
+                    return client.sync(self._database.path)
         return None
 
     def _local_txid(self) -> int:
-        found = self._end and local_state.local_txid(self._source.meta, self._end)
+        found = self._end and local_state.local_txid(self._database.meta, self._end)
         if found is None:
             self._follow()
         return found or 0
@@ -271,11 +275,10 @@ class Watch:
     def _listed_txid(self) -> int:
         with contextlib.suppress(LitestreamError):
             rows = listings.ltx(
-                self._source.database,
+                self._database.path,
                 level="all",
-                config=self._source.config,
+                config=self._database.config,
                 timeout=self._left(),
-                **self._source.flags,
             )
             return max((int(row["max_txid"], 16) for row in rows), default=0)
         return 0
@@ -293,7 +296,7 @@ class Watch:
         if time.monotonic() > self._touch_at:
             self._touch_at = self._deadline
             self._touch()
-        place = self._end and local_state.shadow_position(self._source.meta, self._end)
+        place = self._end and local_state.shadow_position(self._database.meta, self._end)
         if place is None:
             self._follow()
             return None
@@ -310,21 +313,21 @@ class Watch:
 
     def _are_at(self, place: local_state.Position03) -> bool:
         """Tell whether every replica is known to hold everything up to a place."""
-        source = self._source
+        database = self._database
         if self._positions is not None:
             logged = [
-                at for (path, _), at in list(self._positions.items()) if path == source.database
+                at for (path, _), at in list(self._positions.items()) if path == database.path
             ]
-            if len(logged) >= len(source.replicas) and all(at.reaches(place) for at in logged):
+            if len(logged) >= len(database.replicas) and all(at.reaches(place) for at in logged):
                 return True
             if not logged and not self._woken:  # a daemon logs nothing until the next commit
                 self._woken = True
                 self._touch()
-        if source.metrics:
-            page = metrics_page(source.metrics)
-            found = [measured_position(page, source.database, place.generation, source.replica)]
+        if database.config.metrics:
+            page = metrics_page(database.config.metrics)
+            found = [measured_position(page, database.path, place.generation, database.replica)]
         else:
-            folders = source.folders or []
+            folders = database.folders or []
             found = [stored_position(folder, place.generation) for folder in folders]
         return bool(found) and all(at is not None and at.reaches(place) for at in found)
 
@@ -339,7 +342,7 @@ class Watch:
             for row in self._segments()
             if local_state.Position03(row["generation"], row["index"], row["offset"]).reaches(place)
         }
-        if len(reached) >= len(self._source.replicas):
+        if len(reached) >= len(self._database.replicas):
             return Arrival(sure=True)
         if time.monotonic() > self._touched + _TOUCH_EVERY:
             self._touched = time.monotonic()
@@ -353,16 +356,15 @@ class Watch:
     def _segments(self) -> list[WALRow]:
         with contextlib.suppress(LitestreamError):
             return listings.wal(
-                self._source.database,
-                replica=self._source.replica,
-                config=self._source.config,
+                self._database.path,
+                replica=self._database.replica,
+                config=self._database.config,
                 timeout=self._left(),
-                **self._source.flags,
             )
         return []
 
 
-def last_replicated(source: Source) -> tuple[str, str] | None:
+def last_replicated(database: Database) -> tuple[str, str] | None:
     """Return the newest position in the replica and when it was written; None in an empty one.
 
     Raises:
@@ -372,17 +374,16 @@ def last_replicated(source: Source) -> tuple[str, str] | None:
 
     def rows(listing: Callable[..., list[Any]], **options: Any) -> list[Any]:
         return listing(
-            source.database,
-            config=source.config,
+            database.path,
+            config=database.config,
             timeout=REQUEST,
-            **source.flags,
             **options,
         )
 
-    if source.series == "0.5":
+    if database.config.series == "0.5":
         found = rows(listings.ltx, level="all")
         return max(((row["max_txid"], row["created"]) for row in found), default=None)
-    one = {"replica": source.replica}
+    one = {"replica": database.replica}
     found = [*rows(listings.snapshots, **one), *rows(listings.wal, **one)]
     newest = max(found, key=lambda row: (row["created"], row["index"]), default=None)
     if newest is None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
-import re
-from typing import TypeAlias
+import tempfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeAlias
 
+from litestream._config import paths
+from litestream._config.config import Config
 from litestream._executable.find import find as find_executable
-from litestream.configuration import masked
-from litestream.errors import ConfigurationError
+from litestream._executable.series import series
 
-StrPath: TypeAlias = "str | os.PathLike[str]"
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from litestream._config.config import ConfigArgument
+    from litestream._config.paths import StrPath
+
 Flag: TypeAlias = "str | int | float | bool | os.PathLike[str] | None"
-_ESCAPED = re.compile(r"[^\w.~$&+,/:;=@%-]", re.ASCII)
-_URL = re.compile(r"\w+://")
 
 
 def arguments(verb: str, *positional: str, **flags: Flag) -> list[str]:
@@ -33,49 +38,36 @@ def arguments(verb: str, *positional: str, **flags: Flag) -> list[str]:
     return [*argv, *positional]
 
 
-def is_url(database: StrPath) -> bool:
-    """Tell whether a database argument is a replica URL rather than a path."""
-    return _URL.match(os.fsdecode(database)) is not None
+@contextmanager
+def loaded(config: ConfigArgument, *, expand_env: bool = True) -> Iterator[Config]:
+    """Give the config of a public call, for as long as the block runs."""
+    found = Config.load(config, series(), expand_env=expand_env)
+    try:
+        yield found
+    finally:
+        if found is not config:  # who has loaded it, closes it
+            found.close()
 
 
-def target(database: StrPath) -> str:
-    """Return a database argument as upstream looks it up: an absolute path, or a replica URL.
+@contextmanager
+def located(database: StrPath, config: ConfigArgument) -> Iterator[tuple[str, Config | None]]:
+    """Give a database as the executable looks it up: a path and its config, or a replica URL alone.
 
-    A leading ``~/`` is the home directory, as in the config. A URL that holds a password is
-    refused, because every user of the machine can read a process's arguments; and one of a
-    directory that Litestream would not look into.
-
-    Source: both series escape what stands for itself in a ``file://`` URL: ``/my disk`` is
-    ``/my%20disk`` to them, and ``/my%20disk`` is that, too.
+    A directory whose URL Litestream would escape is the replica of a config of ours. The database
+    there is a path that exists and has just changed: 0.3.13 takes the lag from that.
     """
-    text = os.fsdecode(database)
-    if "\0" in text:
-        raise ConfigurationError(f"No path holds a null byte: {text!r}")
-    if not is_url(text):
-        return os.path.abspath(os.path.expanduser(text))
-    if masked(text) != text:
-        raise ConfigurationError(
-            f"The replica URL {masked(text)} holds a password, which every user of this machine "
-            "could read in the process table. Put the replica into a config and name the "
-            "database's path instead"
-        )
-    if text.startswith("file://") and (escaped := _ESCAPED.search(text)):
-        raise ConfigurationError(
-            f"Litestream would escape the {escaped[0]!r} in {text!r}, and so look into another "
-            "directory. Put the directory into a config, as the 'path:' of a replica with 'type: "
-            "file', and name the database's path instead"
-        )
-    return text
+    name = paths.target(database)
+    if paths.is_url(name):
+        if not paths.escaped(name):
+            yield name, None
+            return
+        folder = paths.directory(name)
+        name = os.path.realpath(tempfile.gettempdir())
+        config = {name: {"type": "file", "path": folder}}
+    with loaded(config) as found:
+        yield name, found
 
 
-def refuse_stray(path: str, line: str) -> None:
-    """Refuse a path for which an executable of series ``line`` would open another file.
-
-    Source: both hand the path to SQLite within a URI; 0.3.13 alone escapes ``#`` and ``%``.
-    """
-    found = [letter for letter in ("?" if line == "0.3" else "#%?") if letter in path]
-    if found:
-        raise ConfigurationError(
-            f"Litestream {line} cannot replicate {path!r}: it takes {' and '.join(found)} for part "
-            "of a URI and would open a stray file. Rename the database or its directory"
-        )
+def config_flags(config: Config | None) -> dict[str, Flag]:
+    """Return the flags that name a config."""
+    return {"config": config.file, **config.flags} if config else {}

@@ -6,15 +6,21 @@ import os
 import time
 from typing import TYPE_CHECKING, Literal, TypedDict
 
+from litestream._config.paths import is_url, target
 from litestream._executable import parse, run
-from litestream._executable.arguments import arguments, is_url, target
+from litestream._executable.arguments import arguments, config_flags, loaded, located
 from litestream._executable.series import require_series, series
-from litestream.configuration import find_config
+from litestream.errors import CommandFailedError
 from litestream.rows import DatabaseRow, GenerationRow, SnapshotRow, StatusRow, WALRow
 
 if TYPE_CHECKING:
-    from litestream._executable.arguments import Flag, StrPath
+    from litestream._config.config import Config, ConfigArgument
+    from litestream._config.paths import StrPath
+    from litestream._executable.arguments import Flag
     from litestream.rows import LTXRow
+
+_SNAPSHOTS = 9
+"""The level of the LTX files that are snapshots (0.5)."""
 
 
 class _Database(TypedDict):
@@ -23,7 +29,7 @@ class _Database(TypedDict):
 
 
 def databases(
-    *, config: StrPath | None = None, timeout: float | None = run.TIMEOUT, **flags: Flag
+    *, config: ConfigArgument = None, timeout: float | None = run.TIMEOUT, **flags: Flag
 ) -> list[DatabaseRow]:
     """Return the databases of the config, with the names of their replicas."""
     if series() == "0.3":
@@ -39,7 +45,7 @@ def generations(
     database: StrPath,
     *,
     replica: str | None = None,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
     timeout: float | None = run.TIMEOUT,
     **flags: Flag,
 ) -> list[GenerationRow]:
@@ -52,22 +58,15 @@ def generations(
     if series() == "0.3":
         text = printed("generations", database, config, timeout, {"replica": replica, **flags})
         return parse.table(text, GenerationRow)
-    name = _replica_name(database, replica, config, timeout, flags)
-    times = sorted(
-        row["created"]
-        for row in ltx(database, level="all", config=config, timeout=timeout, **flags)
-    )
-    if not times:
-        return []
-    lag = parse.duration(_changed(database) - parse.seconds_since_epoch(times[-1]))
-    return [{"name": name, "generation": "ltx", "lag": lag, "start": times[0], "end": times[-1]}]
+    name, rows = _ltx_rows(database, "all", replica, config, timeout, flags)
+    return _generations_05(database, name, rows)
 
 
 def snapshots(
     database: StrPath,
     *,
     replica: str | None = None,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
     timeout: float | None = run.TIMEOUT,
     **flags: Flag,
 ) -> list[SnapshotRow]:
@@ -79,24 +78,15 @@ def snapshots(
     if series() == "0.3":
         text = printed("snapshots", database, config, timeout, {"replica": replica, **flags})
         return parse.table(text, SnapshotRow)
-    name = _replica_name(database, replica, config, timeout, flags)
-    return [
-        {
-            "replica": name,
-            "generation": "ltx",
-            "index": int(row["max_txid"], 16),
-            "size": row["size"],
-            "created": row["created"],
-        }
-        for row in ltx(database, level=9, config=config, timeout=timeout, **flags)
-    ]
+    name, rows = _ltx_rows(database, _SNAPSHOTS, replica, config, timeout, flags)
+    return _snapshots_05(name, rows)
 
 
 def wal(
     database: StrPath,
     *,
     replica: str | None = None,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
     timeout: float | None = run.TIMEOUT,
     **flags: Flag,
 ) -> list[WALRow]:
@@ -108,7 +98,7 @@ def wal(
     if series() == "0.3":
         text = printed("wal", database, config, timeout, {"replica": replica, **flags})
         return parse.table(text, WALRow)
-    name = _replica_name(database, replica, config, timeout, flags)
+    name, rows = _ltx_rows(database, 0, replica, config, timeout, flags)
     return [
         {
             "replica": name,
@@ -118,7 +108,7 @@ def wal(
             "size": row["size"],
             "created": row["created"],
         }
-        for row in ltx(database, level=0, config=config, timeout=timeout, **flags)
+        for row in rows
     ]
 
 
@@ -126,7 +116,7 @@ def ltx(
     database: StrPath,
     *,
     level: int | Literal["all"] = 0,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
     timeout: float | None = run.TIMEOUT,
     **flags: Flag,
 ) -> list[LTXRow]:
@@ -144,7 +134,7 @@ def ltx(
 def status(
     database: StrPath | None = None,
     *,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
     timeout: float | None = run.TIMEOUT,
     **flags: Flag,
 ) -> list[StatusRow]:
@@ -165,32 +155,104 @@ def status(
 def printed(
     verb: str,
     database: StrPath | None,
-    config: StrPath | None,
+    config: ConfigArgument,
     timeout: float | None,
     flags: dict[str, Flag],
 ) -> str:
     """Run a command that takes at most one database, and return its standard output."""
-    if database is None or not is_url(database):
-        flags = {"config": find_config(config), **flags}
-    positional = [] if database is None else [target(database)]
-    return run.run(arguments(verb, *positional, **flags), timeout=timeout).stdout
+    if database is None:
+        with loaded(config) as found:
+            argv = arguments(verb, **{**config_flags(found), **flags})
+            return run.run(argv, timeout=timeout).stdout
+    with located(database, config) as (name, where):
+        argv = arguments(verb, name, **{**config_flags(where), **flags})
+        return run.run(argv, timeout=timeout).stdout
 
 
-def _replica_name(
+def require_valid(config: Config) -> None:
+    """Let Litestream say what it refuses in the config, if that is why nothing comes.
+
+    Raises:
+        CommandFailedError: its own words.
+
+    """
+    databases(config=config)
+
+
+def named(config: Config, timeout: float | None = run.TIMEOUT) -> list[DatabaseRow]:
+    """Return the rows of ``databases``, unless they leave a database out.
+
+    Source: of a ``dir:`` entry, 0.5.17 lists the working directory, or complains of its keys.
+
+    Raises:
+        ConfigurationError: there is such an entry.
+        CommandFailedError, CommandTimeoutError: as ``databases``.
+
+    """
+    try:
+        rows = databases(config=config, timeout=timeout)
+    except CommandFailedError:
+        _ = config.paths
+        raise
+    if any(os.path.isdir(row["path"]) for row in rows):
+        _ = config.paths
+    return rows
+
+
+def generations_and_snapshots(
+    row: DatabaseRow, config: Config, timeout: float | None
+) -> tuple[list[GenerationRow], list[SnapshotRow]]:
+    """Return both of a database that ``databases`` has listed, by one run of 0.5, or two of 0.3."""
+    path = row["path"]
+    if series() == "0.3":
+        return (
+            generations(path, config=config, timeout=timeout),
+            snapshots(path, config=config, timeout=timeout),
+        )
+    rows = ltx(path, level="all", config=config, timeout=timeout)
+    newest = [one for one in rows if one["level"] == _SNAPSHOTS]
+    return _generations_05(path, row["replicas"], rows), _snapshots_05(row["replicas"], newest)
+
+
+def _ltx_rows(
     database: StrPath,
+    level: int | Literal["all"],
     replica: str | None,
-    config: StrPath | None,
+    config: ConfigArgument,
     timeout: float | None,
     flags: dict[str, Flag],
-) -> str:
-    """Return the name of a database's only replica on series 0.5."""
+) -> tuple[str, list[LTXRow]]:
+    """Return the name of a database's only replica on series 0.5, and its LTX files."""
     if replica is not None:
         require_series("0.3", "replica= (0.5 has one replica for each database)")
-    if is_url(database):
-        return os.fspath(database).split("://")[0]
-    path = target(database)
-    rows = databases(config=config, timeout=timeout, **flags)
-    return next((row["replicas"] for row in rows if row["path"] == path), "")
+    with located(database, config) as (path, where):
+        if is_url(database):
+            name = os.fspath(database).split("://")[0]
+        else:
+            listed = databases(config=where, timeout=timeout, **flags)
+            name = next((row["replicas"] for row in listed if row["path"] == path), "")
+        return name, ltx(path, level=level, config=where, timeout=timeout, **flags)
+
+
+def _generations_05(database: StrPath, name: str, rows: list[LTXRow]) -> list[GenerationRow]:
+    times = sorted(row["created"] for row in rows)
+    if not times:
+        return []
+    lag = parse.duration(_changed(database) - parse.seconds_since_epoch(times[-1]))
+    return [{"name": name, "generation": "ltx", "lag": lag, "start": times[0], "end": times[-1]}]
+
+
+def _snapshots_05(name: str, rows: list[LTXRow]) -> list[SnapshotRow]:
+    return [
+        {
+            "replica": name,
+            "generation": "ltx",
+            "index": int(row["max_txid"], 16),
+            "size": row["size"],
+            "created": row["created"],
+        }
+        for row in rows
+    ]
 
 
 def _changed(database: StrPath) -> float:

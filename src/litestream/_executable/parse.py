@@ -13,9 +13,6 @@ from litestream.errors import UnreadableOutputError
 if TYPE_CHECKING:
     from litestream.rows import LTXRow
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-
 
 class _LTX(TypedDict):
     level: int
@@ -164,9 +161,3 @@ def _unreadable(because: str, text: str) -> UnreadableOutputError:
     return UnreadableOutputError(
         f"Litestream's output cannot be read: {because}. It was: {shown!r}"
     )
-
-
-def seconds_of(duration: object) -> float:
-    """Return a duration of the config in seconds; upstream's default of one where there is none."""
-    parts = _DURATION.findall(str(duration)) if duration else []
-    return sum(float(number) * _SECONDS[unit] for number, unit in parts) if parts else 1.0

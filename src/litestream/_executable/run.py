@@ -8,23 +8,27 @@ import os
 import signal
 import subprocess
 import threading
-from typing import TYPE_CHECKING, NamedTuple
+import time
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from litestream._executable import log_lines
+from litestream._executable import log_lines, messages, side_by_side
 from litestream.configuration import environment, masked
 from litestream.errors import CommandFailedError, CommandTimeoutError, ExecutableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    Progress = Callable[[int, int | None], object]
 
 TIMEOUT = 60.0
 """Seconds that a listing may take. 0.5 waits for minutes for an endpoint that is down."""
+STALL = 120.0
+"""Seconds without a byte after which a restore without a time limit of its own is given up.
+
+An endpoint that takes connections and never answers makes both series wait for ever.
+"""
+_LOOK = 0.1  # seconds between two looks at what a run does
 _STOP_TIMEOUT = 35.0  # 0.5 gives its final sync 30 s
-_HINTS = (
-    ("unable to add custom RootCAs", "unset AWS_CA_BUNDLE: Litestream 0.5 cannot use it"),
-    ("database not found in config", "the path must be the one in the config's dbs: list"),
-    ("no databases specified", "add the database to the config's dbs: list"),
-)
 
 
 class Output(NamedTuple):
@@ -34,39 +38,95 @@ class Output(NamedTuple):
     stderr: str
 
 
-def run(argv: Sequence[str], *, timeout: float | None, accepted: Sequence[int] = (0,)) -> Output:
+class Directory(Protocol):
+    """A private directory that a run fills; ``lock`` is a file descriptor that it inherits."""
+
+    lock: int
+
+    def note_child(self, pid: int) -> None: ...
+    def written(self) -> tuple[int, int]: ...
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    timeout: float | None,
+    accepted: Sequence[int] = (0,),
+    fills: Directory | None = None,
+    stall: float | None = None,
+    progress: Progress | None = None,
+    expected: int | None = None,
+) -> Output:
     """Run ``argv`` to its end, at most ``timeout`` seconds, and return what it printed.
+
+    Without ``timeout``, a run that ``fills`` a directory is killed when it makes no progress there
+    for ``stall`` seconds (``STALL`` by default). The child holds the directory's lock too: while it
+    lives, nobody sweeps under it. ``progress`` is called with the bytes there and those
+    ``expected``; what it raises ends the run.
 
     Raises:
         CommandFailedError: an exit status that is not ``accepted``, or an error in the log
-            of a run that exits 0 (as 0.3 does).
+            of a run that exits 0 (as 0.3 does) and fills no directory.
         CommandTimeoutError: it did not end in time; it is killed, and no process stays.
         ExecutableError: it cannot be run on this machine.
 
     """
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env=environment(),
-            timeout=timeout,
             umask=0o077,  # 0.5.17 restores a private database as 0644
-            check=False,
+            pass_fds=() if fills is None else (fills.lock,),
         )
-    except subprocess.TimeoutExpired as expired:
-        reason = _reason(_text(expired.stdout or b""), _text(expired.stderr or b""))
-        raise CommandTimeoutError(masked_all(argv), expired.timeout, masked(reason)) from None
     except OSError as error:
         raise not_runnable(argv[0], error) from error
-    output = Output(_text(done.stdout), _text(done.stderr))
-    if (
-        done.returncode not in accepted
-        or _logged_error(output.stdout)
-        or _logged_error(output.stderr)
-    ):
-        raise failure(argv, done.returncode, output)
+    with process:
+        try:
+            if fills is not None:
+                fills.note_child(process.pid)
+            output = _watch(process, argv, timeout, fills, stall or STALL, progress, expected)
+        except BaseException:
+            process.kill()
+            raise
+    is_error = fills is None and (_logged_error(output.stdout) or _logged_error(output.stderr))
+    if process.returncode not in accepted or is_error:
+        raise failure(argv, process.returncode, output)
     return output
+
+
+def _watch(
+    process: subprocess.Popen[bytes],
+    argv: Sequence[str],
+    timeout: float | None,
+    fills: Directory | None,
+    stall: float,
+    progress: Progress | None,
+    expected: int | None,
+) -> Output:
+    start = moved = time.monotonic()
+    before = fills.written() if fills else (0, 0)
+    while True:
+        left = _LOOK if timeout is None else start + timeout - time.monotonic()
+        try:
+            stdout, stderr = process.communicate(timeout=max(0.0, min(_LOOK, left)))
+            return Output(_text(stdout), _text(stderr))
+        except subprocess.TimeoutExpired as expired:
+            printed = _text(expired.stdout or b""), _text(expired.stderr or b"")
+        side_by_side.require_wanted()
+        now = time.monotonic()
+        if fills is not None:
+            written = fills.written()
+            if written != before:
+                before, moved = written, now
+            if progress is not None:
+                progress(written[0], expected)
+            if timeout is None and now - moved >= stall:
+                raise CommandTimeoutError(masked_all(argv), round(now - start))
+        if timeout is not None and now - start >= timeout:
+            raise CommandTimeoutError(masked_all(argv), timeout, masked(_reason(*printed)))
 
 
 def foreground(argv: Sequence[str], timeout: float | None) -> None:
@@ -121,7 +181,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def failure(argv: Sequence[str], returncode: int, output: Output) -> CommandFailedError:
     """Return the error that describes a failed run, its secrets masked."""
     reason = masked(_reason(output.stdout, output.stderr))
-    hint = next((hint for needle, hint in _HINTS if needle in reason), "")
+    hint = next((hint for needle, hint in messages.HINTS if needle in reason), "")
     stderr = masked(output.stderr)
     return CommandFailedError(masked_all(argv), returncode, stderr, reason, hint)
 
@@ -162,8 +222,8 @@ def _logged_error(text: str) -> str:
 
 def _reason(stdout: str, stderr: str) -> str:
     """Find upstream's own sentence: ``Error: …`` (0.5) or an error in its log (0.3)."""
-    start = stderr.find("Error: ") if stderr.startswith("Error: ") else stderr.find("\nError: ")
-    if start >= 0:
-        said = stderr[start:].strip().removeprefix("Error: ")
-        return said.split("\nTry: ")[0].strip()
+    at = f"\n{stderr}".find(f"\n{messages.ERROR}")
+    if at >= 0:
+        said = stderr[at:].removeprefix(messages.ERROR)
+        return said.split(messages.TRY)[0].strip()
     return _logged_error(stdout) or _logged_error(stderr) or stderr.strip()[-500:]

@@ -8,19 +8,18 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litestream import configuration
-from litestream._config import databases as config_databases
-from litestream._config import file as config_file
 from litestream._config import places
+from litestream._config.config import DEFAULT_SOCKET, Config
+from litestream._config.paths import target
 from litestream._database.files import meta_path
-from litestream._executable import parse
-from litestream._executable.arguments import target
 from litestream._executable.series import series as series_of
 from litestream.errors import ConfigNotFoundError, ConfigurationError, LitestreamError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from litestream._executable.arguments import StrPath
+    from litestream._config.config import ConfigArgument
+    from litestream._config.paths import StrPath
 
 
 class Watched(NamedTuple):
@@ -40,7 +39,7 @@ class Watched(NamedTuple):
     trouble: str = ""
 
 
-def find(named: Sequence[StrPath] | None, config: StrPath | None) -> list[Watched]:
+def find(named: Sequence[StrPath] | None, config: ConfigArgument) -> list[Watched]:
     """Return what is to be watched: what is named, or all of the config, which is read once.
 
     A database that is named need not be in the config: its daemon may have been given another.
@@ -51,7 +50,7 @@ def find(named: Sequence[StrPath] | None, config: StrPath | None) -> list[Watche
     """
     series = _series()
     try:
-        known = _of_config(configuration.find_config(config), series)
+        known = _of_config(Config.load(config, series))
     except ConfigNotFoundError:
         if named is None or config is not None:
             raise
@@ -72,20 +71,20 @@ def _series() -> str:
     return "0.5"
 
 
-def _of_config(path: str, series: str) -> dict[str, Watched]:
-    content = config_file.read(path)
+def _of_config(config: Config) -> dict[str, Watched]:
+    content, series = config.content, config.series
     settings = content.get("socket")
     socket = ""
     if series == "0.5" and isinstance(settings, dict) and settings.get("enabled"):
-        socket = str(settings.get("path") or config_file.DEFAULT_PATH)
+        socket = str(settings.get("path") or DEFAULT_SOCKET)
     metrics = str(content.get("addr") or "")
     found = {}
-    for name, raw in config_databases.named(content, series):
+    for name in config.paths:
         try:
-            entry = config_databases.entry(name, raw, content, series)
-            wait = entry.interval + parse.seconds_of(raw.get("monitor-interval"))
-            shown = ", ".join(_shown(r, content, series) for r in entry.replicas)
-            watched = Watched(name, entry.meta, series, wait, socket, metrics, shown)
+            database = config.database(name)
+            wait = database.interval + database.monitor_interval
+            shown = ", ".join(_shown(r, content, series) for r in database.replicas)
+            watched = Watched(name, database.meta, series, wait, socket, metrics, shown)
         except ConfigurationError as error:
             trouble = configuration.masked(str(error))
             watched = Watched(name, meta_path(name), series, trouble=trouble)

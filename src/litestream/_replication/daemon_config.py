@@ -4,159 +4,98 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litestream import configuration
 from litestream._check.check import require_sound
-from litestream._config import databases as config_databases
 from litestream._config import file as config_file
 from litestream._config import runtime_directory
-from litestream._config.config import Source
-from litestream._config.file import DEFAULT_PATH
-from litestream._config.generated import as_yaml, from_databases
-from litestream._executable.arguments import target
+from litestream._config.config import DEFAULT_SOCKET, Config
+from litestream._config.mapping import as_yaml
+from litestream._executable.arguments import arguments, config_flags
 from litestream._executable.find import find as find_executable
-from litestream._executable.series import series as series_of
 from litestream._executable.series import version
-from litestream._supervision.job import Database, Job
+from litestream._supervision.job import Database as JobDatabase
+from litestream._supervision.job import Job
 from litestream.errors import ConfigurationError, ReplicationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping
 
-    from litestream._config.databases import Entry
-    from litestream._executable.arguments import StrPath
+    from litestream._config.config import Database
 
 
 class Prepared(NamedTuple):
     """A daemon that can be started."""
 
-    series: str
     argv: list[str]
-    entries: list[Entry]
+    config: Config
+    """The config as the daemon has it."""
+    databases: list[Database]
     socket: str
+    """The control socket's path; empty where there is none."""
     directory: str
     """A private run-time directory, to be removed with what is in it; empty when none is needed."""
-    config: str
-    flags: dict[str, bool]
-    """What every other command has to be given to read `config` in the same way."""
-    metrics: str
-    """The address of the daemon's metrics page, or nothing."""
     text: str = ""
     """What our own config in `directory` says; a `Text`."""
 
     def job(self, **options: Any) -> Job:
         """Return what a keeper is told; ``options`` are those of ``Job`` that have defaults."""
-        databases = [Database(e.path, e.meta, e.interval) for e in self.entries]
         return Job(
             self.argv,
-            self.series,
-            databases,
+            self.config.series,
+            [JobDatabase(one.path, one.meta, one.interval) for one in self.databases],
             self.socket,
             self.directory,
             config=self.text,
             **options,
         )
 
-    def chosen(self, database: StrPath | None) -> list[Entry]:
-        """Return the entries of a database, whose path may be a symbolic link, or all of them."""
-        if database is None:
-            return self.entries
-        path = target(database)
-        return [e for e in self.entries if e.path in (path, os.path.realpath(path))]
 
-    def source(self, entry: Entry) -> Source:
-        """Say how to ask about one of its databases."""
-        return Source(
-            database=entry.path,
-            meta=entry.meta,
-            replicas=entry.replicas,
-            config=self.config,
-            series=self.series,
-            flags=self.flags,
-            socket=self.socket,
-            metrics=self.metrics,
-        )
-
-
-def resolved(
-    databases: Mapping[Any, str | Sequence[str]] | None,
-) -> Mapping[Any, str | Sequence[str]] | None:
-    """Return ``path → replica`` with the files that the paths lead to now, and ever after.
-
-    Where a symbolic link leads later must not change what is replicated.
+def sound(config: Config) -> Config:
+    """Return a config, unless there is an error in the file.
 
     Raises:
-        ConfigurationError: Two paths lead to one file.
+        ConfigurationError: The config would not do what it says; every error is named.
 
     """
-    if not isinstance(databases, Mapping):  # refused where the config is made of it
-        return databases
-    found: dict[str, str | Sequence[str]] = {}
-    for path, replica in databases.items():
-        file = _file(target(path))
-        if file in found:
-            raise ConfigurationError(f"Two paths of databases= lead to {file!r}. Keep one")
-        found[file] = replica
-    return found
+    if config.path:
+        require_sound(config.path, version(find_executable()), literal=config.literal)
+    return config
 
 
-def _file(path: str) -> str:
-    """Return the file that a symbolic link leads to: SQLite keeps the WAL beside that one."""
-    return os.path.realpath(path) if os.path.islink(path) else path
-
-
-def prepare(
-    config: str | os.PathLike[str] | None,
-    databases: Mapping[Any, str | Sequence[str]] | None,
-    interval: float,
-    *,
-    replicates: bool = True,
-) -> Prepared:
-    """Read the config, or write one for `databases`, and say how to start a daemon on it.
+def prepare(config: Config, interval: float) -> Prepared:
+    """Say how to start a daemon on a config that is `sound`.
 
     The user's config is passed on as it is written, environment references included; only the
-    control socket is added, where it does not speak of it. A config of ours is never expanded: a
-    path with a `$` in it would be replicated nowhere.
+    control socket is added, where it does not speak of it. In a mapping, changes are looked for,
+    and sent if its replica does not say otherwise, every ``interval`` seconds.
 
     Raises:
-        ConfigurationError: Both are given, or the config is not one that replicates something.
+        ConfigurationError: The config is not one that replicates something.
         ReplicationError: There is no room for the config that is written.
 
     """
-    executable = find_executable()
-    series = series_of(executable)
-    if databases is not None:
-        if config is not None:
-            raise ConfigurationError("Give config= or databases=, not both")
-        content = from_databases(databases, interval)
-        found = config_databases.entries(content, series)
-        text, source = as_yaml(content), ""
-    else:
-        source = configuration.find_config(config)
-        require_sound(source, version(executable))
-        text = config_file.text(source)
-        content = config_file.parse(config_file.expand(text), source)
-        found = config_databases.entries(content, series)
-    if content.get("exec") and replicates:
+    content = config.content if config.path else _with_intervals(config.content, interval)
+    if content.get("exec"):
         raise ConfigurationError(
-            f"The config {source!r} has 'exec:', which would run again whenever it ends. Take it "
-            "out, and run the command by 'litestream run -- COMMAND'"
+            f"The config {config.path!r} has 'exec:', which would run again whenever it ends. Take "
+            "it out, and run the command by 'litestream run -- COMMAND'"
         )
-    flags = {} if source else {"no_expand_env": True}
-    directory, socket = "", ""
+    text = config.text if config.path else as_yaml(content)
+    found = Config(config.series, config.path, content, literal=config.literal).databases
+    directory, socket, path = "", "", config.path
     own = content.get("socket")
-    if series == "0.5" and isinstance(own, dict):
-        socket = str(own.get("path") or DEFAULT_PATH) if own.get("enabled") else ""
-    elif series == "0.5" or not source:
+    if config.series == "0.5" and isinstance(own, dict):
+        socket = str(own.get("path") or DEFAULT_SOCKET) if own.get("enabled") else ""
+    elif config.series == "0.5" or not path:
         try:
             directory = runtime_directory.make()
-            if series == "0.5":
+            if config.series == "0.5":
                 socket = os.path.join(directory, "litestream.sock")
-                text = _with_socket(text, content, socket, source)
-            source = os.path.join(directory, "litestream.yml")
+                text = _with_socket(text, content, socket, config)
+            path = os.path.join(directory, "litestream.yml")
             runtime_directory.write(directory, text)
         except BaseException as error:
             runtime_directory.remove(directory)
@@ -166,39 +105,39 @@ def prepare(
                     f"{directory!r}: {error.strerror}. Make room there, or set TMPDIR"
                 ) from error
             raise
-    argv = [executable, "replicate", "-config", source]
-    if flags:
-        argv.append("-no-expand-env")
-    metrics = content.get("addr") or ""
-    text = text if directory else ""
-    return Prepared(series, argv, found, socket, directory, source, flags, metrics, text)
+    daemon = config.of_daemon(path, content, socket)
+    databases = [one._replace(config=daemon) for one in found]
+    argv = arguments("replicate", **config_flags(daemon))
+    return Prepared(argv, daemon, databases, socket, directory, text if directory else "")
 
 
-@contextmanager
-def readable(
-    config: str | os.PathLike[str] | None, databases: Mapping[Any, str | Sequence[str]] | None
-) -> Iterator[Prepared]:
-    """Give a config that commands can read, for as long as the block runs."""
-    prepared = prepare(config, resolved(databases), 1.0, replicates=False)
-    try:
-        yield prepared
-    finally:
-        runtime_directory.remove(prepared.directory)
+def _with_intervals(content: Mapping[str, Any], interval: float) -> dict[str, Any]:
+    every = f"{round(interval * 1000)}ms"
+
+    def one(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+        replicas = [
+            configuration.Content({"sync-interval": every, **replica})
+            for replica in entry["replicas"]
+        ]
+        return configuration.Content(entry, replicas=replicas, **{"monitor-interval": every})
+
+    return configuration.Content(content, dbs=[one(entry) for entry in content["dbs"]])
 
 
-def _with_socket(text: str, content: Mapping[str, Any], socket: str, origin: str) -> str:
-    """Add the control socket to a config's text, and nothing else; one of ours has no origin."""
+def _with_socket(text: str, content: Mapping[str, Any], socket: str, config: Config) -> str:
+    """Add the control socket to a config's text, and nothing else."""
     settings = {"enabled": True, "path": socket}
     wanted = configuration.Content({**content, "socket": settings})
-    if not origin:
+    if not config.path:
         return as_yaml(wanted)
     for extended in _extended(text, json.dumps(settings, ensure_ascii=False)):
         with suppress(ConfigurationError):
-            if config_file.parse(config_file.expand(extended), origin) == wanted:
+            read = extended if config.literal else config_file.expand(extended)
+            if config_file.parse(read, config.path) == wanted:
                 return extended
     raise ConfigurationError(
-        f"The config {origin!r} leaves no place to switch the control socket on: write 'socket:' "
-        "into it, as in socket: {enabled: true, path: /run/litestream.sock}"
+        f"The config {config.path!r} leaves no place to switch the control socket on: write "
+        "'socket:' into it, as in socket: {enabled: true, path: /run/litestream.sock}"
     )
 
 
@@ -211,4 +150,5 @@ def _extended(text: str, socket: str) -> Iterator[str]:
             yield configuration.Text(f'{text[:at]}{comma}"socket": {socket}{text[at:]}')
     # An end-of-document mark: lay it out anew, references untouched.
     with suppress(ConfigurationError):
-        yield as_yaml({**config_file.parse(text, ""), "socket": json.loads(socket)})
+        content = {**config_file.parse(text, ""), "socket": json.loads(socket)}
+        yield as_yaml(content, expanded=False)

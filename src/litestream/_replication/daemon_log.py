@@ -6,7 +6,7 @@ import logging
 import time
 from collections import deque
 
-from litestream._executable import log_lines
+from litestream._executable import log_lines, messages
 from litestream._executable.log_lines import escaped
 from litestream.configuration import masked
 
@@ -74,7 +74,7 @@ class DaemonLog:
         """Return upstream's own sentence out of a line, secrets masked."""
         log = log_lines.parse(text)
         said = log.fields.get("error") or log.message if log else text
-        return escaped(masked(said.removeprefix("Error: ")))
+        return escaped(masked(said.removeprefix(messages.ERROR)))
 
     def error(self, message: str) -> None:
         """Log a fault that the supervisor found."""

@@ -8,62 +8,68 @@ import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
-from litestream._config import databases as config_databases
 from litestream._database import connect
 from litestream._database.lock import Lock
+from litestream._executable import side_by_side
 from litestream._replication import replicas
 from litestream.errors import BackupExistsError
 
 if TYPE_CHECKING:
-    from litestream._config.databases import Entry
-    from litestream._replication.daemon_config import Prepared
+    from collections.abc import Sequence
+
+    from litestream._config.config import Database
 
 _LISTING = 30.0
 
 
-def guard(prepared: Prepared) -> None:
+def guard(databases: Sequence[Database], jobs: int = 4) -> None:
     """Refuse to replicate a database over backups that are not its own.
 
     Litestream would: it copies whatever stands at the path, and the next restore gives that. A
     database counts as the backups' own when Litestream keeps local state beside it, or when
-    ``recover`` has restored it. One listing for each other one.
+    ``recover`` has restored it. One listing for each other one, ``jobs`` at a time, and none where
+    the replica is a directory in which there is nothing.
 
     Raises:
         BackupExistsError: The replica of a database without local state holds backups.
         CommandFailedError, CommandTimeoutError: The replica could not be asked.
 
     """
-    for entry in prepared.entries:
-        if is_own(entry) or not replicas.has_backup(
-            entry, prepared, None, time.monotonic() + _LISTING
-        ):
-            continue
-        # Another process may have started replicating it since we looked.
-        if is_own(entry):
+    doubtful = [one for one in databases if not is_own(one) and not replicas.are_empty(one)]
+    for database in side_by_side.results(_if_foreign, doubtful, jobs):
+        if database is None:
             continue
         raise BackupExistsError(
-            f"The replica of {entry.path!r} already holds backups, and nothing says that they are "
-            "this database's: replicating would write over them. Call litestream.recover() "
+            f"The replica of {database.path!r} already holds backups, and nothing says that they "
+            "are this database's: replicating would write over them. Call litestream.recover() "
             "before the application starts, or choose another path for the replica, or pass "
             "adopt=True to replicate this database over them",
-            entry.path,
+            database.path,
         )
 
 
-def is_own(entry: Entry) -> bool:
+def _if_foreign(database: Database) -> Database | None:
+    """Return the database if its replica holds backups that are not its own."""
+    if not replicas.has_backup(database, None, time.monotonic() + _LISTING):
+        return None
+    # Another process may have started replicating it since we looked.
+    return None if is_own(database) else database
+
+
+def is_own(database: Database) -> bool:
     """Tell whether the backups in the replica are those of the database at the path."""
-    noted = Lock(entry.path).noted()
+    noted = Lock(database.path).noted()
     try:
-        stat = os.stat(entry.path)
+        stat = os.stat(database.path)
     except OSError:
-        return config_databases.has_local_state(entry) and "replicated" not in noted
+        return database.has_local_state and "replicated" not in noted
     file = [stat.st_dev, stat.st_ino]
-    if not config_databases.has_local_state(entry):
+    if not database.has_local_state:
         return bool(noted.get("restored") == file)
-    if "replicated" not in noted or _was_replicated(entry.path):
+    if "replicated" not in noted or _was_replicated(database.path):
         return True
     # Its tables were dropped since, or it is a new file: file systems give a number again.
-    changes = connect.schema_version(entry.path)
+    changes = connect.schema_version(database.path)
     return bool(noted["replicated"] == file and changes > noted.get("schema", 0))
 
 

@@ -10,19 +10,18 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from litestream._config.places import chosen
+from litestream._config.places import OWN
 from litestream._config.places import directory as places_directory
 from litestream._config.places import name as places_name
 from litestream._database.local_state import LTX_HEADER_SIZE
-from litestream._executable import listings, run
-from litestream._executable.arguments import arguments
+from litestream._executable import listings, messages, run
+from litestream._executable.arguments import arguments, config_flags
 from litestream.errors import CommandFailedError, CommandTimeoutError, RestoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from litestream._config.databases import Entry
-    from litestream._replication.daemon_config import Prepared
+    from litestream._config.config import Database
     from litestream.errors import LitestreamError
 
 _LISTING = 30.0
@@ -49,8 +48,7 @@ class Answers(NamedTuple):
 
 
 def ask(
-    entry: Entry,
-    prepared: Prepared,
+    database: Database,
     replica: str | None,
     deadline: float,
     limit: float | None = _LISTING,
@@ -60,8 +58,8 @@ def ask(
     A replica that is alone has ``limit`` seconds, each of several has half a minute. On 0.5 the LTX
     files alone are listed: where there are none, a backup of 0.3 may be all the same.
     """
-    options: dict[str, Any] = {"config": prepared.config, **prepared.flags}
-    replicas = chosen(entry, replica)
+    config = database.config
+    replicas = database.chosen(replica)
     names = list(dict.fromkeys(map(places_name, replicas)))
     backups: dict[str, Sequence[Any]] = {}
     failures: dict[str, LitestreamError] = {}
@@ -70,13 +68,15 @@ def ask(
         left = max(0.1, deadline - time.monotonic())
         seconds = left if cap is None else min(cap, left)
         try:
-            if prepared.series == "0.5":
-                backups[name] = listings.ltx(entry.path, level="all", timeout=seconds, **options)
+            if config.series == "0.5":
+                backups[name] = listings.ltx(
+                    database.path, level="all", timeout=seconds, config=config
+                )
             else:
-                backups[name] = _backups_03(entry.path, name, seconds, options)
+                backups[name] = _backups_03(database, name, seconds)
         except (CommandFailedError, CommandTimeoutError) as error:
             failures[name] = error
-    if prepared.series == "0.5":
+    if config.series == "0.5":
         times = [row["created"] for rows in backups.values() for row in rows]
         times += filter(None, map(_newest_03, directories(replicas)))
         return Answers([Held(None, max(times))] if times else [], [], failures)
@@ -91,12 +91,13 @@ def ask(
     )
 
 
-def _backups_03(database: str, name: str, limit: float, options: dict[str, Any]) -> list[Any]:
+def _backups_03(database: Database, name: str, limit: float) -> list[Any]:
     """Return the rows of the generations that can be restored: those with a snapshot."""
-    snapshots = listings.snapshots(database, replica=name, timeout=limit, **options)
+    options: dict[str, Any] = {"replica": name, "timeout": limit, "config": database.config}
+    snapshots = listings.snapshots(database.path, **options)
     if not snapshots:
         return []
-    wal = listings.wal(database, replica=name, timeout=limit, **options)
+    wal = listings.wal(database.path, **options)
     whole = {row["generation"] for row in snapshots}
     return [*snapshots, *(row for row in wal if row["generation"] in whole)]
 
@@ -125,26 +126,35 @@ def _newest_first(backups: dict[str, Sequence[Any]]) -> list[str]:
     return sorted(backups, key=freshness, reverse=True)
 
 
-def has_backup(entry: Entry, prepared: Prepared, replica: str | None, deadline: float) -> bool:
+def has_backup(database: Database, replica: str | None, deadline: float) -> bool:
     """Tell whether the replicas of a database, or the one that is named, hold a backup.
 
     Raises:
         CommandFailedError, CommandTimeoutError: None of those that answered does, and one did not.
 
     """
-    answers = ask(entry, prepared, replica, deadline, None)
+    answers = ask(database, replica, deadline, None)
     if answers.held:
         return True
-    if prepared.series == "0.3" and newest_05(chosen(entry, replica)):
+    series = database.config.series
+    if series == "0.3" and newest_05(database.chosen(replica)):
         return True
     for failure in answers.failures.values():
         raise failure
-    if prepared.series == "0.3":
+    if series == "0.3":
         return False
-    return _has_03_backup(entry, {"config": prepared.config, **prepared.flags}, deadline)
+    return _has_03_backup(database, deadline)
 
 
-def _has_03_backup(entry: Entry, options: dict[str, Any], deadline: float) -> bool:
+def are_empty(database: Database) -> bool:
+    """Tell whether the replicas of a database are directories that hold nothing of Litestream's."""
+    folders = database.folders
+    if not folders:
+        return False
+    return not any(os.path.lexists(os.path.join(f, name)) for f in folders for name in OWN)
+
+
+def _has_03_backup(database: Database, deadline: float) -> bool:
     """Tell whether there are backups in the format of 0.3, which 0.5 restores and lists nowhere.
 
     Source: asked for a time before all of them, 0.5.17 says "no snapshots available", and "no
@@ -157,18 +167,20 @@ def _has_03_backup(entry: Entry, options: dict[str, Any], deadline: float) -> bo
     """
     with tempfile.TemporaryDirectory() as directory:
         never = os.path.join(directory, "never")
-        argv = arguments("restore", entry.path, o=never, timestamp=_LONG_AGO, **options)
+        argv = arguments(
+            "restore", database.path, o=never, timestamp=_LONG_AGO, **config_flags(database.config)
+        )
         try:
             run.run(argv, timeout=max(0.1, deadline - time.monotonic()))
         except CommandFailedError as error:
-            if "no matching backup files available" in error.reason:
+            if messages.NOTHING_AT_ALL in error.reason:
                 return False
-            if "no snapshots available" not in error.reason:
+            if messages.ONLY_LATER_03 not in error.reason:
                 raise
     return True  # restored, too: the times of files that were copied may be lost
 
 
-def require_newest(entry: Entry, answers: Answers, replica: str | None) -> None:
+def require_newest(database: Database, answers: Answers, replica: str | None) -> None:
     """Refuse to let 0.3 restore an old state where 0.5 has written a newer one.
 
     Only in a directory that can be seen: 0.3 lists nothing of 0.5's.
@@ -177,13 +189,13 @@ def require_newest(entry: Entry, answers: Answers, replica: str | None) -> None:
         RestoreError: there is a newer one.
 
     """
-    newer = newest_05(chosen(entry, replica))
+    newer = newest_05(database.chosen(replica))
     held = max((held.as_of for held in answers.held), default="")
     if newer is None or newer <= held:
         return
     older = f"the newest that 0.3 can restore is of {held}" if held else "0.3 can restore none"
     raise RestoreError(
-        f"The replica of {entry.path!r} holds a backup of {newer} that Litestream 0.5 wrote; "
+        f"The replica of {database.path!r} holds a backup of {newer} that Litestream 0.5 wrote; "
         f"{older}. Install the other series to restore it: pip install 'litestream==0.5.*'. "
         "If the older state is what you want, or none: restore it by litestream.commands.restore, "
         "or let the application make a new database, and start with adopt=True, or --adopt"

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING
 
 from litestream._deadline import seconds_left_if_limited
-from litestream._executable.arguments import arguments, is_url
-from litestream._restore import watched
+from litestream._executable import messages, run
+from litestream._executable.arguments import arguments, config_flags
 from litestream._restore.point_in_time import generation_at, is_after_last_change, last_index
-from litestream.configuration import find_config
 from litestream.errors import BackupNotFoundError, CommandFailedError, NotEnoughSpaceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from litestream._executable.arguments import Flag, StrPath
+    from litestream._config.config import Config
+    from litestream._executable.arguments import Flag
     from litestream._restore.staging import Staging
-
-_ABSENT = re.compile(
-    r"no matching backups found|no matching backup files available|timestamp does not exist"
-)
 
 
 def fetch(
@@ -29,43 +24,41 @@ def fetch(
     staging: Staging,
     flags: Mapping[str, Flag],
     *,
-    config: StrPath | None,
+    config: Config | None,
     deadline: float | None = None,
     stall: float | None = None,
-    report: tuple[watched.Progress | None, int | None] = (None, None),
+    report: tuple[run.Progress | None, int | None] = (None, None),
 ) -> str:
     """Restore ``source``, a path or a replica URL, into ``staging``; return the copy's path.
 
     All the children together have until ``deadline`` (``time.monotonic``); ``stall`` is that of
-    ``_restore.watched.run``. ``report`` is whom to tell how many bytes are there, and how many are
-    expected.
+    ``run``. ``report`` is the progress callback and the expected size. ``config`` is None for a
+    replica URL.
 
     Raises:
         BackupNotFoundError: there is no backup, or none that fits ``flags``.
         NotEnoughSpaceError: the file system is full.
-        CommandFailedError, CommandTimeoutError: as ``_restore.watched.run``.
+        CommandFailedError, CommandTimeoutError: as ``run``.
 
     """
     copy = staging.file("database")
-    if not is_url(source):
-        flags = {"config": find_config(config), **flags}
     progress, expected = report
-    argv = arguments("restore", source, o=copy, **flags)
+    argv = arguments("restore", source, o=copy, **{**config_flags(config), **flags})
     try:
-        output = watched.run(
+        output = run.run(
             argv,
-            staging,
+            fills=staging,
             timeout=seconds_left_if_limited(deadline),
             stall=stall,
             progress=progress,
             expected=expected,
         )
     except CommandFailedError as error:
-        if "no space left on device" in error.reason or "file too large" in error.reason:
+        if any(said in error.reason for said in messages.FULL):
             raise NotEnoughSpaceError(
                 f"The file system of {staging.path!r} is full: {error.reason}"
             ) from error
-        if not _ABSENT.search(error.reason):
+        if not any(said in error.reason for said in messages.NO_BACKUP):
             raise
         if not is_after_last_change(source, flags, config, deadline):
             held = generation_at(source, flags, config, deadline)

@@ -7,20 +7,19 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from litestream._deadline import seconds_left_if_limited
-from litestream._executable import listings, log_lines
+from litestream._executable import listings, log_lines, messages, run
 from litestream._executable.series import require_series, series
-from litestream._restore import watched
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from litestream._executable import run
-    from litestream._executable.arguments import Flag, StrPath
+    from litestream._config.config import Config
+    from litestream._executable.arguments import Flag
 
 
 def is_after_last_change(
-    source: str, flags: Mapping[str, Flag], config: StrPath | None, deadline: float | None
+    source: str, flags: Mapping[str, Flag], config: Config | None, deadline: float | None
 ) -> bool:
     """Say whether the time asked for lies after everything that the replica holds.
 
@@ -41,7 +40,7 @@ def is_after_last_change(
 
 
 def generation_at(
-    source: str, flags: Mapping[str, Flag], config: StrPath | None, deadline: float | None
+    source: str, flags: Mapping[str, Flag], config: Config | None, deadline: float | None
 ) -> dict[str, Flag] | None:
     """Name the generation that was the newest at the time asked for, if that was not named yet.
 
@@ -62,13 +61,14 @@ def _rows(
     listing: Callable[..., list[Any]],
     source: str,
     flags: Mapping[str, Flag],
-    config: StrPath | None,
+    config: Config | None,
     deadline: float | None,
     **options: object,
 ) -> list[Any]:
-    limit = watched.STALL if deadline is None else seconds_left_if_limited(deadline)
-    literal = flags.get("no_expand_env")
-    found = listing(source, config=config, timeout=limit, no_expand_env=literal, **options)
+    limit = run.STALL if deadline is None else seconds_left_if_limited(deadline)
+    if "no_expand_env" in flags:
+        options["no_expand_env"] = flags["no_expand_env"]
+    found = listing(source, config=config, timeout=limit, **options)
     for column in ("replica", "generation"):
         if flags.get(column) is not None:
             found = [row for row in found if row[column] == flags[column]]
@@ -92,7 +92,10 @@ def last_index(output: run.Output) -> int:
     last = 0
     for line in (*output.stdout.split("\n"), *output.stderr.split("\n")):
         log = log_lines.parse(line)
-        if log is not None and log.message in ("restoring snapshot", "restoring wal files"):
+        if log is not None and log.message in (
+            messages.RESTORING_SNAPSHOT,
+            messages.RESTORING_WAL,
+        ):
             last = int(log.fields.get("index_max", log.fields.get("index", last)))
     return last
 

@@ -11,9 +11,10 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
+from litestream._config.paths import is_url, target
 from litestream._database import integrity
 from litestream._database.files import is_database
-from litestream._executable.arguments import is_url, target
+from litestream._executable.arguments import located
 from litestream._restore.fetch import fetch
 from litestream._restore.output import put_in_place, require_place
 from litestream._restore.point_in_time import point_flags
@@ -31,8 +32,10 @@ from litestream.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from litestream._config.config import ConfigArgument
+    from litestream._config.paths import StrPath
     from litestream._database.integrity import IntegrityCheck
-    from litestream._executable.arguments import Flag, StrPath
+    from litestream._executable.arguments import Flag
 
 
 @overload
@@ -51,7 +54,7 @@ def restore(
     parallelism: int | None = None,
     integrity_check: IntegrityCheck = "quick",
     progress: Callable[[int, int | None], object] | None = None,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
     timeout: float | None = None,
     **flags: Flag,
 ) -> Path: ...
@@ -73,7 +76,7 @@ def restore(
     parallelism: int | None = None,
     integrity_check: IntegrityCheck = "quick",
     progress: Callable[[int, int | None], object] | None = None,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
     timeout: float | None = None,
     **flags: Flag,
 ) -> Path | None: ...
@@ -94,7 +97,7 @@ def restore(
     parallelism: int | None = None,
     integrity_check: IntegrityCheck = "quick",
     progress: Callable[[int, int | None], object] | None = None,
-    config: StrPath | None = None,
+    config: ConfigArgument = None,
     timeout: float | None = None,
     **flags: Flag,
 ) -> Path | None:
@@ -126,7 +129,7 @@ def restore(
             ``"full"`` its indexes too, ``"none"`` nothing.
         progress: Called some ten times a second with the bytes written and the bytes expected
             (None where nothing tells).
-        config: The config's path; see ``configure`` for where it is looked for otherwise.
+        config: The config's path, or a mapping; see ``configure``.
         timeout: Seconds for all of it. By default a restore may take as long as it makes progress;
             one that stands still for two minutes is killed.
         **flags: Further flags of ``litestream restore``.
@@ -156,12 +159,15 @@ def restore(
 
     try:
         require_place(place, force=force, expected=expected)
-        with Staging(os.path.dirname(place)) as staging:
+        with (
+            located(database, config) as (name, where),
+            Staging(os.path.dirname(place)) as staging,
+        ):
             copy = fetch(
-                source,
+                name,
                 staging,
                 flags,
-                config=config,
+                config=where,
                 deadline=deadline,
                 report=(progress, expected),
             )

@@ -8,6 +8,7 @@ import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from litestream._executable.series import series as series_of
 from litestream._setup import find
 from litestream._setup.find import Found
 from litestream.errors import ConfigurationError
@@ -264,3 +265,31 @@ def _scalar(path: str) -> str:
         return path
     quoted = json.dumps(path, ensure_ascii=False).replace("$", r"\x24")
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", quoted)
+
+
+def config_text(
+    databases: Iterable[str | os.PathLike[str]] = (),
+    *,
+    to: str = "s3",
+    directory: str | os.PathLike[str] = ".",
+    relative: bool = False,
+    series: str | None = None,
+) -> str:
+    """Return the text of a config for databases; nothing is written.
+
+    For those that are given, else for those of the project in ``directory``: Django's
+    ``DATABASES``, a SQLite URL in ``DATABASE_URL``, else the SQLite files below it that are not
+    tests', caches' or tools'. ``to`` is a kind of replica: ``s3``, ``r2``, ``b2``, ``minio``,
+    ``spaces``, ``tigris``, ``hetzner``, ``sftp``, ``abs``, ``gs``, ``webdav``, ``nats`` or
+    ``file``. The text holds no secret: it refers to variables, and lists them.
+
+    Raises:
+        ConfigurationError: There is no database, or the series has no such replica.
+
+    """
+    line = series or series_of()
+    return text(plan(databases, os.fspath(directory), line), to, line, relative=relative)
+
+
+config_text.__module__, config_text.__name__ = "litestream.configuration", "create"
+config_text.__qualname__ = "create"  # where it is public

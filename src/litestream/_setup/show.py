@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from litestream import configuration
 from litestream._check import check
-from litestream._check.check import values
-from litestream._check.keys import BY_PLACE
 from litestream._check.nodes import merged
 from litestream._check.replicas import absolute
+from litestream._check.report import values
+from litestream._config.keys import BY_PLACE
 
 if TYPE_CHECKING:
-    from litestream._check.check import Report
     from litestream._check.nodes import Node
+    from litestream._check.report import Report
 
 _MASK = "***"
 _DEFAULTS = {

@@ -9,6 +9,7 @@ import time
 from selectors import EVENT_READ
 
 from litestream._control_socket.nonblocking import Request
+from litestream._executable import messages
 from litestream._supervision.spawn import parent_death_signal, spawn
 from litestream._supervision.watchdog import says
 
@@ -176,7 +177,7 @@ class Daemon:
         self._rest = rest[:_LINE]
         for line in lines:
             text = line[:_LINE].decode("utf-8", "replace")
-            if says(text, "replicating to", "initialized db"):
+            if says(text, *messages.STARTED):
                 self._announced = True
             self._hear(text)
         return True

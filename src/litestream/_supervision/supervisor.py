@@ -17,6 +17,7 @@ from contextlib import suppress
 from litestream._config.runtime_directory import keep, remove, write
 from litestream._database.connect import schema_version
 from litestream._database.lock import Lock
+from litestream._executable import messages
 from litestream._supervision import foreign_daemons
 from litestream._supervision.daemon import Daemon
 from litestream._supervision.handover import Handovers
@@ -45,8 +46,6 @@ _LOOK, _LOOK_BUSY = 0.25, 0.02
 """Seconds between two looks at what the daemon has copied; and while a hole is being mended."""
 _TWICE = "a part of the WAL was written twice, and 0.3.13 restores nothing that follows it"
 _SNAPSHOT = ("-once", "-force-snapshot")
-_TRANSIENT = ("initialize replica client", "cannot open store")
-"""What 0.5 says when it gives up at its start because an SFTP, WebDAV or NATS server is away."""
 
 
 class Supervisor:
@@ -297,9 +296,9 @@ class Supervisor:
         self._report(event)
 
     def _hear(self, text: str) -> None:
-        if is_error(text) or text.startswith("Error: "):
+        if is_error(text) or text.startswith(messages.ERROR):
             self._error = text
-        if says(text, "signal received"):  # not always of ours; 0.3 may hang in its end
+        if says(text, messages.SIGNAL):  # not always of ours; 0.3 may hang in its end
             self._kill_at = time.monotonic() + self.job.stop_timeout
         if self._signalled and self._health.is_unsynced(text):
             self._stop_error = text
@@ -357,7 +356,11 @@ class Supervisor:
             if not self._signalled:
                 self._stop_error = self._error or "the daemon ended before its final sync"
             self._finish()
-        elif not self._ran_before and status and not any(t in self._error for t in _TRANSIENT):
+        elif (
+            not self._ran_before
+            and status
+            and not any(t in self._error for t in messages.TRANSIENT)
+        ):
             code = os.waitstatus_to_exitcode(status)
             self._fail(self._error or f"the daemon ended with exit status {code}")
         elif self.job.max_restarts is not None and self.restarts >= self.job.max_restarts:

@@ -10,6 +10,7 @@ from litestream._database.connect import bump
 from litestream._database.files import is_database, wal_path
 from litestream._database.local_state import shadow_position
 from litestream._database.wal import committed_end, wal_salts
+from litestream._executable import messages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,12 +24,6 @@ _EVERY = 2.5
 """Seconds between two looks."""
 _PATIENCE = 7.0
 """Seconds, beside two sync intervals, without a sync until a daemon counts as stalled."""
-_HARMLESS = ("release read lock: context canceled", "monitor error")
-"""What 0.3.13 says of its monitors at the end, while the final sync goes well."""
-_LOST_TABLE = "no such table: _litestream_"
-"""What both say again and again once somebody has dropped their tables, such as a migration."""
-_UNSYNCED = ("failed to close database", "shutdown sync failed after", "shutdown sync skipped")
-"""What 0.5.17 says, and exits 0, when its final sync did not succeed."""
 
 
 def says(text: str, *words: str) -> bool:
@@ -97,10 +92,12 @@ class Health:
         self.talks = self.talks or "level=INFO" in text or '"level":"INFO"' in text
         if is_error(text):
             self._last_error = time.monotonic()
-            self.lost_tables = self.lost_tables or _LOST_TABLE in text
-        if self.job.series == "0.5" and ("sync error" in text or "sync recovered" in text):
+            self.lost_tables = self.lost_tables or messages.LOST_TABLE in text
+        if self.job.series == "0.5" and (
+            messages.SYNC_ERROR in text or messages.SYNC_RECOVERED in text
+        ):
             self._hear_of_sync(text)
-        elif self.job.series == "0.3" and says(text, "wal segment written"):
+        elif self.job.series == "0.3" and says(text, messages.SEGMENT_WRITTEN):
             from litestream._database.local_state import logged_segment
             from litestream._executable.log_lines import parse
 
@@ -135,16 +132,16 @@ class Health:
         from litestream._executable.log_lines import parse
 
         log = parse(text)
-        if log is not None and log.message == "sync error":
+        if log is not None and log.message == messages.SYNC_ERROR:
             self._failing.add(log.fields.get("db", ""))
-        elif log is not None and log.message == "sync recovered":
+        elif log is not None and log.message == messages.SYNC_RECOVERED:
             self._failing.discard(log.fields.get("db", ""))
 
     def is_unsynced(self, text: str) -> bool:
         """Tell whether a log line of a daemon that ends says that its final sync went wrong."""
         if self.job.series == "0.5":
-            return says(text, *_UNSYNCED)
-        return is_error(text) and not any(word in text for word in _HARMLESS)
+            return says(text, *messages.UNSYNCED_AT_END)
+        return is_error(text) and not any(word in text for word in messages.HARMLESS_AT_END)
 
     def has_looked(self, has_synced: Callable[[str], bool]) -> bool:
         """Tell whether this daemon is known to have opened every database; then it syncs them."""

@@ -20,23 +20,23 @@ from litestream.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from litestream._config.config import Source
+    from litestream._config.config import Database
     from litestream._verification import page_comparison
 
 
 def different(
-    source: Source, found: dict[str, str], pin: page_comparison.Pin
+    database: Database, found: dict[str, str], pin: page_comparison.Pin
 ) -> VerificationFailure:
     if pin.end is None:
         return failure_of(
-            source,
+            database,
             "stale",
             "no daemon is replicating it (it has no WAL), and the backup is not what it holds",
             {"tables": found},
         )
     named = "; ".join(f"{name}: {how}" for name, how in found.items())
     return failure_of(
-        source,
+        database,
         "different",
         f"what is restored is not what the database held at any commit since. {named}",
         {"tables": found},
@@ -44,21 +44,21 @@ def different(
 
 
 @contextlib.contextmanager
-def explained(source: Source) -> Iterator[None]:
+def explained(database: Database) -> Iterator[None]:
     """Turn an error of a restore, or of what came back, into the failure that says so."""
     try:
         yield
     except CorruptBackupError as error:
         details: dict[str, object] = {"problems": error.problems}
-        raise failure_of(source, "corrupt", str(error), details) from error
+        raise failure_of(database, "corrupt", str(error), details) from error
     except NotEnoughSpaceError as error:
-        raise failure_of(source, "unusable", str(error)) from error
+        raise failure_of(database, "unusable", str(error)) from error
     except (CommandFailedError, CommandTimeoutError) as error:
-        raise failure_of(source, "unrestorable", str(error)) from error
+        raise failure_of(database, "unrestorable", str(error)) from error
 
 
 @contextlib.contextmanager
-def unlocked(source: Source, seconds: float) -> Iterator[None]:
+def unlocked(database: Database, seconds: float) -> Iterator[None]:
     """Turn SQLite's "locked" into the failure that says so."""
     try:
         yield
@@ -66,11 +66,11 @@ def unlocked(source: Source, seconds: float) -> Iterator[None]:
         if "locked" not in str(error):
             raise
         raise failure_of(
-            source, "busy", f"a writer has held the database for longer than {seconds:g} s"
+            database, "busy", f"a writer has held the database for longer than {seconds:g} s"
         ) from error
 
 
-def stale(source: Source, timeout: float, *, taken_up: bool) -> VerificationFailure:
+def stale(database: Database, timeout: float, *, taken_up: bool) -> VerificationFailure:
     """Describe a commit that did not reach the replica."""
     if taken_up:
         message = (
@@ -83,16 +83,16 @@ def stale(source: Source, timeout: float, *, taken_up: bool) -> VerificationFail
             "Start one; if one runs, see its log"
         )
     try:
-        last = last_replicated(source)
+        last = last_replicated(database)
     except LitestreamError as error:
-        return failure_of(source, "stale", f"{message}. The replica cannot be asked: {error}")
+        return failure_of(database, "stale", f"{message}. The replica cannot be asked: {error}")
     if last is None:
-        return failure_of(source, "stale", f"{message}. The replica shows no backup")
+        return failure_of(database, "stale", f"{message}. The replica shows no backup")
     position, created = last
     moment = datetime.fromisoformat(created.replace("Z", "+00:00"))
     age = round((datetime.now(timezone.utc) - moment).total_seconds())
     return failure_of(
-        source,
+        database,
         "stale",
         f"{message}. The newest change in the replica ({position}) is {age} s old",
         {"position": position, "age": age},
@@ -100,11 +100,11 @@ def stale(source: Source, timeout: float, *, taken_up: bool) -> VerificationFail
 
 
 def failure_of(
-    source: Source, reason: str, message: str, details: dict[str, object] | None = None
+    database: Database, reason: str, message: str, details: dict[str, object] | None = None
 ) -> VerificationFailure:
     """Describe a failure, and name the replica where the database has several."""
     details = details or {}
-    if source.replica is not None:
-        message = f"replica {source.replica!r}: {message}"
-        details = {"replica": source.replica, **details}
-    return VerificationFailure(source.database, reason, message, details)
+    if database.replica is not None:
+        message = f"replica {database.replica!r}: {message}"
+        details = {"replica": database.replica, **details}
+    return VerificationFailure(database.path, reason, message, details)

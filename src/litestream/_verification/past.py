@@ -17,7 +17,7 @@ from litestream.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from litestream._config.config import Source
+    from litestream._config.config import Database
     from litestream._verification.result import Gap
     from litestream.rows import LTXRow
 
@@ -51,23 +51,23 @@ def lies_in(timestamp: str, gap: Gap) -> bool:
     return _read(gap["start"]) <= _read(timestamp) < end
 
 
-def gaps(source: Source, timeout: float) -> list[Gap]:
+def gaps(database: Database, timeout: float) -> list[Gap]:
     """Return the gaps in a database's replica, the oldest first.
 
     Raises:
         LitestreamError: the replica cannot be listed.
 
     """
-    options: dict[str, Any] = {"config": source.config, "timeout": timeout, **source.flags}
-    if source.series == "0.5":
-        found = _in_ltx(listings.ltx(source.database, level="all", **options))
+    options: dict[str, Any] = {"config": database.config, "timeout": timeout}
+    if database.config.series == "0.5":
+        found = _in_ltx(listings.ltx(database.path, level="all", **options))
     else:
-        options["replica"] = source.replica
+        options["replica"] = database.replica
         found = _in_generations(
-            listings.snapshots(source.database, **options),
-            listings.wal(source.database, **options),
+            listings.snapshots(database.path, **options),
+            listings.wal(database.path, **options),
         )
-    return [{"replica": source.names[0], "start": start, "end": end} for start, end in found]
+    return [{"replica": database.names[0], "start": start, "end": end} for start, end in found]
 
 
 def _in_ltx(rows: Sequence[LTXRow]) -> Iterator[tuple[str, str]]:

@@ -16,6 +16,7 @@ from litestream._database import integrity
 from litestream._database import wal as wal_file
 from litestream._database.files import wal_path
 from litestream._durability.watch import Arrival, NotArrivedError, Watch
+from litestream._executable import listings, side_by_side
 from litestream._restore.fetch import fetch
 from litestream._verification import (
     by_sentinel,
@@ -32,10 +33,10 @@ from litestream.errors import LitestreamError, UnusableDatabaseError, Verificati
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from litestream._config.config import Source
+    from litestream._config.config import Database
     from litestream._database.integrity import IntegrityCheck
+    from litestream._executable.run import Progress
     from litestream._restore.staging import Staging
-    from litestream._restore.watched import Progress
     from litestream._verification.result import Gap
 
 _LOOK = 0.1  # seconds between two calls of progress
@@ -47,14 +48,14 @@ class Proof:
 
     def __init__(
         self,
-        source: Source,
+        database: Database,
         timeout: float,
         integrity_check: IntegrityCheck,
         progress: Progress | None,
     ) -> None:
-        self._source = source
+        self._database = database
         self._timeout = timeout
-        self._patience = timeout + source.interval
+        self._patience = timeout + database.interval + database.monitor_interval
         self._integrity_check = integrity_check
         self._progress = progress
         self._started = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -71,28 +72,28 @@ class Proof:
             by_sentinel.touch(connection, token)
 
         watches = [  # from before the commit
-            (source, self._watch(source, touch, only_new=True))
-            for source in self._source.each_replica()
+            (database, self._watch(database, touch, only_new=True))
+            for database in self._database.each_replica()
         ]
         with (
-            unlocked(self._source, min(result.BUSY, self._timeout)),
+            unlocked(self._database, min(result.BUSY, self._timeout)),
             by_sentinel.sentinel(connection, token),
         ):
-            end = wal_file.committed_end(wal_path(self._source.database))
-            for source, watch in watches:
-                attempt = partial(self._restore_with, token, source, staging, connection)
-                txid, copy = self._repeated(source, watch, lambda _: end, attempt)
+            end = wal_file.committed_end(wal_path(self._database.path))
+            for database, watch in watches:
+                attempt = partial(self._restore_with, token, database, staging, connection)
+                txid, copy = self._repeated(database, watch, lambda _: end, attempt)
             return self._proved(connection, copy, txid, exact=False)
 
     def _restore_with(
-        self, token: bytes, source: Source, staging: Staging, connection: sqlite3.Connection
+        self, token: bytes, database: Database, staging: Staging, connection: sqlite3.Connection
     ) -> str:
         """Restore a copy that holds the row, and return its path."""
-        copy = self._restore(source, staging, connection)
+        copy = self._restore(database, staging, connection)
         if by_sentinel.is_in(copy, token):
             return copy
         raise failure_of(
-            source,
+            database,
             "different",
             "the row that was written for this verify reached the replica, and is not in what is "
             "restored: that is another database, or an older state",
@@ -100,15 +101,15 @@ class Proof:
 
     def by_content(self, connection: sqlite3.Connection, staging: Staging) -> Verification:
         """Prove that what comes back is what the database held at one commit."""
-        for source in self._source.each_replica():
-            txid, copy = self._equal(source, connection, staging)
+        for database in self._database.each_replica():
+            txid, copy = self._equal(database, connection, staging)
         return self._proved(connection, copy, txid, exact=True)
 
     def _equal(
-        self, source: Source, connection: sqlite3.Connection, staging: Staging
+        self, database: Database, connection: sqlite3.Connection, staging: Staging
     ) -> tuple[int | None, str]:
-        wal = wal_path(source.database)
-        watch = self._watch(source, lambda: None, only_new=False)
+        wal = wal_path(database.path)
+        watch = self._watch(database, lambda: None, only_new=False)
         pin = page_comparison.Pin(connection, wal, self._interrupt)
 
         def end(anew: bool) -> wal_file.WALEnd | None:
@@ -119,7 +120,7 @@ class Proof:
             return pin.end
 
         def attempt() -> str:
-            restored = self._restore(source, staging, connection)
+            restored = self._restore(database, staging, connection)
             copy = staging.file("source")
             pin.copy(copy)
             try:
@@ -127,11 +128,11 @@ class Proof:
                     return restored
             except page_comparison.MovedError:
                 moved = "its WAL was restarted while it was being compared"
-                raise failure_of(source, "busy", moved) from None
+                raise failure_of(database, "busy", moved) from None
             found = table_differences.differences(copy, restored, self._interrupt)
-            raise different(source, found, pin)
+            raise different(database, found, pin)
 
-        proved = self._repeated(source, watch, end, attempt)
+        proved = self._repeated(database, watch, end, attempt)
         pin.release()
         return proved
 
@@ -139,22 +140,22 @@ class Proof:
         self, timestamp: str, connection: sqlite3.Connection, staging: Staging
     ) -> Verification:
         """Prove that what was in every replica at a time comes back, and is sound."""
-        for source in self._source.each_replica():
-            with explained(source):
-                for gap in past.gaps(source, self._patience):
+        for database in self._database.each_replica():
+            with side_by_side.turn(), explained(database):
+                for gap in past.gaps(database, self._patience):
                     if past.lies_in(timestamp, gap):
                         raise failure_of(
-                            source,
+                            database,
                             "unrestorable",
                             f"changes between {gap['start']} and {gap['end']} are missing in the "
                             "replica: what is restored for a time between them is older",
                         )
-                copy = self._restore(source, staging, connection, timestamp)
+                copy = self._restore(database, staging, connection, timestamp)
         return self._proved(connection, copy, None, exact=False, timestamp=timestamp)
 
     def _repeated(
         self,
-        source: Source,
+        database: Database,
         watch: Watch,
         end: Callable[[bool], wal_file.WALEnd | None],
         attempt: Callable[[], str],
@@ -167,9 +168,10 @@ class Proof:
         failures, anew = 0, False
         while True:
             place = end(anew)
-            arrival = self._wait(source, watch, place)
+            arrival = self._wait(database, watch, place)
             try:
-                with explained(source):
+                with side_by_side.turn() as seconds, explained(database):
+                    watch.postpone(seconds)
                     return arrival.txid, attempt()
             except VerificationFailure as error:
                 failure = error
@@ -180,15 +182,15 @@ class Proof:
             if anew:
                 watch.renew(time.monotonic() + self._patience)
 
-    def _watch(self, source: Source, touch: Callable[[], object], *, only_new: bool) -> Watch:
+    def _watch(self, database: Database, touch: Callable[[], object], *, only_new: bool) -> Watch:
         def pulse() -> None:
             if self._progress is not None:
                 self._progress(0, None)
 
         deadline = time.monotonic() + self._patience
-        return Watch(source, deadline, only_new=only_new, pulse=pulse, touch=touch)
+        return Watch(database, deadline, only_new=only_new, pulse=pulse, touch=touch)
 
-    def _wait(self, source: Source, watch: Watch, end: wal_file.WALEnd | None) -> Arrival:
+    def _wait(self, database: Database, watch: Watch, end: wal_file.WALEnd | None) -> Arrival:
         if end is None:  # no WAL: everything is in the database, and so in its backup
             return Arrival(sure=False)
         begun = time.monotonic()
@@ -197,19 +199,19 @@ class Proof:
         except NotArrivedError as error:
             if error.hole:
                 raise failures.failure_of(
-                    source,
+                    database,
                     "different",
                     f"what is in the replica is not what was committed: {error.hole}. Replication "
                     "mends that by itself; start any other daemon again by it",
                 ) from None
-            source.require_valid()
-            raise stale(source, self._patience, taken_up=error.local) from None
+            listings.require_valid(database.config)
+            raise stale(database, self._patience, taken_up=error.local) from None
         finally:
             self._waited += time.monotonic() - begun
 
     def _restore(
         self,
-        source: Source,
+        database: Database,
         staging: Staging,
         connection: sqlite3.Connection,
         timestamp: str | None = None,
@@ -220,10 +222,10 @@ class Proof:
                 os.unlink(staging.file(name))
         begun = time.monotonic()
         copy = fetch(
-            source.database,
+            database.path,
             staging,
-            {"replica": source.replica, "timestamp": timestamp, **source.flags},
-            config=source.config,
+            {"replica": database.replica, "timestamp": timestamp},
+            config=database.config,
             stall=self._timeout,
             report=(self._progress, result.figures(connection)[0] if self._progress else None),
         )
@@ -242,8 +244,8 @@ class Proof:
     def _gaps(self) -> list[Gap] | None:
         found: list[Gap] = []
         with contextlib.suppress(LitestreamError):
-            for source in self._source.each_replica():
-                found += past.gaps(source, self._patience)
+            for database in self._database.each_replica():
+                found += past.gaps(database, self._patience)
             return found
         return None
 
@@ -256,18 +258,19 @@ class Proof:
         exact: bool,
         timestamp: str | None = None,
     ) -> Verification:
-        gaps = self._gaps()
+        with side_by_side.turn():
+            gaps = self._gaps()
         size, tables = result.figures(connection)
-        with explained(self._source), integrity.opened(copy) as restored:
+        with explained(self._database), integrity.opened(copy) as restored:
             restored_size, restored_tables = result.figures(restored)
         return Verification(
-            database=self._source.database,
+            database=self._database.path,
             exact=exact,
             integrity_check=self._integrity_check,
             size={"original": size, "restored": restored_size},
             tables={"original": tables, "restored": restored_tables},
             txid=txid,
-            replicas=self._source.names,
+            replicas=self._database.names,
             started=self._started,
             waited=round(self._waited, 3),
             restored=round(self._restored, 3),
@@ -311,24 +314,26 @@ def opened(path: str, timeout: float, *, silent: bool) -> Iterator[sqlite3.Conne
         connection.close()
 
 
-def require_wal(connection: sqlite3.Connection, source: Source) -> None:
+def require_wal(connection: sqlite3.Connection, database: Database) -> None:
     """Refuse a database that no daemon has put into WAL mode."""
     (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
     if mode != "wal":
         raise failures.failure_of(
-            source,
+            database,
             "stale",
             f"no daemon is replicating it: its journal mode is {mode!r}, and Litestream changes "
             "that to WAL when it starts",
         )
 
 
-def require_room(folder: str, connection: sqlite3.Connection, source: Source, copies: int) -> None:
+def require_room(
+    folder: str, connection: sqlite3.Connection, database: Database, copies: int
+) -> None:
     """Refuse a directory that has no room for the copies."""
     needed, free = copies * result.figures(connection)[0], shutil.disk_usage(folder).free
     if free < needed:
         raise failures.failure_of(
-            source,
+            database,
             "unusable",
             f"restoring it takes {needed} bytes, and {free} are free in {folder!r}. Make room, or "
             "pass directory=",

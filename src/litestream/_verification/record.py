@@ -5,20 +5,19 @@ from __future__ import annotations
 import os
 import socket
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from litestream import configuration
-from litestream._check.keys import KEYS
-from litestream._config import file as config_file
+from litestream._config.keys import KEYS
 from litestream._health import history
 from litestream.errors import LitestreamError, VerificationFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from litestream._config.config import Source
+    from litestream._config.config import Database
     from litestream._verification.result import Verification
 
 _SECRETS = frozenset(key.name for key in KEYS if key.kind == "secret")
@@ -31,7 +30,7 @@ class Kept:
 
 
 @contextmanager
-def kept(source: Source, *, exact: bool, past: bool) -> Iterator[Kept]:
+def kept(database: Database, *, exact: bool, past: bool) -> Iterator[Kept]:
     """Append what comes of the block to the history; one that is interrupted leaves no row."""
     at, began, proof = datetime.now(timezone.utc), time.monotonic(), Kept()
     try:
@@ -42,11 +41,11 @@ def kept(source: Source, *, exact: bool, past: bool) -> Iterator[Kept]:
         details = error.details if isinstance(error, VerificationFailure) else {}
         position = details.get("position")
         _append(
-            source,
+            database,
             at,
             _method(exact=exact, past=past),
             reason=reason,
-            message=_masked(message, source),
+            message=_masked(message, database),
             seconds=round(time.monotonic() - began, 3),
             position=None if position is None else str(position),
         )
@@ -54,7 +53,7 @@ def kept(source: Source, *, exact: bool, past: bool) -> Iterator[Kept]:
     proved = proof.proved
     if proved is not None:
         _append(
-            source,
+            database,
             at,
             _method(exact=exact, past=past),
             seconds=round(proved.seconds, 3),
@@ -69,7 +68,7 @@ def _method(*, exact: bool, past: bool) -> str:
 
 
 def _append(
-    source: Source,
+    database: Database,
     at: datetime,
     method: str,
     *,
@@ -80,12 +79,12 @@ def _append(
     size: int | None = None,
     position: str | None = None,
 ) -> None:
-    if not os.path.exists(source.database):  # nothing is put beside a mistyped path
+    if not os.path.exists(database.path):  # nothing is put beside a mistyped path
         return
     history.append(
         {
             "at": at.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
-            "database": source.database,
+            "database": database.path,
             "method": method,
             "proved": reason is None,
             "reason": reason,
@@ -99,12 +98,10 @@ def _append(
     )
 
 
-def _masked(message: str, source: Source) -> str:
+def _masked(message: str, database: Database) -> str:
     """Mask the secrets of the config, too, which stands between the message and the history."""
-    for literal in (False, True):
-        with suppress(LitestreamError):
-            for secret in _secrets(config_file.read(source.config, literal=literal)):
-                message = message.replace(secret, "***")
+    for secret in _secrets(database.config.content):
+        message = message.replace(secret, "***")
     return configuration.masked(message)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
 
-    from litestream._adapters import Config
+    from litestream._config.config import ConfigArgument
     from litestream.dashboard.auth import Auth
 
 __all__ = ["Request", "asgi", "password_hash", "wsgi"]
@@ -34,7 +34,7 @@ Request.__module__ = password_hash.__module__ = __name__
 def wsgi(
     *,
     auth: Auth,
-    config: Config = None,
+    config: ConfigArgument = None,
     actions: Iterable[str] = (),
     directory: str | os.PathLike[str] | None = None,
     secret: str | bytes | None = None,
@@ -67,7 +67,7 @@ def wsgi(
 def asgi(
     *,
     auth: Auth,
-    config: Config = None,
+    config: ConfigArgument = None,
     actions: Iterable[str] = (),
     directory: str | os.PathLike[str] | None = None,
     secret: str | bytes | None = None,

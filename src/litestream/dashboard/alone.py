@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable
 
-    from litestream._adapters import Config
+    from litestream._config.config import ConfigArgument
     from litestream.dashboard.messages import Request
 
 _LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.ASCII)
@@ -32,7 +32,7 @@ class Alone:
     def __init__(
         self,
         port: int = 0,
-        config: Config = None,
+        config: ConfigArgument = None,
         actions: Iterable[str] = (),
         directory: str | os.PathLike[str] | None = None,
     ) -> None:

@@ -10,12 +10,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from litestream import _adapters, commands
+from litestream._executable.arguments import loaded
 from litestream.errors import ConfigurationError, LitestreamError, UnsupportedCommandError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from litestream._adapters import Config
+    from litestream._config.config import ConfigArgument
     from litestream.dashboard.store import Store
 
 ACTIONS = ("verify", "restore")
@@ -34,7 +35,7 @@ class Jobs:
 
     def __init__(
         self,
-        config: Config,
+        config: ConfigArgument,
         store: Store,
         actions: Iterable[str],
         masked: Callable[[str], str],
@@ -101,18 +102,17 @@ class Jobs:
         return f"Proved in {done['seconds']:.1f} s: the backup restores, and equals the database"
 
     def _restore(self, database: str) -> str:
-        with _adapters.written(self._config) as path:
-            return f"Restored to {commands.restore(database, config=path)}"
+        return f"Restored to {commands.restore(database, config=self._config)}"
 
     def _list(self, database: str) -> str:
         began = time.time()
-        with _adapters.written(self._config) as path:
-            found = listed(database, path)
+        with loaded(self._config) as config:
+            found = listed(database, config)
         self._store.write(database, "backups", {**found, "at": began})
         return f"Listed in {time.time() - began:.1f} s"
 
 
-def listed(database: str, config: str | os.PathLike[str] | None) -> dict[str, Any]:
+def listed(database: str, config: ConfigArgument) -> dict[str, Any]:
     """Ask the replica which backups exist: the newest ones, and how many there are of each kind."""
     options: dict[str, Any] = {"config": config, "timeout": _PATIENCE}
     generations = commands.generations(database, **options)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
 
-    from litestream._adapters import Config
+    from litestream._config.config import ConfigArgument
     from litestream.dashboard.messages import Request
     from litestream.dashboard.watch import Look
     from litestream.rows import HealthRow, HistoryRow
@@ -52,7 +52,7 @@ class Dashboard:
     def __init__(
         self,
         auth: object,
-        config: Config = None,
+        config: ConfigArgument = None,
         actions: Iterable[str] = (),
         directory: str | os.PathLike[str] | None = None,
         secret: str | bytes | None = None,

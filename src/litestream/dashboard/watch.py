@@ -8,19 +8,19 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from litestream import _adapters, configuration, monitoring
-from litestream._check.keys import BY_PLACE
-from litestream._config import file as config_file
+from litestream import configuration, monitoring
+from litestream._config.config import Config
+from litestream._config.keys import BY_PLACE
+from litestream._executable.arguments import loaded
 from litestream.dashboard.store import id_of
 from litestream.errors import LitestreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from litestream._adapters import Config
+    from litestream._config.config import ConfigArgument
     from litestream.dashboard.store import Store
     from litestream.rows import HealthRow
 
@@ -57,7 +57,7 @@ class Watch:
     It starts with the first page, in the process that serves it: nothing starts at import.
     """
 
-    def __init__(self, config: Config, store: Store, thresholds: Mapping[str, Any]) -> None:
+    def __init__(self, config: ConfigArgument, store: Store, thresholds: Mapping[str, Any]) -> None:
         self._config = config
         self._store = store
         self._thresholds = dict(thresholds)
@@ -119,9 +119,9 @@ class Watch:
     def _taken(self) -> Look:
         now = time.time()
         try:
-            with _adapters.written(self._config) as path:
-                self._learn_secrets(path)
-                rows = monitoring.health(config=path, **self._thresholds)
+            with loaded(self._config) as config:
+                self._learn_secrets(config)
+                rows = monitoring.health(config=config, **self._thresholds)
             if self._store.is_due(now):
                 self._store.sample(rows, now)
         except (LitestreamError, OSError) as error:
@@ -131,16 +131,15 @@ class Watch:
             return Look(now, {}, "The databases could not be looked at: see the server's log")
         return Look(now, {id_of(row["database"]): row for row in sorted(rows, key=_rank)})
 
-    def _learn_secrets(self, config: str | os.PathLike[str] | None) -> None:
+    def _learn_secrets(self, config: Config) -> None:
         """Find what must not be shown; messages of other programs may hold it."""
-        path = configuration.find_config(config)
-        is_ours = isinstance(self._config, Mapping)  # written anew each time, with the same in it
-        mark = is_ours or (path, os.stat(path).st_mtime_ns)
+        mark = not config.path or (config.path, os.stat(config.path).st_mtime_ns)
         if mark != self._secrets[0]:
             found: set[str] = set()
             for literal in (False, True):
                 with contextlib.suppress(LitestreamError):
-                    found.update(_secrets(config_file.read(path, literal=literal)))
+                    again = Config(config.series, config.path, literal=literal)
+                    found.update(_secrets((again if config.path else config).content))
             self._secrets = (mark, tuple(sorted(found, key=len, reverse=True)))
 
 

@@ -17,12 +17,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from litestream._adapters import Config
+    from litestream._config.config import ConfigArgument
 
 __all__ = ["config", "sqlite_options"]
 
 
-def config() -> Config:
+def config() -> ConfigArgument:
     """Return what the setting ``LITESTREAM`` says: every ``config=`` of the adapters takes it.
 
     Raises:

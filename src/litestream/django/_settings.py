@@ -15,7 +15,7 @@ from litestream.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from litestream._adapters import Config
+    from litestream._config.config import ConfigArgument
 
 KEYS = ("CONFIG", "DASHBOARD", "EXPECT", "REPLICAS")
 DASHBOARD_KEYS = ("ACTIONS", "AUTH", "DIRECTORY")
@@ -30,14 +30,14 @@ class Problem(NamedTuple):
     hint: str
 
 
-def config() -> Config:
+def config() -> ConfigArgument:
     """Return the config's path, None where it is to be looked for, or database → replica."""
     for problem in problems():
         raise ConfigurationError(f"{problem.message}. {problem.hint}")
     given = setting()
     if given.get("REPLICAS"):
         return {path(alias): replica for alias, replica in replicas().items()}
-    found: Config = given.get("CONFIG")
+    found: ConfigArgument = given.get("CONFIG")
     return found
 
 

@@ -11,7 +11,7 @@ from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.db import connections
 
-from litestream import _adapters, commands
+from litestream import commands
 from litestream.django import _settings
 from litestream.errors import LitestreamError
 
@@ -51,8 +51,7 @@ def databases(*, databases: Iterable[str] | None = None, **_: Any) -> list[Check
     wanted = [alias for alias in _settings.sqlite() if alias in (databases or ())]
     if wanted and not _settings.setting().get("REPLICAS"):
         try:
-            with _adapters.written(_settings.config()) as config:
-                named = {row["path"] for row in commands.databases(config=config)}
+            named = {row["path"] for row in commands.databases(config=_settings.config())}
         except LitestreamError as error:
             return [Error(f"The config cannot be read: {error}", id="litestream.E006")]
         found += [_is_not_replicated(a) for a in wanted if _settings.path(a) not in named]

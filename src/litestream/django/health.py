@@ -8,7 +8,7 @@ import datetime
 from health_check.base import HealthCheck
 from health_check.exceptions import ServiceUnavailable
 
-from litestream import _adapters
+import litestream
 from litestream.django import _settings
 from litestream.errors import LitestreamError
 
@@ -28,6 +28,6 @@ class Replicated(HealthCheck):
         """Wait for the last commit; what is said of a failure is said to anybody."""
         try:
             seconds = self.timeout.total_seconds()
-            _adapters.sync(_settings.config(), _settings.path(self.alias), seconds)
+            litestream.sync(_settings.path(self.alias), seconds, config=_settings.config())
         except LitestreamError as error:
             raise ServiceUnavailable("The last commit is not in the replica") from error

@@ -19,7 +19,6 @@ import pytest
 import litestream
 from litestream import commands, configuration
 from litestream._executable import run as executable_run
-from litestream._restore import watched
 from tests.restore.test_restore import listing, restore
 from tests.support import wait_until
 
@@ -42,7 +41,7 @@ def silent(make_site, port: int):
 
 @pytest.mark.parametrize("options", [{"timeout": 0.5}, {}])
 def test_a_hung_endpoint_ends_in_time(make_site, silent_endpoint, target, monkeypatch, options):
-    monkeypatch.setattr(watched, "STALL", 0.5)
+    monkeypatch.setattr(executable_run, "STALL", 0.5)
     site = silent(make_site, silent_endpoint)
     with pytest.raises(litestream.CommandTimeoutError):
         restore(site, target, **options)
@@ -65,8 +64,7 @@ def test_the_time_limit_is_for_all_children_together(replicated, target, monkeyp
 
         return slow
 
-    for module in (executable_run, watched):
-        monkeypatch.setattr(module, "run", noted(module.run))
+    monkeypatch.setattr(executable_run, "run", noted(executable_run.run))
     tomorrow = datetime.now(timezone.utc) + timedelta(days=1)
     with pytest.raises(litestream.CommandTimeoutError, match="within 50 s"):
         commands.restore(

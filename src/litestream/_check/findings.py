@@ -1,0 +1,62 @@
+"""``litestream.configuration.check``: what is written, and with ``online`` what is tried."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from litestream import configuration
+from litestream._check import probe
+from litestream._check.check import chosen, load
+from litestream._config.keys import VERSIONS
+from litestream._executable.find import find as find_executable
+from litestream._executable.series import version as version_of
+from litestream.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Sequence
+
+    from litestream._check.probe import Step
+    from litestream.rows import FindingRow
+
+
+def findings(
+    config: str | os.PathLike[str] | None = None,
+    *,
+    series: str | None = None,
+    online: bool = False,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    progress: Callable[[Step], object] | None = None,
+) -> list[FindingRow]:
+    """Return what is wrong with the config, as the executable reads it; nothing is opened but it.
+
+    With ``online=True``, and no error in what is written, it is tried for real: databases are
+    opened to read, and an object of our own is written to the replica, listed, read and deleted.
+    Each step takes 15 seconds at most; ``progress`` is called with each.
+
+    A row has ``path``, ``line`` and ``column`` (from 1), ``id``, ``level`` (``"error"``: the config
+    does not do what it says; ``"warning"``), ``message`` and ``hint``. No row shows a value.
+    ``series``, ``"0.3"`` or ``"0.5"``, is by default the executable's own. ``select`` and
+    ``ignore`` are ids of findings.
+
+    Raises:
+        ConfigNotFoundError: There is no config; the message lists the places.
+        ConfigurationError: No finding has that id.
+
+    """
+    if series is None:
+        version = version_of(find_executable())
+    elif series in VERSIONS:
+        version = VERSIONS[series]
+    else:
+        raise ConfigurationError(f"There is no series {series!r}: it is '0.3' or '0.5'")
+    report, databases = load(configuration.find_config(config), version)
+    if online and not any(row["level"] == "error" for row in report.rows):
+        told = progress or (lambda _step: None)
+        probe.probe(report, databases, find_executable(), told)
+    return chosen(report.sorted(), select, ignore)
+
+
+findings.__module__, findings.__name__ = "litestream.configuration", "check"  # where it is public
+findings.__qualname__ = "check"

@@ -1,0 +1,169 @@
+"""A mapping of databases to replicas as a config, and the text of a config of ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from litestream import configuration
+from litestream._config import paths
+from litestream._config.keys import BY_PLACE, PLACES
+from litestream.errors import ConfigurationError
+
+_DURATION = re.compile(r"(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+|0")
+_KINDS: dict[str, tuple[type, ...]] = {
+    "bool": (bool,),
+    "int": (int,),
+    "texts": (list, tuple),
+    "mapping": (Mapping,),
+}
+_WANTED = {"bool": "True or False", "int": "a whole number", "texts": "a list", "mapping": "a dict"}
+
+
+def resolved(databases: Mapping[Any, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return each database's file and its replicas: the files to which the paths lead now.
+
+    Where a symbolic link leads later must not change what is replicated.
+
+    Raises:
+        ConfigurationError: A path or a replica is none, or two paths lead to one file.
+
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name, given in databases.items():
+        path = _file(name)
+        if path in found:
+            raise ConfigurationError(f"Two paths of the mapping lead to {path!r}. Keep one")
+        several = isinstance(given, (list, tuple))
+        found[path] = [_replica(path, one) for one in (given if several else [given])]
+    return found
+
+
+def content_of(databases: Mapping[Any, Any], series: str) -> dict[str, Any]:
+    """Return the content of a config for ``path → replica, or replicas``.
+
+    Raises:
+        ConfigurationError: As ``resolved``, or the series has no such key, or another value for it.
+
+    """
+    entries = []
+    for path, replicas in resolved(databases).items():
+        for replica in replicas:
+            _require_known(path, replica, series)
+        entries.append(configuration.Content(path=path, replicas=replicas))
+    return configuration.Content(dbs=entries)
+
+
+def as_yaml(content: Mapping[str, Any], *, expanded: bool = True) -> str:
+    """Write JSON, which is YAML; unescaped, as YAML knows no surrogate pairs.
+
+    Where there is nothing to expand, a ``$`` is escaped all the same: not every reader is told so.
+    """
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    return configuration.Text((text.replace("$", r"\u0024") if expanded else text) + "\n")
+
+
+def _file(given: Any) -> str:
+    """Return the file that is named: SQLite keeps the WAL beside that one, not beside a link."""
+    if not isinstance(given, (str, os.PathLike)) or not os.fspath(given):
+        raise ConfigurationError(
+            f"A config that is a mapping maps each database's path to its replica; {given!r} is "
+            "no path"
+        )
+    if paths.is_url(given):
+        shown = configuration.masked(os.fsdecode(given))
+        raise ConfigurationError(
+            f"A config that is a mapping maps each database's path to its replica; {shown!r} is a "
+            "URL. Is it the wrong way round?"
+        )
+    path = paths.target(given)
+    path = os.path.realpath(path) if os.path.islink(path) else path
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise ConfigurationError(
+            f"The path {path!r} is no UTF-8, so no config can name it"
+        ) from None
+    return path
+
+
+def _replica(path: str, given: Any) -> dict[str, Any]:
+    """Return a replica as a config has it; a directory by its path, which no URL escapes."""
+    if isinstance(given, Mapping):
+        found = configuration.Content({key: _plain(value) for key, value in given.items()})
+        url = found.get("url")
+        if url is None:
+            if isinstance(found.get("path"), str) and found.get("type", "file") == "file":
+                found["path"] = paths.target(found["path"])
+            return found
+        del found["url"]
+    else:
+        found, url = configuration.Content(), given
+    if not isinstance(url, str) or not paths.is_url(url):
+        raise ConfigurationError(
+            f"The replica of {path!r} must be a URL, such as 'file:///backups/app', a list of "
+            "URLs (0.3), or the keys of a replica as in litestream.yml"
+        )
+    if configuration.masked(url) != url:
+        raise ConfigurationError(
+            f"The replica of {path!r} is a URL with a password in it, {configuration.masked(url)}: "
+            "logs would show it. Give the replica's keys instead, as in {'url': 'sftp://user@host/"
+            "path', 'password': …}"
+        )
+    if url.lower().startswith("file://"):
+        return configuration.Content(found, type="file", path=paths.directory(url))
+    return configuration.Content(found, url=url)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        return configuration.Content({key: _plain(inner) for key, inner in value.items()})
+    return [_plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
+def _require_known(path: str, replica: Mapping[str, Any], series: str) -> None:
+    known = BY_PLACE["replica"]
+    for name, value in replica.items():
+        key = known.get(name)
+        if key is None:
+            raise ConfigurationError(
+                f"The replica of {path!r} has no key {name!r}. {_meant(name, series)}"
+            )
+        if series not in key.series:
+            raise ConfigurationError(
+                f"The key {name!r} in the replica of {path!r} is one of Litestream "
+                f"{key.series[0]}; the executable is of series {series}"
+            )
+        if value is not None and not _is_of(key.kind, value):
+            wanted = _WANTED.get(key.kind, "text")
+            if key.kind == "duration":
+                wanted = "a duration with its unit, such as '10s'"
+            raise ConfigurationError(
+                f"The key {name!r} in the replica of {path!r} takes {wanted}, not "
+                f"{type(value).__name__ if key.kind != 'duration' else 'this'}"
+            )
+
+
+def _is_of(kind: str, value: object) -> bool:
+    if kind == "duration":
+        return isinstance(value, str) and _DURATION.fullmatch(value) is not None
+    if kind == "size" and type(value) is int:
+        return True
+    return isinstance(value, _KINDS.get(kind, (str,))) and (kind == "bool" or value is not True)
+
+
+def _meant(name: object, series: str) -> str:
+    import difflib
+
+    for place, keys in BY_PLACE.items():
+        if name in keys:
+            return f"It belongs to {PLACES[place]}: write a litestream.yml for that"
+    here = [key.name for key in BY_PLACE["replica"].values() if series in key.series]
+    if close := difflib.get_close_matches(str(name).replace("_", "-").lower(), here, 1):
+        return f"Did you mean {close[0]!r}?"
+    return f"The keys are: {', '.join(sorted(here))}"

@@ -1,0 +1,76 @@
+"""A database argument: the path of a file, or a replica URL."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TypeAlias
+
+from litestream.configuration import masked
+from litestream.errors import ConfigurationError
+
+StrPath: TypeAlias = "str | os.PathLike[str]"
+_URL = re.compile(r"\w+://")
+_ESCAPED = re.compile(r"[^\w.~$&+,/:;=@%-]", re.ASCII)
+
+
+def is_url(database: StrPath) -> bool:
+    """Tell whether a database argument is a replica URL rather than a path."""
+    return _URL.match(os.fsdecode(database)) is not None
+
+
+def refuse_url(database: StrPath) -> None:
+    """Refuse a replica URL where a database is wanted."""
+    if is_url(database):
+        shown = masked(os.fsdecode(database))
+        raise ConfigurationError(f"{shown!r} is a replica URL. Name the database")
+
+
+def target(database: StrPath) -> str:
+    """Return a database argument as upstream looks it up: an absolute path, or a replica URL.
+
+    A leading ``~/`` is the home directory, as in the config. A URL that holds a password is
+    refused, because every user of the machine can read a process's arguments.
+    """
+    text = os.fsdecode(database)
+    if "\0" in text:
+        raise ConfigurationError(f"No path holds a null byte: {text!r}")
+    if not is_url(text):
+        return os.path.abspath(os.path.expanduser(text))
+    if masked(text) != text:
+        raise ConfigurationError(
+            f"The replica URL {masked(text)} holds a password, which every user of this machine "
+            "could read in the process table. Put the replica into a config and name the "
+            "database's path instead"
+        )
+    return text
+
+
+def escaped(url: str) -> str:
+    """Return the characters of a directory's URL that Litestream would escape, and so mistake.
+
+    Source: both series escape what stands for itself in a ``file://`` URL: ``/my disk`` is
+    ``/my%20disk`` to them, and ``/my%20disk`` is that, too.
+    """
+    return "".join(_ESCAPED.findall(url)) if url.lower().startswith("file://") else ""
+
+
+def directory(url: str) -> str:
+    """Return the directory that a ``file://`` URL names, read as it is written.
+
+    Source: both series take a URL's host for the beginning of the path.
+    """
+    return os.path.normpath("/" + url.partition("://")[2].lstrip("/"))
+
+
+def refuse_stray(path: str, series: str) -> None:
+    """Refuse a path for which an executable of the series would open another file.
+
+    Source: both hand the path to SQLite within a URI; 0.3.13 alone escapes ``#`` and ``%``.
+    """
+    found = [letter for letter in ("?" if series == "0.3" else "#%?") if letter in path]
+    if found:
+        raise ConfigurationError(
+            f"Litestream {series} cannot replicate {path!r}: it takes {' and '.join(found)} for "
+            "part of a URI and would open a stray file. Rename the database or its directory"
+        )
