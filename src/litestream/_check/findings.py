@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from litestream import configuration
-from litestream._check import probe
-from litestream._check.check import chosen, load
 from litestream._config.keys import VERSIONS
 from litestream._executable.find import find as find_executable
-from litestream._executable.series import version as version_of
+from litestream._executable.series import asked
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -46,13 +45,18 @@ def findings(
 
     """
     if series is None:
-        version = version_of(find_executable())
+        answer = asked(find_executable())
     elif series in VERSIONS:
-        version = VERSIONS[series]
+        answer = partial(VERSIONS.__getitem__, series)
     else:
         raise ConfigurationError(f"There is no series {series!r}: it is '0.3' or '0.5'")
+    from litestream._check.check import chosen, load  # yaml, while the executable answers
+
+    version = answer()
     report, databases = load(configuration.find_config(config), version)
     if online and not any(row["level"] == "error" for row in report.rows):
+        from litestream._check import probe  # ssl and http.client, which cost more than a check
+
         told = progress or (lambda _step: None)
         probe.probe(report, databases, find_executable(), told)
     return chosen(report.sorted(), select, ignore)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shlex
 import signal
 import sys
 from importlib import import_module
@@ -200,6 +199,8 @@ def _recover(options: argparse.Namespace) -> int:
 
 
 def _env(options: argparse.Namespace) -> int:
+    import shlex
+
     values = configuration.variables()
     for variable in configuration.VARIABLES.values():
         value = values.get(variable, "")
