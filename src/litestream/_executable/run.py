@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 TIMEOUT = 60.0
 """Seconds that a listing may take. 0.5 waits for minutes for an endpoint that is down."""
 STALL = 120.0
-"""Seconds without a byte after which a restore without a time limit of its own is given up.
+"""Seconds without a byte after which a restore is given up.
 
 An endpoint that takes connections and never answers makes both series wait for ever.
 """
@@ -36,6 +36,17 @@ class Output(NamedTuple):
 
     stdout: str
     stderr: str
+
+
+class StalledError(CommandTimeoutError):
+    """Say that a run made no progress for ``timeout`` seconds and was killed."""
+
+    def __str__(self) -> str:
+        said = f" Its last words: {self.reason}." if self.reason else ""
+        return (
+            f"litestream {self.argv[1]} made no progress for {self.timeout:g} s and was killed."
+            f"{said} Check that the replica's endpoint answers"
+        )
 
 
 class Directory(Protocol):
@@ -59,8 +70,8 @@ def run(
 ) -> Output:
     """Run ``argv`` to its end, at most ``timeout`` seconds, and return what it printed.
 
-    Without ``timeout``, a run that ``fills`` a directory is killed when it makes no progress there
-    for ``stall`` seconds (``STALL`` by default). The child holds the directory's lock too: while it
+    A run that ``fills`` a directory is killed when it makes no progress there for ``stall`` seconds
+    (``STALL`` by default), too. The child holds the directory's lock too: while it
     lives, nobody sweeps under it. ``progress`` is called with the bytes there and those
     ``expected``; what it raises ends the run.
 
@@ -123,8 +134,8 @@ def _watch(
                 before, moved = written, now
             if progress is not None:
                 progress(written[0], expected)
-            if timeout is None and now - moved >= stall:
-                raise CommandTimeoutError(masked_all(argv), round(now - start))
+            if now - moved >= stall:
+                raise StalledError(masked_all(argv), stall, masked(_reason(*printed)))
         if timeout is not None and now - start >= timeout:
             raise CommandTimeoutError(masked_all(argv), timeout, masked(_reason(*printed)))
 

@@ -15,6 +15,7 @@ from litestream._config.paths import is_url, target
 from litestream._database import integrity
 from litestream._database.files import is_database
 from litestream._executable.arguments import located
+from litestream._executable.run import StalledError
 from litestream._restore.fetch import fetch
 from litestream._restore.output import put_in_place, require_place
 from litestream._restore.point_in_time import point_flags
@@ -130,8 +131,8 @@ def restore(
         progress: Called some ten times a second with the bytes written and the bytes expected
             (None where nothing tells).
         config: The config's path, or a mapping; see ``configure``.
-        timeout: Seconds for all of it. By default a restore may take as long as it makes progress;
-            one that stands still for two minutes is killed.
+        timeout: Seconds for all of it. By default a restore may take as long as it makes progress.
+            One that stands still for two minutes is killed in any case.
         **flags: Further flags of ``litestream restore``.
 
     Raises:
@@ -178,7 +179,7 @@ def restore(
             return None
         raise
     except CommandTimeoutError as error:
-        if timeout is None or error.timeout == timeout:
+        if timeout in (None, error.timeout) or isinstance(error, StalledError):
             raise
         # the last of several children had what was left
         raise CommandTimeoutError(error.argv, timeout, error.reason) from None
