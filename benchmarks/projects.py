@@ -35,8 +35,10 @@ def main() -> int:
     with ExitStack() as stack:
         server = None
         if options.s3:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ls-s3-")))
-            server = S3Server(folder)
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ls-s3-"))
+            buckets = Path(folder) / "buckets"
+            buckets.mkdir()
+            server = S3Server(buckets)
             stack.callback(server.stop)
         for name in (name for name in projects.PROJECTS if options.only in name):
             for series in [options.series] if options.series else ("0.3", "0.5"):

@@ -4,8 +4,9 @@
 
 Each server has several lives, with two workers where it has them, while a client saves rows:
 
-- ``ended``: proved by ``verify --exact``, then a worker is killed, the workers are reloaded by
-  SIGHUP, the daemon is killed, it is proved again, and SIGTERM ends it;
+- ``ended``: proved by ``verify --exact``, then the workers are reloaded by SIGHUP, the daemon is
+  killed, it is proved again, and SIGTERM ends it;
+- ``worker``: the worker that answers is killed, and if the server goes on, SIGTERM ends it;
 - ``killed``: SIGKILL for the master;
 - ``rolling``: a second master (SIGUSR2), then the end of the first one (SIGQUIT; gunicorn);
 - ``no backup``: the database is missing, a backup is expected, and there is none;
@@ -13,7 +14,8 @@ Each server has several lives, with two workers where it has them, while a clien
   refuses connections, or takes them and never answers;
 - ``later``: the database is there, and its replica refuses connections until rows are saved.
 
-After each but the refused ones the database is restored from the replica. A cell has the rows that
+After each but the refused ones the database is restored from the replica (after 0.3's ``killed``,
+once the next daemon has sent what was left). A cell has the rows that
 were saved (all of them came back, unless it says how many are lost), the exit status, and what was
 not as it should be. Exit status 1: a row was lost, a second daemon ran, or a process was left.
 """
@@ -29,6 +31,7 @@ import tempfile
 import threading
 import time
 from contextlib import ExitStack, suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +48,8 @@ from tests.support import (
     restored_values,
     wait_until,
 )
+
+from litestream import Replication
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +83,7 @@ _EXPECTING = (
     (r"lifespan\(lifespan\)", 'lifespan(lifespan, expect="backup")'),
     (r"litestream run", "litestream run --expect backup"),
 )
-_REFUSAL = 150.0
+_REFUSAL = 240.0
 """Seconds that a refused start may take here."""
 
 
@@ -96,7 +101,7 @@ class Load:
         number = 0
         while not self._stopped.is_set():
             number += 1
-            with suppress(OSError, ValueError):
+            with suppress(OSError, ValueError, HTTPException):
                 self.server.client.save(f"row-{time.monotonic_ns()}")
             if number % 20 == 0:  # a look at the process table takes as long as many rows
                 self.most = max(self.most, len(self.server.daemons()))
@@ -126,6 +131,22 @@ class Case:
             finally:
                 load.stop()
             return self._told(server, load, server.end())
+
+    def worker(self) -> str:
+        if "workers" not in self.command:
+            return "none"
+        with servers.serving(self.site, self.command, self.files) as server:
+            load = Load(server)
+            try:
+                lives_on = self._kill_worker(server)
+                if lives_on:
+                    server.wait_for_daemon()
+                    server.assert_proved()
+            finally:
+                load.stop()
+            if lives_on:
+                return self._told(server, load, server.end())
+            return f"{self._told(server, load, server.process.wait())} with its worker"
 
     def killed(self) -> str:
         with servers.serving(self.site, self.command, self.files) as server:
@@ -187,11 +208,18 @@ class Case:
         self.proxy.set(mode)
         return self._refused(self.command, self.files)
 
-    def _torment(self, server: servers.Server) -> None:
-        """Kill a worker, reload the workers, kill the daemon."""
-        if "workers" in self.command:
-            os.kill(server.client.save("victim"), signal.SIGKILL)
+    def _kill_worker(self, server: servers.Server) -> bool:
+        """Kill the worker that answers; tell whether the server lives on."""
+        victim = server.client.save("victim")
+        os.kill(victim, signal.SIGKILL)
+        wait_until(lambda: not psutil.pid_exists(victim), "the worker's end")
+        with suppress(AssertionError):
             server.wait_for_answers("another worker")
+            time.sleep(1)
+        return server.process.poll() is None
+
+    def _torment(self, server: servers.Server) -> None:
+        """Reload the workers, kill the daemon."""
         if any(word in self.command for word in _RELOADED):
             before = server.client.save("before")
             server.process.send_signal(signal.SIGHUP)
@@ -214,6 +242,9 @@ class Case:
         wait_until(lambda: not server.daemons(), "the daemon's end", 15)
         if self.proxy is not None:
             self.proxy.set("pass")
+        if self.site.series == "0.3" and status == -signal.SIGKILL:
+            with Replication(self.site.config) as replication:  # it sends what is left
+                replication.sync()
         if lacking := set(server.client.saved) - restored_values(self.site):
             said.append(f"LOST {len(lacking)}")
         if load.most > 1:
@@ -233,6 +264,7 @@ class Case:
 
 LIVES: dict[str, Callable[[Case], str]] = {
     "ended": Case.ended,
+    "worker": Case.worker,
     "killed": Case.killed,
     "rolling": Case.rolling,
     "no backup": Case.no_backup,
@@ -284,7 +316,9 @@ def main() -> int:
     lives = options.life or list(LIVES)
     table = [f"| {options.series} | {' | '.join(lives)} |", "| --- " * (len(lives) + 1) + "|"]
     with tempfile.TemporaryDirectory(prefix="ls-s3-") as directory:
-        server = S3Server(Path(directory) / "buckets")
+        buckets = Path(directory) / "buckets"
+        buckets.mkdir()
+        server = S3Server(buckets)
         try:
             for name in options.servers or SERVERS:
                 cells = []

@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from http.client import HTTPException
 from pathlib import Path
 
 import psutil
@@ -81,7 +82,7 @@ class Client:
 
     def answers(self) -> bool:
         """Tell whether a row was saved; one that may have been counts as not."""
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, HTTPException):
             return bool(self.save(f"probe-{time.monotonic_ns()}"))
         return False
 
