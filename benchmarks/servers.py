@@ -136,6 +136,7 @@ class Case:
         if "workers" not in self.command:
             return "none"
         with servers.serving(self.site, self.command, self.files) as server:
+            server.wait_for_workers()
             load = Load(server)
             try:
                 lives_on = self._kill_worker(server)

@@ -146,6 +146,11 @@ class Server:
         wait_until(wal.exists, f"its first look at the database: {self.log}")
         return self.daemons()[0]
 
+    def wait_for_workers(self) -> None:
+        """Return when both workers of an ASGI server serve: told to end before, granian hangs."""
+        up = re.compile("Application startup complete|Running on http|Started worker-|Booting")
+        wait_until(lambda: len(up.findall(self.log)) >= 2, f"both workers: {self.log}")
+
     def workers(self) -> list[int]:
         """Return the process ids of the server's children that serve, or may soon."""
         found = []

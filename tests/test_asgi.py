@@ -116,6 +116,7 @@ def test_a_killed_worker_ends_a_server_that_starts_no_other(
 ) -> None:
     """hypercorn adds up its workers' statuses: one that has just started is ended by SIGTERM."""
     with serving(site, command, files()) as server:
+        server.wait_for_workers()
         os.kill(server.client.save("one"), signal.SIGKILL)
         assert server.process.wait(60) in statuses
         server.assert_kept()
