@@ -117,7 +117,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> object:
+def _load(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
@@ -132,6 +132,10 @@ def __getattr__(name: str) -> object:
         value = getattr(importlib.import_module(f"litestream.{_HOMES.get(name, 'errors')}"), name)
     globals()[name] = value
     return value
+
+
+if not TYPE_CHECKING:  # a checker would take any misspelt name for one that is here
+    __getattr__ = _load
 
 
 def __dir__() -> list[str]:

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, TextIO
 
 from litestream import configuration
+from litestream._cli.arguments import with_two_dashes
 from litestream._executable.find import find as find_executable
 from litestream._executable.series import version as version_of
 from litestream._executable.traps import EXAMINED, TRAPS, is_among, of
@@ -38,6 +39,7 @@ _HIDDEN = "***"
 _MODULES = {  # of _cli, whose imports the other verbs do not pay for
     **dict.fromkeys(("check", "config", "init", "upgrade"), "config"),
     **dict.fromkeys(("health", "history"), "health"),
+    **dict.fromkeys(("generations", "snapshots"), "listings"),
     "dashboard": "dashboard",
     "verify": "verify",
 }
@@ -74,10 +76,18 @@ def _run_verb(argv: Sequence[str]) -> int:
         from litestream._cli.run import run as run_command
 
         return run_command(argv[1:])
-    if argv[0] not in PURPOSES:
+    if argv[0] not in PURPOSES and argv[0] not in _MODULES:
         return _help(sys.stdout)
-    options = parser(argv[0]).parse_args(argv)
-    status: int = options.run(options)
+    parser, verbs = _parser(argv[0])
+    options, rest = parser.parse_known_args([argv[0], *with_two_dashes(argv[1:])])
+    if rest:
+        verbs.choices[argv[0]].error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        status: int = options.run(options)
+    except LitestreamError as error:
+        if getattr(options, "json", False):
+            _print_error(argv[0], error)
+        raise
     return status
 
 
@@ -89,12 +99,17 @@ def _discard_output() -> None:
 
 def _help(stream: TextIO) -> int:
     """Print what the command can do; a usage error where nobody has asked for it."""
-    own = "\n".join(f"    {verb:<12} {text}" for verb, text in PURPOSES.items())
+    from litestream._cli import listings
+
+    upstream = _upstream_help()
+    purposes = dict(PURPOSES)
+    purposes |= {v: t for v, t in listings.PURPOSES.items() if f"\n    {v} " not in upstream}
+    own = "\n".join(f"    {verb:<12} {text}" for verb, text in sorted(purposes.items()))
     text = (
         "usage: litestream VERB [ARGUMENT ...]\n\n"
         "Replicate SQLite databases, prove their backups, restore them.\n\n"
         f"This package's own verbs ('litestream VERB --help' explains one):\n\n{own}\n\n"
-        f"{_upstream_help()}\n"
+        f"{upstream}\n"
     )
     print(text, end="", file=stream)
     return 0 if stream is sys.stdout else 2
@@ -119,8 +134,19 @@ def _upstream_help() -> str:
     )
 
 
-def parser(verb: str) -> argparse.ArgumentParser:
-    """Return the parser of a verb; its usage line names all of them."""
+def _print_error(verb: str, error: LitestreamError) -> None:
+    import json
+
+    from litestream._cli.verify import UNUSABLE
+
+    known = UNUSABLE if verb == "verify" else {}
+    print(json.dumps({**known, "error": type(error).__name__, "message": str(error)}))
+
+
+def _parser(
+    verb: str,
+) -> tuple[argparse.ArgumentParser, argparse._SubParsersAction[argparse.ArgumentParser]]:
+    """Return the parser of a verb, whose usage line names all of them, and its subparsers."""
     parser = argparse.ArgumentParser(prog="litestream", allow_abbrev=False)
     # `run` has a parser of its own, and belongs into the usage line all the same.
     every = "{" + ",".join(PURPOSES) + "}"
@@ -133,7 +159,7 @@ def parser(verb: str) -> argparse.ArgumentParser:
 
     if verb in _MODULES:
         import_module(f"litestream._cli.{_MODULES[verb]}").add(verbs)
-        return parser
+        return parser, verbs
 
     demo = verbs.add_parser("demo", description=PURPOSES["demo"].capitalize() + ".")
     demo.set_defaults(run=_demo)
@@ -150,7 +176,7 @@ def parser(verb: str) -> argparse.ArgumentParser:
     recover.add_argument("database", nargs="?", help="its path; by default all of the config")
     recover.add_argument("--config", metavar="FILE", help="the config; by default looked for")
     recover.add_argument(
-        *("--no-expand-env", "-no-expand-env"),
+        "--no-expand-env",
         dest="expand_env",
         action="store_false",
         help="take a $ in the config for a $",
@@ -164,6 +190,7 @@ def parser(verb: str) -> argparse.ArgumentParser:
     recover.add_argument(
         "--replica", metavar="NAME", help="the replica to restore from (0.3, with several)"
     )
+    recover.add_argument("--json", action="store_true", help="print one JSON object for each")
     recover.set_defaults(run=_recover)
 
     which = verbs.add_parser("which", description="Print the path of the executable.")
@@ -171,7 +198,7 @@ def parser(verb: str) -> argparse.ArgumentParser:
         "--verbose", action="store_true", help="say its version, and what its release loses"
     )
     which.set_defaults(run=_which)
-    return parser
+    return parser, verbs
 
 
 def _demo(_options: argparse.Namespace) -> int:
@@ -181,6 +208,8 @@ def _demo(_options: argparse.Namespace) -> int:
 
 
 def _recover(options: argparse.Namespace) -> int:
+    import json
+
     from litestream import recovery
     from litestream._cli import progress
 
@@ -194,7 +223,7 @@ def _recover(options: argparse.Namespace) -> int:
             progress=report,
         )
     for done in found:
-        print(recovery.told(done))
+        print(json.dumps(done._asdict()) if options.json else recovery.told(done))
     return 0
 
 
@@ -202,11 +231,14 @@ def _env(options: argparse.Namespace) -> int:
     import shlex
 
     values = configuration.variables()
-    for variable in configuration.VARIABLES.values():
-        value = values.get(variable, "")
-        if value and variable in configuration.SECRET_VARIABLES and not options.show_secrets:
+    for variable in dict.fromkeys([*configuration.VARIABLES.values(), *values]):
+        value = values.get(variable)
+        if value is None:
+            print(f"# {variable} is not set")
+            continue
+        if value and configuration.is_secret(variable) and not options.show_secrets:
             value = _HIDDEN
-        print(f"{variable}={shlex.quote(value) if value else ''}")
+        print(f"{variable}={shlex.quote(value)}")
     return 0
 
 

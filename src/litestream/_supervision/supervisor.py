@@ -49,10 +49,17 @@ _SNAPSHOT = ("-once", "-force-snapshot")
 
 
 class Supervisor:
-    """One daemon's keeper. `report` is called with what there is to tell."""
+    """One daemon's keeper. `report` is called with what there is to tell.
+
+    The daemon has our environment, unless another one is given.
+    """
 
     def __init__(
-        self, job: Job, selector: BaseSelector, report: Callable[[Mapping[str, Any]], None]
+        self,
+        job: Job,
+        selector: BaseSelector,
+        report: Callable[[Mapping[str, Any]], None],
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.job = job
         self.finished = False
@@ -68,7 +75,7 @@ class Supervisor:
         self._handovers = Handovers(job, self._locks)
         self._mending = Mending(job, self._locks, self._report_fault)
         self._health = Health(job)
-        self._daemon = Daemon(job, selector, self._hear)
+        self._daemon = Daemon(job, selector, self._hear, environment)
         self._error = ""
         self._stop_error = ""
         self._forbidden = ""

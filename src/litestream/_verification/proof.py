@@ -18,6 +18,7 @@ from litestream._database.files import wal_path
 from litestream._durability.watch import Arrival, NotArrivedError, Watch
 from litestream._executable import listings, side_by_side
 from litestream._restore.fetch import fetch
+from litestream._restore.gaps import lies_in
 from litestream._verification import (
     by_sentinel,
     failures,
@@ -143,7 +144,7 @@ class Proof:
         for database in self._database.each_replica():
             with side_by_side.turn(), explained(database):
                 for gap in past.gaps(database, self._patience):
-                    if past.lies_in(timestamp, gap):
+                    if lies_in(timestamp, gap["start"], gap["end"]):
                         raise failure_of(
                             database,
                             "unrestorable",
