@@ -23,7 +23,7 @@ from litestream import commands, configuration, verification
 from litestream._database import integrity, local_state
 from litestream._database import wal as wal_file
 from litestream._database.files import wal_path
-from litestream._durability.watch import Watch
+from litestream._durability.series_03 import Look03
 from litestream._verification import by_sentinel, page_comparison, proof, result, table_differences
 from litestream.errors import UnusableDatabaseError, VerificationFailure
 from tests.support import PATIENCE, free_port, tokens, writing
@@ -85,7 +85,7 @@ def test_an_idle_database_is_proved(running, series, temporary, exact):
 def test_a_commit_that_the_daemon_overlooked_comes_with_the_next(running, temporary, monkeypatch):
     """0.3.13 does not tell its replica of one in a thousand; here, of the first one."""
     touched: list[bool] = []
-    are_at, touch = Watch._are_at, by_sentinel.touch
+    are_at, touch = Look03._are_at, by_sentinel.touch
     wal = wal_path(running.database)
 
     def seen(connection, token):
@@ -94,7 +94,7 @@ def test_a_commit_that_the_daemon_overlooked_comes_with_the_next(running, tempor
         touched.append(before != wal_file.committed_end(wal))
 
     monkeypatch.setattr(by_sentinel, "touch", seen)
-    monkeypatch.setattr(Watch, "_are_at", lambda *a: bool(touched) and are_at(*a))
+    monkeypatch.setattr(Look03, "_are_at", lambda *a: bool(touched) and are_at(*a))
     assert verify(running, temporary, timeout=4)
     assert [True] == touched
 

@@ -7,7 +7,7 @@ import sqlite3
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from litestream._durability.watch import last_replicated
+from litestream._executable.listings import last_replicated
 from litestream.errors import (
     CommandFailedError,
     CommandTimeoutError,

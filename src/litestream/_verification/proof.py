@@ -15,7 +15,8 @@ from urllib.parse import quote
 from litestream._database import integrity
 from litestream._database import wal as wal_file
 from litestream._database.files import wal_path
-from litestream._durability.watch import Arrival, NotArrivedError, Watch
+from litestream._durability.goal import Arrival
+from litestream._durability.watch import NotArrivedError, Watch
 from litestream._executable import listings, side_by_side
 from litestream._restore.fetch import fetch
 from litestream._verification import (
