@@ -5,27 +5,21 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import signal
 import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from litestream._config import file as config_file
 from litestream._config import mapping, runtime_directory
 from litestream._config.config import Config
-from litestream._database.lock import Lock
 from litestream._durability import barrier
 from litestream._executable.series import series
 from litestream._replication import daemon_config
 from litestream._replication.guard import guard
-from litestream._replication.keeper_process import KeeperProcess
+from litestream._replication.keeper import Keeper
 from litestream._replication.status import Told
-from litestream._supervision.daemon import orphan_signal
-from litestream.configuration import chosen_config
 from litestream.errors import (
     ConfigurationError,
-    LitestreamError,
     ReplicationError,
     ReplicationTimeoutError,
 )
@@ -42,10 +36,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Replication",
 ]
-
-_START_TIMEOUT = 30.0
-_LAST_WORDS = 5  # lines of a keeper that died
-_GRACE = 5.0  # for the keeper to end after its daemon has
 
 
 class Replication:
@@ -93,7 +83,7 @@ class Replication:
     ) -> None:
         # Absolute from now on: the application may change its directory, and need another daemon.
         self._directory = ""
-        self._config = _absolute(config)
+        self._config = mapping.absolute(config)
         self._expand_env = expand_env
         self._adopt = adopt
         self._max_restarts = max_restarts
@@ -102,10 +92,8 @@ class Replication:
         self._hand_over = True  # off in the campaign's negative control
         self._delays = (0.5, 30.0)
         self._prepared: daemon_config.Prepared | None = None
-        self._keeper: KeeperProcess | None = None
-        self._keeper_delay = 0.5
+        self._keeper: Keeper | None = None
         self._told = Told()
-        self._stopping = False
         self._starting = threading.Lock()
 
     @property
@@ -171,15 +159,22 @@ class Replication:
             raise ConfigurationError("This Replication has been started already")
         self._told.forget()
         self._directory = os.getcwd()
-        self._stopping = False
-        self._keeper_delay = 0.5
         prepared = self._prepare()
         try:
             if not self._adopt:
                 guard(prepared.databases)
-            self._launch(prepared)
+            self._prepared = prepared
+            self._keeper = Keeper(
+                prepared,
+                self._told,
+                self._directory,
+                stop_timeout=float(self._stop_timeout),
+                max_restarts=self._max_restarts,
+                hand_over=self._hand_over,
+                delays=self._delays,
+            )
             _running.add(self)
-            self._wait_for_start()
+            self._keeper.wait_for_start()
         except BaseException:
             self.stop()
             runtime_directory.remove(prepared.directory)
@@ -192,15 +187,10 @@ class Replication:
         the daemon is killed, and a warning logged. On standby, and when called again, there is
         nothing to do: True. In a forked child, nothing happens.
         """
-        with self._told.changed:
-            keeper, self._stopping = self._keeper, True
-            self._told.changed.notify_all()
+        keeper = self._keeper
         if keeper is None:
             return self._told.synced is not False
-        if not keeper.end(self._stop_timeout + _GRACE):
-            keeper.kill()
-            self._kill(signal.SIGKILL)
-        keeper.reap()
+        keeper.stop()
         _running.discard(self)
         self._keeper = None
         self._told.pid = None
@@ -281,66 +271,6 @@ class Replication:
         config = Config.load(self._config, series(), expand_env=self._expand_env)
         return daemon_config.prepare(daemon_config.sound(config), self._sync_interval)
 
-    def _launch(self, prepared: daemon_config.Prepared) -> None:
-        left = self._max_restarts
-        if left is not None:
-            left = max(0, left - self._told.restarts)
-        job = prepared.job(
-            stop_timeout=float(self._stop_timeout),
-            max_restarts=left,
-            hand_over=self._hand_over,
-            delays=self._delays,
-        )
-        self._prepared = prepared
-        self._keeper = KeeperProcess(job, self._told.receive, self._keeper_ended, self._directory)
-
-    def _wait_for_start(self) -> None:
-        self._told.wait_while(("stopped", "starting"), _START_TIMEOUT)
-        if self._told.misconfigured:
-            raise ConfigurationError(self._told.last_error or "")
-        if self._told.state in ("stopped", "starting", "failed"):
-            raise ReplicationError(
-                f"The daemon did not start: {self._told.last_error or 'no answer'}"
-            )
-
-    def _keeper_ended(self) -> None:
-        """Start another keeper in place of one that was killed, or crashed."""
-        if self._stopping or self._told.state == "failed" or self._prepared is None:
-            return
-        if self._told.state == "stopped":  # it never said anything: another one would not either
-            words = ["its keeper ended at once", *list(self._told.log.lines)[-_LAST_WORDS:]]
-            self._told.last_error = "\n".join(words)
-            self._told.change("failed")
-            return
-        self._told.lose("the process that keeps the daemon was killed; starting another")
-        self._kill(orphan_signal(self._prepared.config.series))
-        self._told.change("backing off")
-        with self._told.changed:
-            assert self._keeper is not None
-            self._keeper.reap()
-            while not self._told.changed.wait_for(lambda: self._stopping, self._keeper_delay):
-                self._keeper_delay = min(self._keeper_delay * 2, 30.0)
-                try:
-                    if not self._prepared.directory:  # the user's own file, which may be edited
-                        config = self._prepared.config
-                        config_file.read(config.path, literal=config.literal)
-                    self._launch(self._prepared)
-                    return
-                except (LitestreamError, OSError) as error:
-                    self._told.lose(f"the daemon cannot be started again yet: {error}")
-
-    def _kill(self, number: signal.Signals) -> None:
-        """Signal the daemon, if it is still there: then it holds its database's lock."""
-        if self._told.pid is None or self._prepared is None or not self._prepared.databases:
-            return
-        lock = Lock(self._prepared.databases[0].path)
-        # Without the lock's folder nobody can tell: process ids are given again.
-        with contextlib.suppress(ProcessLookupError, ConfigurationError):
-            if lock.acquire():
-                lock.release()
-            else:
-                os.kill(self._told.pid, number)
-
     def _check_alive(self) -> None:
         if self._told.state in ("failed", "stopped"):
             raise ReplicationTimeoutError(
@@ -353,15 +283,6 @@ class Replication:
             self._keeper.disown()
         self._keeper = self._prepared = None
         self._told = Told()
-
-
-def _absolute(config: ConfigArgument) -> ConfigArgument:
-    if config is None:
-        return None
-    if isinstance(config, (str, os.PathLike)):
-        return os.path.abspath(os.path.expanduser(os.fspath(config)))
-    given = chosen_config(config)
-    return given if isinstance(given, str) else mapping.resolved(given)
 
 
 async def _settled(future: asyncio.Future[Any]) -> None:

@@ -6,12 +6,15 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litestream import configuration
 from litestream._config import paths
 from litestream._config.keys import BY_PLACE, PLACES
 from litestream.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from litestream._config.config import ConfigArgument
 
 _DURATION = re.compile(r"(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+|0")
 _KINDS: dict[str, tuple[type, ...]] = {
@@ -40,6 +43,16 @@ def resolved(databases: Mapping[Any, Any]) -> dict[str, list[dict[str, Any]]]:
         several = isinstance(given, (list, tuple))
         found[path] = [_replica(path, one) for one in (given if several else [given])]
     return found
+
+
+def absolute(config: ConfigArgument) -> ConfigArgument:
+    """Return a config whose paths no longer depend on the current directory."""
+    if config is None:
+        return None
+    if isinstance(config, (str, os.PathLike)):
+        return os.path.abspath(os.path.expanduser(os.fspath(config)))
+    given = configuration.chosen_config(config)
+    return given if isinstance(given, str) else resolved(given)
 
 
 def content_of(databases: Mapping[Any, Any], series: str) -> dict[str, Any]:
