@@ -14,9 +14,10 @@ from litestream._executable import side_by_side
 from litestream._executable.arguments import loaded
 from litestream._executable.series import require_series
 from litestream._restore.staging import Staging
-from litestream._verification import failures, record
+from litestream._verification import by_content, by_sentinel, by_timestamp, failures, record
+from litestream._verification.original import opened, require_room, require_wal
 from litestream._verification.past import moment
-from litestream._verification.proof import Proof, opened, require_room, require_wal
+from litestream._verification.proof import Proof
 from litestream._verification.result import Gap, Outcome, Verification
 from litestream.errors import (
     ConfigurationError,
@@ -128,9 +129,10 @@ def _proved(
             with Staging(folder) as staging:
                 require_room(folder, connection, found, copies=2 if exact else 1)
                 if past is not None:
-                    return proof.of_past(past, connection, staging)
-                prove = proof.by_content if exact else proof.by_sentinel
-                return prove(connection, staging)
+                    return by_timestamp.prove(proof, past, connection, staging)
+                if exact:
+                    return by_content.prove(proof, connection, staging)
+                return by_sentinel.prove(proof, connection, staging)
         except OSError as error:
             if isinstance(error, LitestreamError):
                 raise

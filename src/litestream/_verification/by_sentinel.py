@@ -1,4 +1,4 @@
-"""The row by which a verify recognises its own commit in the restored copy."""
+"""Prove that a commit of ours comes back: a row by which the restored copy is recognised."""
 
 from __future__ import annotations
 
@@ -6,12 +6,22 @@ import contextlib
 import secrets
 import sqlite3
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from litestream._database import integrity
+from litestream._database import wal as wal_file
+from litestream._database.files import wal_path
+from litestream._verification.failures import failure_of, unlocked
+from litestream._verification.result import BUSY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from litestream._config.config import Database
+    from litestream._restore.staging import Staging
+    from litestream._verification.proof import Proof
+    from litestream._verification.result import Verification
 
 _TABLE = "_litestream_verification"
 _CREATE = f"CREATE TABLE IF NOT EXISTS {_TABLE} (id INTEGER PRIMARY KEY, uuid BLOB)"
@@ -20,6 +30,44 @@ _SWEEP = (
     f"DELETE FROM {_TABLE} WHERE typeof(uuid) = 'blob' AND length(uuid) = 16 "  # noqa: S608
     "AND substr(hex(uuid), 13, 1) = '7' AND uuid < ?"
 )
+
+
+def prove(proof: Proof, connection: sqlite3.Connection, staging: Staging) -> Verification:
+    """Prove that a commit of ours comes back, from every replica."""
+    token = new_token()
+
+    watches = [  # from before the commit
+        (database, proof.watch(database, lambda: touch(connection, token), only_new=True))
+        for database in proof.database.each_replica()
+    ]
+    with (
+        unlocked(proof.database, min(BUSY, proof.timeout)),
+        sentinel(connection, token),
+    ):
+        end = wal_file.committed_end(wal_path(proof.database.path))
+        for database, watch in watches:
+            attempt = partial(_restore_with, token, proof, database, staging, connection)
+            proved = proof.repeated(database, watch, lambda _: end, attempt)
+        return proof.result(connection, proved, exact=False)
+
+
+def _restore_with(
+    token: bytes,
+    proof: Proof,
+    database: Database,
+    staging: Staging,
+    connection: sqlite3.Connection,
+) -> str:
+    """Restore a copy that holds the row, and return its path."""
+    copy = proof.restore(database, staging, connection)
+    if is_in(copy, token):
+        return copy
+    raise failure_of(
+        database,
+        "different",
+        "the row that was written for this verify reached the replica, and is not in what is "
+        "restored: that is another database, or an older state",
+    )
 
 
 def new_token() -> bytes:
