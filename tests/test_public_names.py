@@ -25,7 +25,7 @@ def test_all_is_sorted_and_complete():
 
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'restoer'"):
-        _ = litestream.restoer
+        _ = litestream.restoer  # type: ignore[attr-defined]
 
 
 def test_importing_the_package_imports_nothing_heavy():

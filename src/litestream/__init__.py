@@ -117,21 +117,25 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
+if not TYPE_CHECKING:  # else a type checker takes every name for an attribute
 
-    if name == "__version__":
-        from importlib.metadata import version
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import importlib
 
-        value: object = version("litestream")
-    elif name in ("commands", "errors", "metrics"):
-        value = importlib.import_module(f"litestream.{name}")
-    else:
-        value = getattr(importlib.import_module(f"litestream.{_HOMES.get(name, 'errors')}"), name)
-    globals()[name] = value
-    return value
+        if name == "__version__":
+            from importlib.metadata import version
+
+            value: object = version("litestream")
+        elif name in ("commands", "errors", "metrics"):
+            value = importlib.import_module(f"litestream.{name}")
+        else:
+            value = getattr(
+                importlib.import_module(f"litestream.{_HOMES.get(name, 'errors')}"), name
+            )
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
