@@ -209,16 +209,6 @@ def test_only_a_directory_of_ours_is_removed(sited: Site) -> None:
     assert not ours.exists()
 
 
-def test_delays_double_and_end_after_a_quiet_minute(sited: Site) -> None:
-    supervisor = Supervisor(job(sited, delays=(0.5, 30.0)), DefaultSelector(), lambda _: None)
-    waits = []
-    for life in (1.0, 1.0, 1.0, *[10.0] * 6, 61.0, 10.0, 1.0):
-        supervisor._restart(life)
-        waits.append(supervisor._delay)
-    assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 0.0, 0.0, 0.5]
-    supervisor._close()
-
-
 @pytest.mark.parametrize(
     ("script", "reason"),
     [

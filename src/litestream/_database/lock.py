@@ -15,6 +15,7 @@ _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe in its place mus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
 
@@ -154,6 +155,23 @@ class Lock:
             "The folder of a replicated database must exist and be writable, and the lock be no "
             "symbolic link"
         )
+
+
+def acquire_all(locks: Iterable[Lock]) -> bool:
+    """Take all of some locks, or none.
+
+    Raises:
+        ConfigurationError: One of the lock files cannot be made.
+
+    """
+    taken: list[Lock] = []
+    for lock in locks:
+        if not lock.acquire():
+            for other in taken:
+                other.release()
+            return False
+        taken.append(lock)
+    return True
 
 
 _held: weakref.WeakSet[Lock] = weakref.WeakSet()

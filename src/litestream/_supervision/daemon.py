@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -48,6 +49,7 @@ class Daemon:
         self._rest = b""
         self._announced = False
         self._started = 0.0
+        self._kill_at = math.inf
         self._asked: dict[str, Request] = {}
 
     @property
@@ -70,6 +72,7 @@ class Daemon:
             OSError: It cannot be run.
 
         """
+        self._kill_at = math.inf
         log, output = os.pipe()
         os.set_blocking(log, False)
         self._log = log
@@ -106,6 +109,28 @@ class Daemon:
     def signal(self, number: int) -> None:
         """Send it a signal."""
         os.kill(self.pid, number)
+
+    def end(self, timeout: float) -> None:
+        """Tell it to end, within so many seconds: see `kill_if_late`."""
+        self.kill_after(timeout)
+        self.signal(signal.SIGTERM)
+
+    def kill_after(self, timeout: float) -> None:
+        """Set the time at which `kill_if_late` kills it."""
+        self._kill_at = time.monotonic() + timeout
+
+    @property
+    def must_end(self) -> bool:
+        """Tell whether it was told to end, and is killed if it does not."""
+        return self._kill_at != math.inf
+
+    def kill_if_late(self) -> bool:
+        """Kill it if it should have ended by now; say whether that was so."""
+        if time.monotonic() <= self._kill_at:
+            return False
+        self._kill_at = math.inf
+        self.signal(signal.SIGKILL)
+        return True
 
     def reap(self, reaped: dict[int, int]) -> int | None:
         """Return its wait status once it has ended, else None.

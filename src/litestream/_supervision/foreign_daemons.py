@@ -19,6 +19,17 @@ def find(databases: Iterable[str]) -> tuple[int, str] | None:
     return next(((pid, path) for path, pid in find_all(databases).items()), None)
 
 
+def hindrance(databases: Iterable[str]) -> str:
+    """Say which process keeps a daemon of ours from a start; empty when none does."""
+    found = find(databases)
+    if found is None:
+        return ""
+    return (
+        f"a Litestream that this library did not start replicates {found[1]} (process "
+        f"{found[0]}); two would destroy the replica. Stop that one first"
+    )
+
+
 def find_all(databases: Iterable[str]) -> dict[str, int]:
     """Return the process of a Litestream for each of the databases that one has open."""
     paths = {os.path.realpath(path) for path in databases}

@@ -21,8 +21,7 @@ from litestream._database.connect import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Callable, Sequence
 
     from litestream._database.lock import Lock
     from litestream._supervision.job import Database, Job
@@ -40,9 +39,7 @@ _PIECES = 64
 class Mending:
     """The audits of a daemon's databases. `report` is told of each hole that is found."""
 
-    def __init__(
-        self, job: Job, locks: Sequence[Lock], report: Callable[[Mapping[str, Any]], None]
-    ) -> None:
+    def __init__(self, job: Job, locks: Sequence[Lock], report: Callable[[str], None]) -> None:
         by_path = {lock.database: lock for lock in locks}
         self._databases = {
             database.path: _Database(job.series, database, by_path[os.path.realpath(database.path)])
@@ -105,7 +102,7 @@ class _Database:
         self._again = self._empty_again = 0.0
         self._empty_pause = _AGAIN
 
-    def look(self, report: Callable[[Mapping[str, Any]], None]) -> bool:
+    def look(self, report: Callable[[str], None]) -> bool:
         self.audit.final = False
         if self.audit.look() or self.audit.hole:
             self._settled = time.monotonic()
@@ -120,7 +117,7 @@ class _Database:
             self._remove_leftover()
         return self.audit.clean
 
-    def declare(self, hole: str, report: Callable[[Mapping[str, Any]], None]) -> None:
+    def declare(self, hole: str, report: Callable[[str], None]) -> None:
         self.audit.look()
         self.audit.hole = self.audit.hole or hole
         self._tell(report)
@@ -128,7 +125,7 @@ class _Database:
     def is_due(self) -> bool:
         return self.audit.torn and time.monotonic() > self._empty_again
 
-    def settle(self, report: Callable[[Mapping[str, Any]], None]) -> bool:
+    def settle(self, report: Callable[[str], None]) -> bool:
         self.audit.final = True
         if not self.audit.look() and self.audit.ahead and not self.audit.hole:
             bump(self._path)  # waits for a writer, and writes over what a dead one has left
@@ -169,7 +166,7 @@ class _Database:
         if not self.audit.hole:
             self.audit.hole = "a transaction was copied whose writer died before it was committed"
 
-    def _tell(self, report: Callable[[Mapping[str, Any]], None]) -> None:
+    def _tell(self, report: Callable[[str], None]) -> None:
         """Tell of a hole, and others by the lock's note, once; and once that it is mended."""
         hole = self.audit.hole
         if bool(hole) == bool(self._told):
@@ -177,7 +174,7 @@ class _Database:
         self._told, self._forgotten = hole, ""
         self._lock.note(hole=hole)
         if hole:
-            report({"fault": f"{self._path}: {hole}. The whole database is copied once more"})
+            report(f"{self._path}: {hole}. The whole database is copied once more")
 
     def _mend(self) -> None:
         newest = self.audit.newest()
