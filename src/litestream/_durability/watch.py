@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from litestream._database import local_state, wal
-from litestream._database.audit import audit
+from litestream._database.audits import audit
 from litestream._database.lock import Lock
 from litestream._durability.goal import Goal
 from litestream._durability.series_03 import Look03

@@ -41,7 +41,7 @@ import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
-from litestream._database.audit import is_copy_of_all
+from litestream._database.audit_05 import is_copy_of_all
 from litestream._database.connect import LOCK_WAIT, TRUNCATE_WAIT, bump, open_by_uri, truncate_wal
 from litestream._database.files import wal_path
 from litestream._database.local_state import (

@@ -10,7 +10,7 @@ import os
 import time
 from contextlib import closing, suppress
 
-from litestream._database.audit import audit
+from litestream._database.audits import audit
 from litestream._database.connect import (
     TRUNCATE_WAIT,
     bump,
