@@ -51,13 +51,20 @@ def test_python_blocks(beside_a_daemon, tmp_path, capsys):
         exec(compile(block, "README.md", "exec"), {})
 
 
-def test_shell_blocks(beside_a_daemon):
+def test_shell_blocks(beside_a_daemon, series):
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}"}
+
+    def run(command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, shell=True, env=environment, capture_output=True, text=True)
+
     for block in blocks("sh"):
         for line in block.splitlines():
             command = line.split("  ")[0].strip()
             if command not in RUN_ELSEWHERE:
-                done = subprocess.run(command, shell=True, env=environment, capture_output=True)
+                done = run(command)
+                if "took up its last commit" in done.stdout + done.stderr and series == "0.3":
+                    beside_a_daemon.write(1)  # 0.3.13 tells its replica of some with the next one
+                    done = run(command)
                 assert 0 == done.returncode, (command, done.stderr)
 
 

@@ -47,6 +47,16 @@ def outcome_of(site, temporary: Path, *, exact: bool):
     return outcome
 
 
+def prove_idle(running, temporary, exact):
+    """Prove an idle database; once more if 0.3 has overlooked its last commit: exact makes none."""
+    outcome = outcome_of(running, temporary, exact=exact)
+    if exact and not outcome and running.series == "0.3":  # see the next test
+        assert "took up" in str(outcome.failure)
+        running.write()
+        outcome = outcome_of(running, temporary, exact=exact)
+    assert outcome, outcome
+
+
 # What is proved
 
 
@@ -72,13 +82,8 @@ def test_healthy_backups_are_proved_while_others_write(
 
 
 @pytest.mark.parametrize("exact", [False, True])
-def test_an_idle_database_is_proved(running, series, temporary, exact):
-    outcome = outcome_of(running, temporary, exact=exact)
-    if exact and not outcome and series == "0.3":  # see the next test: exact makes no commit
-        assert "took up" in str(outcome.failure)
-        running.write()
-        outcome = outcome_of(running, temporary, exact=exact)
-    assert outcome, outcome
+def test_an_idle_database_is_proved(running, temporary, exact):
+    prove_idle(running, temporary, exact)
 
 
 @pytest.mark.only_series("0.3")
@@ -162,7 +167,7 @@ def test_many_in_a_row_leave_nothing(running, temporary):
     verify(running, temporary, exact=True)
     before = len(os.listdir("/dev/fd")), threading.active_count()
     for number in range(10):
-        verify(running, temporary, exact=number % 2 == 1)
+        prove_idle(running, temporary, exact=number % 2 == 1)
     assert before == (len(os.listdir("/dev/fd")), threading.active_count())
     assert (0, []) == (tokens(running), list(temporary.iterdir()))
 

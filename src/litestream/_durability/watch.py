@@ -115,10 +115,11 @@ class Watch:
             pause = min(pause * 1.5, _LAST)
 
     def _known_hole(self) -> str:
-        """Say what keeps anything from arriving, if a keeper has noted that, or it is plain."""
+        """Say what keeps anything from arriving, as far as that is known without the replica."""
+        noted = Lock(self._database.path).noted()
         with _auditing:
             found = self._audit()
-            return str(Lock(self._database.path).noted().get("hole") or found.hole)
+            return str(noted.get("hole") or found.hole or self._may_have_jumped(noted))
 
     def _hole(self) -> str:
         """Say why what is in the replica is not what was committed, if that is known."""
