@@ -309,3 +309,26 @@ def test_05_says_when_it_last_synced(make_site: Callable[..., Site]) -> None:
         health = driver.supervisor._health
         health._last_look = 0.0
         driver.until(lambda: health.look() and health._synced[str(site.database)][0])
+
+
+def test_a_stop_ends_without_the_daemon_that_may_not_be_started_again(
+    sited: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With none there, a signal to process 0 would reach the whole group: this process, too."""
+    kill, pids = os.kill, []
+
+    def noted(pid: int, number: int) -> None:
+        pids.append(pid)
+        if pid:
+            kill(pid, number)
+
+    monkeypatch.setattr(os, "kill", noted)
+    with supervised(sited) as driver:
+        driver.until_let_go()
+        supervisor = driver.supervisor
+        monkeypatch.setattr(supervisor._final_sync, "must_repeat", lambda _settle: True)
+        monkeypatch.setattr(supervisor._health, "forbidden", lambda: "it may not be started")
+        supervisor.stop()
+        driver.until(lambda: supervisor.finished)
+    assert 0 not in pids
+    assert driver.synced() is False

@@ -242,6 +242,7 @@ class Supervisor:
         status = self._daemon.reap(self.reaped)
         if status is None:
             return False
+        error = self._account.error
         # By a signal that leaves it no time for a final sync, or a panic (2).
         self._killed_off = os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 2
         if self._is_first_of_two and not status:
@@ -255,15 +256,11 @@ class Supervisor:
                     self._account.error or "the daemon ended before its final sync"
                 )
             self._finish()
-        elif (
-            not self._ran_before
-            and status
-            and not any(t in self._account.error for t in messages.TRANSIENT)
-        ):
+        elif status and not (self._ran_before or any(t in error for t in messages.TRANSIENT)):
             code = os.waitstatus_to_exitcode(status)
-            self._fail(self._account.error or f"the daemon ended with exit status {code}")
+            self._fail(error or f"the daemon ended with exit status {code}")
         elif self.job.max_restarts is not None and self.restarts >= self.job.max_restarts:
-            self._fail(self._account.error or "the daemon ended too often")
+            self._fail(error or "the daemon ended too often")
         else:
             self._restart(life)
         return True
@@ -271,8 +268,10 @@ class Supervisor:
     def _start_again(self) -> None:
         self._begin_handover()
         self._start()
-        if self._final_sync:
+        if self._final_sync and self._daemon.pid:
             self._next = self._settle
+        elif self._final_sync and not self.finished:
+            self._finish()
 
     def _settle_copies(self) -> bool:
         """Find out, without a daemon, whether what was copied is what was committed."""
