@@ -12,7 +12,7 @@ from litestream._config.paths import is_url, refuse_url
 from litestream._database import integrity
 from litestream._executable import side_by_side
 from litestream._executable.arguments import loaded
-from litestream._executable.series import require_series
+from litestream._executable.series import require_known_files, require_series
 from litestream._restore.staging import Staging
 from litestream._verification import by_content, by_sentinel, by_timestamp, failures, record
 from litestream._verification.original import opened, require_room, require_wal
@@ -101,6 +101,7 @@ def verify(
 
     """
     integrity.require_known(integrity_check)
+    require_known_files()
     _require_file(database)
     if exact and timestamp is not None:
         raise ConfigurationError(

@@ -124,7 +124,7 @@ def test_a_daemon_of_ours_that_does_not_answer_may_have_jumped(site, tmp_path):
     assert lock.acquire()
     lock.note(directory=str(tmp_path), socket="")
     with pytest.raises(litestream.ReplicationTimeoutError, match="may have missed changes"):
-        litestream.sync(site.database, timeout=0.5, config=site.config)
+        litestream.sync(site.database, timeout=3, config=site.config)
     lock.note(directory=str(tmp_path / "gone"))  # as a stop of ours leaves it
     litestream.sync(site.database, config=site.config)
     lock.release()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 from wheels import pins
 
@@ -56,3 +58,23 @@ def test_the_vendored_executables_are_those_that_are_pinned():
     for series in ("0.3", "0.5"):
         (pin,) = pins.read().chosen(series, "native")
         assert pin.version == version(str(pin.path))
+
+
+@pytest.mark.parametrize("release", ["0.5.12", "0.5.15"])
+def test_a_release_whose_local_files_are_others_is_refused_where_they_are_read(
+    tmp_path, monkeypatch, release
+):
+    put(tmp_path / "bin", f"#!/bin/sh\necho {release}\n")
+    monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(tmp_path / "bin"))
+    database = tmp_path / "app.db"
+    with closing(litestream.connect(database)) as connection:
+        connection.execute("CREATE TABLE items (value)")
+    config = {str(database): f"file://{tmp_path}/replica"}
+    for call in (
+        lambda: litestream.verify(database, config=config),
+        lambda: litestream.sync(database, config=config),
+        lambda: litestream.Replication(config).start(),
+    ):
+        with pytest.raises(litestream.ExecutableError, match="nothing can be proved"):
+            call()
+    assert series_of() == "0.5"

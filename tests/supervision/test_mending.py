@@ -375,6 +375,27 @@ def test_a_reader_that_keeps_a_torn_wal_is_waited_for(sited: Site) -> None:
 
 
 @tearing
+@pytest.mark.parametrize("end", [signal.SIGKILL, None])
+def test_a_torn_wal_is_not_recovered_when_everybody_else_goes(
+    sited: Site, end: signal.Signals | None
+) -> None:
+    """Recovered, it would lose what follows the tear, and the database might be malformed."""
+    with Replication(sited.config) as replication:
+        replication.sync()
+        with closing(sited.connection):
+            tear(sited.database)
+            wait_until(lambda: replication.state != "replicating", "the sight of the tear")
+            if end is not None and replication.pid:
+                os.kill(replication.pid, end)
+        replication.sync()
+        assert lost(sited) == ""
+        with closing(sqlite3.connect(sited.database)) as connection:
+            (count,) = connection.execute("SELECT count(*) FROM torn").fetchone()
+        assert count == 210
+        assert replication.stop()
+
+
+@tearing
 def test_our_connections_tear_nothing(sited: Site) -> None:
     with closing(litestream.connect(sited.database)) as connection:
         (spill,) = connection.execute("PRAGMA cache_spill").fetchone()

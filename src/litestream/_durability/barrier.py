@@ -12,6 +12,7 @@ from litestream._database.files import wal_path
 from litestream._durability.watch import NotArrivedError, Watch
 from litestream._executable import listings
 from litestream._executable.arguments import loaded
+from litestream._executable.series import require_known_files
 from litestream.errors import ReplicationTimeoutError
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def wait(
     """
     if not os.path.exists(database.path):
         return  # nothing is committed to a database that does not exist
+    require_known_files()
     watch = Watch(
         database,
         time.monotonic() + timeout,

@@ -8,7 +8,7 @@ import re
 
 from litestream._executable import run
 from litestream._executable.find import find as find_executable
-from litestream._executable.traps import WITHOUT_JSON, is_among
+from litestream._executable.traps import WITH_OTHER_FILES, WITHOUT_JSON, is_among
 from litestream.errors import ExecutableError, UnsupportedCommandError
 
 _VERSION_TIMEOUT = 30.0
@@ -62,4 +62,16 @@ def require_series(wanted: str, what: str) -> None:
         raise UnsupportedCommandError(
             f"{what} needs Litestream {wanted}; the executable is {version(executable)}. "
             f"Install the other series with: pip install 'litestream=={wanted}.*'"
+        )
+
+
+def require_known_files() -> None:
+    """Raise ExecutableError where this library cannot read what the daemon has copied."""
+    path = find_executable()
+    number = version(path)
+    if is_among(number, WITH_OTHER_FILES):
+        raise ExecutableError(
+            f"{path!r} is Litestream {number}. It lists and restores, but nothing can be proved, "
+            "synced or supervised with it: this library reads the local LTX files of 0.5.16 and "
+            "newer. Put a newer Litestream there, or unset LITESTREAM_INSTALL_DIR"
         )

@@ -14,6 +14,10 @@ WITHOUT_JSON = "0.5.0-0.5.11"
 texts say so). No command of this library but `version`, `executable` and the command line's own
 `litestream VERB` runs them."""
 
+WITH_OTHER_FILES = "0.5.12-0.5.15"
+"""The releases whose local LTX files are laid out in another way than `_database.ltx` reads them
+(measured: a healthy copy does not compare equal). 0.5.16 passes all tests of 0.5.17."""
+
 TRAPS = {
     "load": (
         "Four processes that write 300 commits/s are enough to lose some, at the default intervals"

@@ -15,7 +15,7 @@ from litestream._config.config import DEFAULT_SOCKET, Config
 from litestream._config.mapping import as_yaml
 from litestream._executable.arguments import arguments, config_flags
 from litestream._executable.find import find as find_executable
-from litestream._executable.series import version
+from litestream._executable.series import require_known_files, version
 from litestream._supervision.job import Database as JobDatabase
 from litestream._supervision.job import Job
 from litestream.errors import ConfigurationError, ReplicationError
@@ -77,6 +77,7 @@ def prepare(config: Config, interval: float) -> Prepared:
         ReplicationError: There is no room for the config that is written.
 
     """
+    require_known_files()
     content = config.content if config.path else _with_intervals(config.content, interval)
     if content.get("exec"):
         raise ConfigurationError(

@@ -1,7 +1,8 @@
 """Mend what a daemon has copied and SQLite never committed (see `audit`), while it runs.
 
 A WAL that SQLite has torn is mended while no daemon runs: a daemon's read transaction keeps the WAL
-from being emptied.
+from being emptied. A connection of ours is open from the moment that this is seen: without any, the
+next one would recover the WAL, and lose what follows the tear.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from contextlib import closing, suppress
 
 from litestream._database.audits import audit
 from litestream._database.connect import (
+    LOCK_WAIT,
     TRUNCATE_WAIT,
     bump,
     is_unused,
@@ -21,6 +23,7 @@ from litestream._database.connect import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Sequence
 
     from litestream._database.lock import Lock
@@ -66,6 +69,11 @@ class Mending:
             if database.is_due():
                 database.empty()
 
+    def close(self) -> None:
+        """Let go of the databases."""
+        for database in self._databases.values():
+            database.let_go()
+
     def hole(self, path: str) -> str:
         """Say what is known to be wrong in the copy of a database."""
         return self._databases[path].audit.hole
@@ -101,10 +109,11 @@ class _Database:
         self._forgotten = ""
         self._again = self._empty_again = 0.0
         self._empty_pause = _AGAIN
+        self._kept: sqlite3.Connection | None = None
 
     def look(self, report: Callable[[str], None]) -> bool:
         self.audit.final = False
-        if self.audit.look() or self.audit.hole:
+        if self._look() or self.audit.hole:
             self._settled = time.monotonic()
         elif self.audit.ahead:
             self._ask_for_the_writer()
@@ -127,7 +136,7 @@ class _Database:
 
     def settle(self, report: Callable[[str], None]) -> bool:
         self.audit.final = True
-        if not self.audit.look() and self.audit.ahead and not self.audit.hole:
+        if not self._look() and self.audit.ahead and not self.audit.hole:
             bump(self._path)  # waits for a writer, and writes over what a dead one has left
             if not self.audit.look() and self.audit.ahead:
                 self._blame_the_dead()
@@ -135,6 +144,23 @@ class _Database:
             bump(self._path)  # the next daemon must not copy it
         self._tell(report)
         return not (self.audit.hole or self.audit.ahead)
+
+    def let_go(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+
+    def _look(self) -> bool:
+        import sqlite3
+
+        clean = self.audit.look()
+        if self.audit.torn and self._kept is None:
+            with suppress(sqlite3.Error):
+                self._kept = open_by_uri(self._path, "ro", LOCK_WAIT)
+                self._kept.execute("SELECT 1 FROM sqlite_master").fetchall()  # and no transaction
+        elif not self.audit.torn:
+            self.let_go()
+        return clean
 
     def empty(self) -> None:
         import sqlite3

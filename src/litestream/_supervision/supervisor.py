@@ -309,6 +309,7 @@ class Supervisor:
 
     def _close(self) -> None:
         self._handovers.close()
+        self._mending.close()
         self._daemon.give_up_asking()
         self._health.give_up_asking()
         for lock in self._locks:
