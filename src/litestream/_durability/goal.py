@@ -1,4 +1,4 @@
-"""What is waited for: everything up to where a database's WAL ends, until a deadline."""
+"""What a wait is for: the WAL of a database up to its end, in the replica, until a deadline."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class Goal:
         self.touched = 0.0
 
     def left(self) -> float:
-        """Return the seconds until the deadline, and a moment for what must still be asked."""
+        """Return the seconds until the deadline, at least a moment for one last question."""
         return max(0.1, self.deadline - time.monotonic())
 
     def follow(self) -> None:
-        """Go for where the WAL ends now if it was restarted: that covers the old end, too.
+        """Take the new end of a WAL that was restarted as the goal: it covers the old end, too.
 
-        Once only for each restart: an end that moves with the writers would never be reached.
+        Do that once for each restart: an end that moves with the writers would never be reached.
         """
         if self.end is None or wal.wal_salts(self.wal) != self.end.salts:
             self.end = wal.committed_end(self.wal) or self.end

@@ -26,9 +26,9 @@ _REQUEST = 5.0
 class Look03:
     """Looks for a commit in the replicas, by its position.
 
-    ``local`` says that the daemon has taken the commit up. ``positions`` are those that a daemon
-    of ours has logged, by database and replica. With ``sure`` an arrival is never one that only
-    the restored copy can tell, with ``only_new`` something newer than what is there now.
+    ``local`` says that the daemon has copied the commit. ``positions`` are those that a daemon of
+    ours has logged, by database and replica. With ``sure`` an arrival needs no restore to confirm
+    it. With ``only_new`` a segment counts only if it is newer than those that are there now.
     """
 
     asked = False
@@ -52,15 +52,15 @@ class Look03:
         self._seen = self._newest_segment() if only_new and self._listed else None
 
     def forget(self) -> None:
-        """Begin anew: nothing is kept from one look to the next."""
+        """Do nothing: no look depends on the one before."""
 
     def look(self) -> Arrival | None:
         """Find the place in the shadow WAL, then in the replicas.
 
         Half-way through the wait another commit is made, to wake a daemon that has overlooked the
-        last one. Source: 0.3.13 looks at the WAL's size, then copies what is there. What is
-        committed in between is copied, but nobody tells the replica, until the next commit; that
-        happens to about one commit in a thousand with the default interval.
+        last one. Source: 0.3.13 reads the WAL's size, then copies the WAL. A commit in between is
+        copied, but not uploaded before the next commit follows; that happens to about one commit
+        in a thousand with the default interval.
         """
         if time.monotonic() > self._touch_at:
             self._touch_at = self._goal.deadline
@@ -81,7 +81,7 @@ class Look03:
         return Arrival(sure=False)
 
     def _are_at(self, place: Position03) -> bool:
-        """Tell whether every replica is known to hold everything up to a place."""
+        """Tell whether every replica is known to hold the WAL up to a place."""
         database = self._goal.database
         if self._positions is not None:
             logged = [
@@ -101,10 +101,10 @@ class Look03:
         return bool(found) and all(at is not None and at.reaches(place) for at in found)
 
     def _listed_behind(self, place: Position03) -> Arrival | None:
-        """Look for segments that begin at a place or behind it: what is before them is there, too.
+        """Look for segments that begin at a place or behind it: 0.3 writes them in their order.
 
-        0.3 writes them one after the other. One that holds the place itself tells nothing: the
-        listing has its beginning, and not its uncompressed length.
+        The segment that holds the place itself proves nothing: the listing has its beginning, and
+        not its uncompressed length.
         """
         reached = {
             row["replica"]
@@ -167,7 +167,7 @@ def stored_position(replica: str | os.PathLike[str], generation: str) -> Positio
         index, offset = (int(part, 16) for part in newest.partition(".")[0].split("_"))
         with open(os.path.join(folder, newest), "rb") as file:
             return Position03(generation, index, offset + lz4_length(file.read()))
-    except (FileNotFoundError, ValueError):  # nothing there yet, or being written
+    except (FileNotFoundError, ValueError):  # the segment is missing, or still being written
         return None
 
 

@@ -1,7 +1,7 @@
-"""Wait until a place in the WAL is in the replica, by what the series and the daemon offer.
+"""Wait until the replica holds the WAL up to a place, by whatever the daemon and series offer.
 
-Nothing here proves anything: a replica whose files are gone still has its position in the
-daemon's memory. It says when a restore is worth while; the restored copy decides.
+The wait proves nothing: a daemon still remembers its position in a replica whose files are gone.
+It says when a restore is worth while; the restored copy decides.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 _FIRST, _LAST = 0.01, 0.25  # seconds between two looks
 _DOUBT = 1.0
-"""Seconds for a keeper to see, and to note, a hole that was seen here."""
+"""Seconds for a keeper to find, and to note, a hole that was found here."""
 
 _audits: dict[tuple[str, str, str], Audit] = {}
 _auditing = threading.Lock()
 
 
 class NotArrivedError(LitestreamError):
-    """A place was not in the replica in time; ``local`` if the daemon had taken it up.
+    """The replica did not hold a place in time; ``local``: the daemon had copied it.
 
-    ``hole`` says what is missing from the replica, if that was the reason.
+    ``hole`` says what the replica lacks, if that was the reason.
     """
 
     def __init__(self, *, local: bool, hole: str = "") -> None:
@@ -47,11 +47,11 @@ class NotArrivedError(LitestreamError):
 
 
 class Watch:
-    """Watches one database's way into its replicas, from before the commit that matters.
+    """Watches the replicas of one database, from before the commit that must arrive.
 
     ``positions`` are those that a daemon of ours has logged, by database and replica (0.3).
-    ``pulse`` is called at every look, and ends the wait by raising. ``touch`` makes another commit
-    (0.3). With ``sure`` an arrival is never one that only the restored copy can tell.
+    ``pulse`` is called at every look, and may raise to end the wait. ``touch`` makes another
+    commit (0.3). With ``sure`` an arrival needs no restore to confirm it.
     """
 
     def __init__(
@@ -78,12 +78,12 @@ class Watch:
         )
 
     def arrival(self, end: wal.WALEnd | None) -> Arrival:
-        """Return when everything up to ``end`` is in the replicas, as far as can be told.
+        """Return when the replicas hold the WAL up to ``end``, as far as can be known.
 
-        Without ``end`` (there is no WAL yet), everything up to the first one that is seen. Where
-        only the replica's listing tells (0.3 with a remote replica and no metrics), whenever
-        something new has come; with ``only_new``, newer than what was there when this Watch was
-        made; to be ``sure``, commits are made until a segment begins behind the end.
+        If there is no WAL yet, wait for its first commit. If only the replica's listing is
+        available (0.3, remote, no metrics), return at the first new segment (with ``only_new``,
+        newer than when this Watch was made), or with ``sure`` keep committing until a segment
+        starts at or after ``end``.
 
         Raises:
             NotArrivedError: the deadline has passed.
@@ -100,14 +100,14 @@ class Watch:
                 self._look.forget()
                 settled = not hole
                 start = self._start()
-                if self._sure and settled:  # a sync that read what is gone now has ended by then
+                if self._sure and settled:  # a sync that read the old frames has ended by then
                     self._goal.end = wal.committed_end(self._goal.wal) or end
             arrival = self._look.look() if settled else None
             if arrival is not None:
                 hole = self._hole()
                 if not hole and start == self._start():
                     return arrival
-                settled = False  # what has made a hole good may not have arrived
+                settled = False  # the copy that mends a hole may not have arrived
             left = self._goal.deadline - time.monotonic()
             if left <= 0:
                 raise NotArrivedError(local=self._look.local, hole=hole or self._known_hole())
@@ -115,35 +115,37 @@ class Watch:
             pause = min(pause * 1.5, _LAST)
 
     def _known_hole(self) -> str:
-        """Say what keeps anything from arriving, as far as that is known without the replica."""
+        """Return the hole that keeps commits from arriving, if it is known without the replica."""
         noted = Lock(self._database.path).noted()
         with _auditing:
             found = self._audit()
             return str(noted.get("hole") or found.hole or self._may_have_jumped(noted))
 
     def _hole(self) -> str:
-        """Say why what is in the replica is not what was committed, if that is known."""
+        """Return why the replica does not hold what was committed, if that is known."""
         noted = Lock(self._database.path).noted()
         with _auditing:
             found = self._audit()
             found.look()
             hole = str(noted.get("hole") or found.hole or self._may_have_jumped(noted))
-            if found.hole:  # seen anew next time: whether it is mended, the daemon's keeper knows
+            if (
+                found.hole
+            ):  # audited anew next time: only the keeper knows whether the hole is mended
                 self._audit(anew=True)
                 self._doubtful_until = time.monotonic() + _DOUBT
             elif found.unsettled:
                 hole = hole or "it holds what no commit covers"
             elif self._sure and not self._look.asked and found.leftover():
-                # A daemon that was asked has copied it by now. Any other may do so in a moment.
+                # A daemon that answered has copied it by now. Another one may do so in a moment.
                 hole = hole or "a writer is in its COMMIT, or has died there"
         if time.monotonic() < self._doubtful_until:
             hole = hole or "it is being looked at"
         return hole
 
     def _may_have_jumped(self, noted: dict[str, Any]) -> str:
-        """Say that a daemon of ours, which does not answer, may have jumped over a part of the WAL.
+        """Return why a daemon of ours, which does not answer, may have skipped a part of the WAL.
 
-        Told to end by somebody else, 0.5.17 lets go of the WAL before its final sync. The next one
+        When another process ends 0.5.17, it unpins the WAL before its final sync. The next daemon
         is started with that in mind, and then answers.
         """
         is_kept = os.path.isdir(str(noted.get("directory") or ""))  # gone after a stop of ours
@@ -163,10 +165,10 @@ class Watch:
             return found.start
 
     def _dead_writer(self) -> str:
-        """Say that a writer has died in its COMMIT, if it has left there what will be copied.
+        """Return that a writer has died in its COMMIT, if its frames will be copied.
 
-        One that is alive goes on. A daemon of this library writes over what a dead one has left;
-        beside any other daemon, that is done here.
+        A writer that is alive goes on. A daemon of this library writes over the frames of a dead
+        one; beside any other daemon, this method does so.
         """
         with _auditing:
             before, self._leftover = self._leftover, self._audit().leftover()
@@ -194,5 +196,5 @@ class Watch:
         self._goal.deadline = max(deadline, self._goal.deadline)
 
     def postpone(self, seconds: float) -> None:
-        """Put the deadline off by what somebody else's work has taken."""
+        """Put the deadline off by the seconds that the work of others has taken."""
         self._goal.deadline += seconds

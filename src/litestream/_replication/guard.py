@@ -25,10 +25,10 @@ _LISTING = 30.0
 def guard(databases: Sequence[Database], jobs: int = 4) -> None:
     """Refuse to replicate a database over backups that are not its own.
 
-    Litestream would: it copies whatever stands at the path, and the next restore gives that. A
-    database counts as the backups' own when Litestream keeps local state beside it, or when
-    ``recover`` has restored it. One listing for each other one, ``jobs`` at a time, and none where
-    the replica is a directory in which there is nothing.
+    Litestream does not refuse: it copies whatever stands at the path, and the next restore returns
+    that. The backups count as a database's own when Litestream keeps local state beside it, or
+    when ``recover`` has restored it. For every other database the replica is listed, ``jobs`` at a
+    time, unless it is an empty directory.
 
     Raises:
         BackupExistsError: The replica of a database without local state holds backups.
@@ -68,7 +68,7 @@ def is_own(database: Database) -> bool:
         return bool(noted.get("restored") == file)
     if "replicated" not in noted or _was_replicated(database.path):
         return True
-    # Its tables were dropped since, or it is a new file: file systems give a number again.
+    # Its tables were dropped since, or it is a new file: file systems reuse inode numbers.
     changes = connect.schema_version(database.path)
     return bool(noted["replicated"] == file and changes > noted.get("schema", 0))
 

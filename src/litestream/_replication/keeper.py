@@ -1,4 +1,4 @@
-"""The keeper of one daemon, and another one in its place when it is killed."""
+"""The keeper of one daemon, which is replaced by another one when it is killed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _GRACE = 5.0  # for the keeper to end after its daemon has
 
 
 class Keeper:
-    """A process that keeps a daemon, and its successors; `told` hears of them.
+    """A process that keeps a daemon, and its successors; `told` gets their events.
 
     It is started in `directory`, to which a config's relative paths refer. `delay` is the number
     of seconds before another one is started in its place.
@@ -74,7 +74,7 @@ class Keeper:
             )
 
     def stop(self) -> None:
-        """Let it stop its daemon; kill both where that takes too long."""
+        """Let the keeper stop its daemon; kill both if that takes too long."""
         with self._told.changed:
             process, self._stopping = self._process, True
             self._told.changed.notify_all()
@@ -85,7 +85,7 @@ class Keeper:
         process.reap()
 
     def disown(self) -> None:
-        """Leave it to the parent of this forked process."""
+        """Leave the keeper to the parent of this forked process."""
         assert self._process is not None
         self._process.disown()
 
@@ -105,7 +105,9 @@ class Keeper:
         """Start another keeper in place of one that was killed, or crashed."""
         if self._stopping or self._told.state == "failed":
             return
-        if self._told.state == "stopped":  # it never said anything: another one would not either
+        if (
+            self._told.state == "stopped"
+        ):  # it never reported anything: another one would not either
             words = ["its keeper ended at once", *list(self._told.log.lines)[-_LAST_WORDS:]]
             self._told.last_error = "\n".join(words)
             self._told.change("failed")
@@ -132,7 +134,7 @@ class Keeper:
         if self._told.pid is None or not self._prepared.databases:
             return
         lock = Lock(self._prepared.databases[0].path)
-        # Without the lock's folder nobody can tell: process ids are given again.
+        # Without the lock's folder nobody knows whose the pid is: process ids are reused.
         with contextlib.suppress(ProcessLookupError, ConfigurationError):
             if lock.acquire():
                 lock.release()

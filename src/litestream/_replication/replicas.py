@@ -30,7 +30,7 @@ _LONG_AGO = "1971-01-01T00:00:00Z"
 
 
 class Held(NamedTuple):
-    """The newest change that a replica holds; an empty ``as_of`` where that cannot be told.
+    """The newest change that a replica holds; ``as_of`` is empty where its time is unknown.
 
     ``replica`` is the name to restore by, on 0.3 with several.
     """
@@ -40,7 +40,7 @@ class Held(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """The replicas that hold a backup, newest first, those that hold none, and the silent ones."""
+    """The replicas with a backup, newest first, those without, and those that do not answer."""
 
     held: list[Held]
     empty: list[str]
@@ -55,8 +55,8 @@ def ask(
 ) -> Answers:
     """Ask the replicas of a database, or the one that is named, for their newest backup.
 
-    A replica that is alone has ``limit`` seconds, each of several has half a minute. On 0.5 the LTX
-    files alone are listed: where there are none, a backup of 0.3 may be all the same.
+    A single replica has ``limit`` seconds, each of several has half a minute. On 0.5 only LTX files
+    are listed: where there are none, there may still be a backup of 0.3.
     """
     config = database.config
     replicas = database.chosen(replica)

@@ -1,4 +1,4 @@
-"""What is told of a daemon: to the application in events, to other processes in notes."""
+"""The state of a daemon, reported to the application in events, to other processes in notes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Account:
-    """The state of one daemon and its last error, and those who are told of them."""
+    """The state of one daemon and its last error, and where both are reported."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Account:
         self.report({"state": state, "restarts": restarts, "error": self.error, **more})
 
     def note_socket(self) -> None:
-        """Tell others where the socket is, and remove what a killed predecessor left behind."""
+        """Note where the control socket is, and remove the directory of a killed predecessor."""
         for lock in self._locks:
             before = str(lock.noted().get("directory", ""))
             if before != self._job.directory:
@@ -60,7 +60,7 @@ class Account:
         self.note_files()
 
     def note_files(self) -> None:
-        """Note which files these are, lest a new one replaces their backups (`recovery.guard`)."""
+        """Note which files were replicated: a new file must not replace their backups (`guard`)."""
         for lock in self._locks:
             with suppress(OSError):
                 found = os.stat(lock.database)

@@ -6,9 +6,9 @@ import os
 import time
 
 SHORT_LIFE = 5.0
-"""Seconds: a daemon that lives no longer is started again later and later."""
+"""Seconds: after a shorter life than this, each restart waits longer than the one before."""
 _QUIET = 60.0
-"""Seconds of life after which a restart is at once again."""
+"""Seconds of life after which the next restart does not wait."""
 
 
 class Backoff:

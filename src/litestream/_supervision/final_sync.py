@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 SETTLE = 5.0
 """Seconds that a stop waits for a young daemon's first look at its databases. That comes one
-monitor interval after its start; told to end before, a daemon replicates nothing."""
+monitor interval after its start; a daemon that is ended earlier replicates nothing."""
 
 
 class FinalSync:
     """A stop that is under way: true once it has begun.
 
-    `deadline` is when the daemon is killed, `due` when nothing more is waited for before it is
-    told to end, and `signalled` says that it was told. `error` is what the final sync lacks.
+    At `deadline` the daemon is killed. At `due` it gets its SIGTERM, even if it has not opened
+    its databases; `signalled` says that SIGTERM was sent. `error` says why the final sync failed.
     """
 
     def __init__(self, series: str) -> None:
@@ -49,7 +49,7 @@ class FinalSync:
         return not self.killed and not self.error
 
     def must_repeat(self, settle: Callable[[], bool]) -> bool:
-        """Tell whether the final sync is to be done once more, by another daemon.
+        """Tell whether another daemon must repeat the final sync.
 
         0.3.13's monitor and its final sync may write the same segment at the same moment; then
         one of them fails, and the newest changes may not be in the replica. `settle` says whether

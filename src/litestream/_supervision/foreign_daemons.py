@@ -1,4 +1,4 @@
-"""Find a daemon on a database that nobody started through this library: it holds no lock."""
+"""Find a daemon that was not started through this library, and so holds no lock."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def find(databases: Iterable[str]) -> tuple[int, str] | None:
 
 
 def hindrance(databases: Iterable[str]) -> str:
-    """Say which process keeps a daemon of ours from a start; empty when none does."""
+    """Return why a daemon of ours must not start beside another one; empty if it may."""
     found = find(databases)
     if found is None:
         return ""
@@ -43,7 +43,7 @@ def find_all(databases: Iterable[str]) -> dict[str, int]:
 
 
 def may_be_hidden() -> bool:
-    """Tell whether a daemon may run that cannot be seen: no process table, or another user's."""
+    """Tell whether a daemon may run unseen: there is no process table, or it is another user's."""
     try:
         names = os.listdir("/proc")
     except OSError:

@@ -1,4 +1,4 @@
-"""What is done for a daemon that runs: hear its log, look at its copies, end it when it is lost."""
+"""Watch a daemon that runs: read its log, check its copies, end it when its config is lost."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TWICE = "a part of the WAL was written twice, and 0.3.13 restores nothing that 
 
 
 class Oversight:
-    """The oversight of one daemon; `whole` says that the next one must copy the whole database."""
+    """The watch over one daemon; `whole`: the next daemon must copy the whole database."""
 
     def __init__(
         self,
@@ -97,7 +97,9 @@ class Oversight:
         if self._final_sync.signalled and self._health.is_unsynced(text):
             self._final_sync.error = text
         position = self._health.hear(text)
-        while self._health.overlapping:  # told before the position is: nothing has arrived there
+        while (
+            self._health.overlapping
+        ):  # declared before the position is reported: nothing has arrived there
             self._mending.declare(self._health.overlapping.pop(), _TWICE)
         if position is not None:
             self._account.notes.arrived(position[0])
@@ -105,7 +107,7 @@ class Oversight:
         self._account.report({"log": text})
 
     def _is_lost(self) -> bool:
-        """Tell whether nobody can reach the daemon any more; its config is simply written again."""
+        """Tell whether the daemon's socket is gone; a config that is gone is written again."""
         with suppress(OSError):
             write(self._job.directory, self._job.config)
         known = self._job.directory and self._job.socket and self._daemon.age > SHORT_LIFE
