@@ -65,7 +65,7 @@ def parse(text: str, origin: str) -> dict[str, Any]:
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # six times as fast
         content = yaml.load(str(text), loader)  # noqa: S506 - both are safe
     except yaml.MarkedYAMLError as error:
-        # PyYAML's own message shows the line, and with it a secret that stands there
+        # PyYAML's own message shows the line, and any secret in it
         mark = error.problem_mark
         where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         said = (error.problem or "").split("'")[0].strip()
@@ -74,7 +74,7 @@ def parse(text: str, origin: str) -> dict[str, Any]:
         problem = "is no YAML: it holds a character that YAML does not allow"
     except RecursionError:
         problem = "is nested too deeply"
-    if problem:  # raised out here, without PyYAML's frames, whose locals hold the text's values
+    if problem:  # raised here, without PyYAML's frames, whose local variables hold the values
         raise ConfigurationError(f"The config {origin!r} {problem}")
     if content is None:
         return {}

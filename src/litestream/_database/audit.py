@@ -3,7 +3,7 @@
 A writer that is killed inside COMMIT leaves frames behind the committed end of the WAL. SQLite
 never reads them, and the next writer writes over them; both series of Litestream copy them, for
 their salts and checksums are right. The replica then holds rows that never were, and lacks those
-that were committed in their place: `integrity_check` may be content, and nothing is logged.
+that were committed in their place: `integrity_check` may pass, and nothing is logged.
 
 So each piece that Litestream has copied is compared. As long as its WAL lasts, it is compared with
 the WAL, as soon as the wal-index says that it is committed: those frames do not change then. Once
@@ -53,10 +53,10 @@ class Audit:
     """The audit of one database's local state.
 
     `hole` says what is wrong with what was copied, until a copy of the whole database follows.
-    `unsettled` is true while that cannot be told yet; `ahead` if that is because something was
-    copied that no commit covers: a writer may be about to commit it, or was killed. `start` is
-    where the newest copy of the whole database begins that is known, `final` is to be set once no
-    daemon runs that could copy more. `torn` is true while the WAL is (see above).
+    `unsettled` is true while that is not decided yet; `ahead` if frames were copied that no commit
+    covers: a writer may be about to commit them, or was killed. `start` is where the newest known
+    copy of the whole database begins. Set `final` once no daemon runs that could copy more. `torn`
+    is true while the WAL is torn (see above).
     """
 
     final = False

@@ -1,4 +1,4 @@
-"""The commands that list what is configured, and what the replicas hold."""
+"""The commands that list the config's databases and the content of replicas."""
 
 from __future__ import annotations
 

@@ -28,11 +28,11 @@ STALL = 120.0
 An endpoint that takes connections and never answers makes both series wait for ever.
 """
 _LOOK = 0.1  # seconds between two looks at what a run does
-_STOP_TIMEOUT = 35.0  # 0.5 gives its final sync 30 s
+_STOP_TIMEOUT = 35.0  # the final sync of 0.5 takes 30 s at most
 
 
 class Output(NamedTuple):
-    """What a run printed; bytes that are no UTF-8 stand as surrogates, as in file names."""
+    """The output of a run; bytes that are no UTF-8 stand as surrogates, as in file names."""
 
     stdout: str
     stderr: str
@@ -60,14 +60,14 @@ def run(
     """Run ``argv`` to its end, at most ``timeout`` seconds, and return what it printed.
 
     Without ``timeout``, a run that ``fills`` a directory is killed when it makes no progress there
-    for ``stall`` seconds (``STALL`` by default). The child holds the directory's lock too: while it
-    lives, nobody sweeps under it. ``progress`` is called with the bytes there and those
-    ``expected``; what it raises ends the run.
+    for ``stall`` seconds (``STALL`` by default). The child holds the directory's lock, too:
+    while it lives, nobody removes the directory. ``progress`` is called with the bytes written and those
+    ``expected``; an exception of it ends the run.
 
     Raises:
         CommandFailedError: an exit status that is not ``accepted``, or an error in the log
             of a run that exits 0 (as 0.3 does) and fills no directory.
-        CommandTimeoutError: it did not end in time; it is killed, and no process stays.
+        CommandTimeoutError: the run did not end in time; it is killed, and no process stays.
         ExecutableError: it cannot be run on this machine.
 
     """
@@ -132,8 +132,8 @@ def _watch(
 def foreground(argv: Sequence[str], timeout: float | None) -> None:
     """Run a daemon until it ends; SIGINT and SIGTERM reach it once, so that it can sync and end.
 
-    It has a session of its own: a terminal would send it Ctrl-C beside ours, and 0.5 takes a
-    second signal for the wish to skip the final sync.
+    The daemon has a session of its own: a terminal would send it Ctrl-C beside ours, and 0.5 takes
+    a second signal for the wish to skip the final sync.
     """
     try:
         process = subprocess.Popen(

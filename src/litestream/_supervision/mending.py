@@ -1,8 +1,8 @@
 """Mend what a daemon has copied and SQLite never committed (see `audit`), while it runs.
 
 A WAL that SQLite has torn is mended while no daemon runs: a daemon's read transaction keeps the WAL
-from being emptied. A connection of ours is open from the moment that this is seen: without any, the
-next one would recover the WAL, and lose what follows the tear.
+from being emptied. We keep a connection open from the moment that the tear is found: without any,
+the next connection would recover the WAL, and lose the frames that follow the tear.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _PIECES = 64
 
 
 class Mending:
-    """The audits of a daemon's databases. `report` is told of each hole that is found."""
+    """The audits of a daemon's databases. `report` is called with each hole that is found."""
 
     def __init__(self, job: Job, locks: Sequence[Lock], report: Callable[[str], None]) -> None:
         by_path = {lock.database: lock for lock in locks}
@@ -70,16 +70,16 @@ class Mending:
                 database.empty()
 
     def close(self) -> None:
-        """Let go of the databases."""
+        """Close the connections to the databases."""
         for database in self._databases.values():
             database.let_go()
 
     def hole(self, path: str) -> str:
-        """Say what is known to be wrong in the copy of a database."""
+        """Return the known hole in the copy of a database."""
         return self._databases[path].audit.hole
 
     def declare(self, path: str, hole: str) -> None:
-        """Take note of a hole that was not seen in the local state, and tell others at once."""
+        """Note a hole that the local state does not show, and report it at once."""
         self._databases[path].declare(hole, self._report)
 
     def look(self) -> bool:
@@ -174,7 +174,7 @@ class _Database:
         self._empty_pause = min(2 * self._empty_pause, _EMPTY_PAUSE)
 
     def _ask_for_the_writer(self) -> None:
-        """Tell a writer that is in its COMMIT from one that has died there: nobody writes then."""
+        """Distinguish a writer in its COMMIT from one that died there: then nobody else writes."""
         with is_unused(self._path) as unused:
             if unused and not self.audit.look() and self.audit.ahead:
                 self._blame_the_dead()
@@ -193,7 +193,7 @@ class _Database:
             self.audit.hole = "a transaction was copied whose writer died before it was committed"
 
     def _tell(self, report: Callable[[str], None]) -> None:
-        """Tell of a hole, and others by the lock's note, once; and once that it is mended."""
+        """Report a hole once, to other processes by the lock's note; and once that it is mended."""
         hole = self.audit.hole
         if bool(hole) == bool(self._told):
             return

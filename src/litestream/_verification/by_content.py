@@ -1,4 +1,4 @@
-"""Prove that what comes back is what the database held at one commit, without a commit of ours."""
+"""Prove that the restored copy equals the database at one commit, without a commit of ours."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def prove(proof: Proof, connection: sqlite3.Connection, staging: Staging) -> Verification:
-    """Prove that what comes back is what the database held at one commit."""
+    """Prove that the restored copy of every replica equals the database at one commit."""
     for database in proof.database.each_replica():
         proved = _equal(proof, database, connection, staging)
     return proof.result(connection, proved, exact=True)
@@ -34,7 +34,7 @@ def _equal(
 
     def end(anew: bool) -> wal_file.WALEnd | None:
         nonlocal pin
-        if anew:  # else the next segment decides about this very state
+        if anew:  # otherwise the next segment decides about the pinned state
             pin.release()
             pin = page_comparison.Pin(connection, wal, proof.interrupt)
         return pin.end

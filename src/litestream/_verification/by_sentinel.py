@@ -36,7 +36,7 @@ def prove(proof: Proof, connection: sqlite3.Connection, staging: Staging) -> Ver
     """Prove that a commit of ours comes back, from every replica."""
     token = new_token()
 
-    watches = [  # from before the commit
+    watches = [  # made before the commit, to notice it
         (database, proof.watch(database, lambda: touch(connection, token), only_new=True))
         for database in proof.database.each_replica()
     ]
@@ -71,7 +71,7 @@ def _restore_with(
 
 
 def new_token() -> bytes:
-    """Return what the row of one verify is recognised by."""
+    """Return the token by which one verify recognises its row."""
     return _uuid(time.time())
 
 
@@ -79,9 +79,9 @@ def new_token() -> bytes:
 def sentinel(connection: sqlite3.Connection, token: bytes) -> Iterator[None]:
     """Commit a row of our own, and remove it at the end.
 
-    The table has the shape that the Ruby gem gives it, and one made by the gem is used as it is.
-    It stays: making it anew would have every connection prepare its statements again. Rows that a
-    killed verify has left go with the next one, a day later; others' rows are never touched.
+    The table has the shape that the Ruby gem gives it, and a table of the gem's is used as it is.
+    The table stays: creating it again would make every connection prepare its statements again.
+    Rows of a killed verify are removed by the next one after a day; rows of others are not touched.
     """
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -91,7 +91,7 @@ def sentinel(connection: sqlite3.Connection, token: bytes) -> Iterator[None]:
         connection.execute("COMMIT")
         yield
     except BaseException:
-        with contextlib.suppress(sqlite3.Error):  # the error that is under way says more
+        with contextlib.suppress(sqlite3.Error):  # the first error says more
             _remove(connection, token)
         raise
     _remove(connection, token)
@@ -115,7 +115,7 @@ def is_in(copy: str, token: bytes) -> bool:
 
 
 def touch(connection: sqlite3.Connection, token: bytes) -> None:
-    """Make another commit: the row gets a new number. One that changes nothing writes nothing."""
+    """Make another commit: give the row a new number (without a change nothing is written)."""
     connection.execute(
         f"UPDATE {_TABLE} SET id = (SELECT max(id) + 1 FROM {_TABLE}) WHERE uuid = ?",  # noqa: S608
         (token,),

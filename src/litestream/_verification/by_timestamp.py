@@ -1,4 +1,4 @@
-"""Prove that what was in every replica at a time in the past comes back, and is sound."""
+"""Prove that every replica gives back its state at a time in the past, and that it is sound."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def prove(
     proof: Proof, timestamp: str, connection: sqlite3.Connection, staging: Staging
 ) -> Verification:
-    """Prove that what was in every replica at a time comes back, and is sound."""
+    """Prove that every replica gives back its state at a time, and that it is sound."""
     for database in proof.database.each_replica():
         with side_by_side.turn(), explained(database):
             for gap in past.gaps(database, proof.patience):

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def opened(path: str, timeout: float, *, silent: bool) -> Iterator[sqlite3.Connection]:
-    """Open the database, which is never created; where it is ``silent`` only to be read.
+    """Open the database, never create it; with ``silent`` only for reading.
 
-    The last connection to close removes the WAL, one that may only read leaves an empty one behind.
+    The last connection to close removes the WAL; a read-only one leaves an empty WAL behind.
     """
     if not os.path.isfile(path) or os.path.getsize(path) == 0:
         raise UnusableDatabaseError(f"There is no database at {path!r}. Is the path mistyped?")
@@ -36,7 +36,7 @@ def opened(path: str, timeout: float, *, silent: bool) -> Iterator[sqlite3.Conne
     except sqlite3.Error as error:
         raise UnusableDatabaseError(f"The database {path!r} cannot be opened: {error}") from error
     try:
-        connection.execute("PRAGMA wal_autocheckpoint=0")  # a daemon's business, not ours
+        connection.execute("PRAGMA wal_autocheckpoint=0")  # checkpoints are the daemon's business
         # a process that is killed in a COMMIT with FULL leaves frames that only Litestream reads
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute(f"PRAGMA query_only={int(silent)}")

@@ -1,8 +1,8 @@
 """Find the points in time that a replica should be able to give back, and cannot.
 
-A restore takes the last snapshot before the time that is asked for, and what follows it without a
-break. Where something is missing in between, the newest state is restored by a newer snapshot as if
-nothing had happened.
+A restore takes the last snapshot before the requested time, and the files that follow it without a
+break. Where a file is missing in between, the newest state still comes back from a newer snapshot,
+as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def moment(timestamp: datetime | str) -> str:
     """Return a time as the executable takes it: UTC. One without a zone is local time.
 
     Raises:
-        ConfigurationError: it is none, or has not come yet.
+        ConfigurationError: the text is no time, or the time has not come yet.
 
     """
     if isinstance(timestamp, str):
@@ -71,10 +71,10 @@ def gaps(database: Database, timeout: float) -> list[Gap]:
 
 
 def _in_ltx(rows: Sequence[LTXRow]) -> Iterator[tuple[str, str]]:
-    """Yield the gaps between LTX files: what one snapshot and all that follows it do not reach.
+    """Yield the gaps between LTX files: the times that no snapshot reaches with its followers.
 
-    Source: 0.5.17 goes on with any file, of whatever level, that begins at most one transaction
-    behind what it has; without a snapshot it begins with transaction 1.
+    Source: 0.5.17 continues with any file, of whatever level, that begins at most one transaction
+    behind its state; without a snapshot it begins with transaction 1.
     """
     files = [(int(row["min_txid"], 16), int(row["max_txid"], 16), row) for row in rows]
     files.sort(key=lambda file: file[:2])
@@ -98,7 +98,7 @@ def _in_generations(
     """Yield the gaps in generations: WAL indexes of which all segments or the first are missing.
 
     Source: 0.3.13 restores nothing behind a missing index, and, once an index lacks its beginning,
-    nothing of that generation at all. A segment that is missing behind it is not seen in listings.
+    nothing of that generation at all. Listings do not show a gap behind the first segment.
     """
     rows = sorted([*snapshots, *segments], key=lambda row: (row["generation"], row["index"]))
     generations = [list(group) for _, group in groupby(rows, key=lambda row: row["generation"])]

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from litestream._verification.result import Gap
 
 _LOOK = 0.1  # seconds between two calls of progress
-_ATTEMPTS = 2  # a fault that is gone at the second look was none of the backup
+_ATTEMPTS = 2  # retry once: a fault that does not recur was not in the backup
 
 
 class Restored(NamedTuple):
-    """A copy that has passed: its path, and the transaction that was waited for (0.5)."""
+    """A restored copy that passed: its path, and the transaction that the wait was for (0.5)."""
 
     copy: str
     txid: int | None
@@ -71,10 +71,10 @@ class Proof:
         end: Callable[[bool], wal_file.WALEnd | None],
         attempt: Callable[[], str],
     ) -> Restored:
-        """Wait for ``end(anew)`` and try, until it succeeds or nothing more can be expected.
+        """Wait for ``end(anew)`` and attempt a restore, again and again until one passes.
 
-        Where only the restored copy can tell whether it came too early, that is until the deadline.
-        Otherwise a failure counts, and the second one is believed.
+        If only the restored copy can show that it came too early, repeat until the deadline.
+        Otherwise each failure counts, and the second one is final.
         """
         failures, anew = 0, False
         while True:
