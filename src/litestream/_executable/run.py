@@ -61,8 +61,8 @@ def run(
 
     Without ``timeout``, a run that ``fills`` a directory is killed when it makes no progress there
     for ``stall`` seconds (``STALL`` by default). The child holds the directory's lock, too:
-    while it lives, nobody removes the directory. ``progress`` is called with the bytes written and those
-    ``expected``; an exception of it ends the run.
+    while it lives, nobody removes the directory. ``progress`` is called with the bytes written and
+    those ``expected``; an exception of it ends the run.
 
     Raises:
         CommandFailedError: an exit status that is not ``accepted``, or an error in the log

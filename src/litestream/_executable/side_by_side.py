@@ -1,4 +1,4 @@
-"""Calls of the executable side by side, in threads; one that fails or is given up ends the others."""
+"""Calls of the executable side by side, in threads; one that fails or is given up ends all."""
 
 from __future__ import annotations
 
