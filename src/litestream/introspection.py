@@ -1,4 +1,4 @@
-"""What is backed up where, and by which process."""
+"""The databases, their replicas, and the process that replicates them."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ def replicate_process(
 ) -> ReplicateProcess | None:
     """Return the running daemon's pid, status and start, or None when none runs.
 
-    Asked over the control socket where one answers (0.5: ``socket``, else the config's
-    ``socket.path``, else upstream's default), otherwise looked for in the process table: the
-    oldest process of this machine that runs ``litestream replicate``.
+    A control socket is asked if one answers (0.5: ``socket``, else the config's ``socket.path``,
+    else upstream's default). Otherwise the process table is searched for the oldest process of
+    this machine that runs ``litestream replicate``.
 
     Raises:
         MissingExtraError: no socket answers and ``psutil`` is not installed

@@ -50,18 +50,18 @@ class Replication:
             serve()
 
     ``config`` is the config's path, or a mapping of each database's path to its replica (see
-    ``configure``, also for where the config is looked for otherwise). A file is passed on
-    unchanged, but for the control socket, which is switched on in a private run-time directory
-    unless the config speaks of it; with ``expand_env=False`` a ``$`` in it is a ``$``. For a
-    mapping no file is needed: changes are looked for every ``sync_interval`` seconds, and sent as
-    often, unless its replica has a ``sync-interval``. A path in it that is a symbolic link stands
-    for the file to which it leads when this object is made; in a file it is refused.
+    ``configure``, also for the places where a config is looked for). The daemon gets the file
+    unchanged, except that the control socket is switched on in a private run-time directory unless
+    the config has a ``socket:``; with ``expand_env=False`` a ``$`` in the file is a ``$``. A
+    mapping needs no file: changes are looked for every ``sync_interval`` seconds, and sent as
+    often, unless the replica has a ``sync-interval``. A symbolic link in a mapping stands for the
+    file to which it leads when this object is made; in a config file it is refused.
 
     There is one daemon for a database on a host. While another process runs it, this one stands
-    by (``state == "standby"``) and takes over, within half a second, when that one goes. A daemon
-    that ends is started again: at once, then with delays that double from 0.5 to 30 s while it
-    does not live long. It ends with this process, whatever ends that, SIGKILL included, after a
-    final sync.
+    by (``state == "standby"``) and takes over, within half a second, when that process ends. A
+    daemon that ends is started again: at once, then with delays that double from 0.5 to 30 s while
+    it does not live long. The daemon ends with this process, however the process ends, SIGKILL
+    included, after a final sync.
 
     A database that has no Litestream state of its own while its replica holds backups is not
     replicated over them: BackupExistsError, unless ``adopt`` is true.
@@ -98,11 +98,12 @@ class Replication:
 
     @property
     def state(self) -> State:
-        """Say what the replication does.
+        """Return the state of the replication.
 
-        ``"starting"``, ``"replicating"``, ``"stalled"`` (the daemon runs, but nothing reaches the
-        replica: see ``stalled_for``), ``"standby"`` (another process replicates),
-        ``"backing off"`` (it ended and will be started again), ``"stopped"``, ``"failed"``.
+        ``"starting"``, ``"replicating"``, ``"mending"`` (changes are missing from the replica, and
+        are being copied again), ``"stalled"`` (the daemon runs, but nothing reaches the replica:
+        see ``stalled_for``), ``"standby"`` (another process replicates), ``"backing off"`` (the
+        daemon ended and will be started again), ``"stopped"``, ``"failed"``.
         """
         return self._told.state
 
@@ -137,7 +138,7 @@ class Replication:
         return (self._prepared.socket or None) if self._prepared else None
 
     def start(self) -> Self:
-        """Start the daemon; return when it runs, will be tried again, or another process has it.
+        """Start the daemon; return when it runs, will be started again, or another process has it.
 
         Raises:
             ConfigurationError: The config cannot be read, or replicates nothing on this series; or
@@ -181,11 +182,11 @@ class Replication:
             raise
 
     def stop(self) -> bool:
-        """End the replication and say whether the final sync reached the replica.
+        """End the replication, and return whether the final sync reached the replica.
 
         Everything committed before the call is sent, for at most ``stop_timeout`` seconds; then
-        the daemon is killed, and a warning logged. On standby, and when called again, there is
-        nothing to do: True. In a forked child, nothing happens.
+        the daemon is killed, and a warning logged. On standby, and in a second call, there is
+        nothing to do: True. In a forked child nothing happens.
         """
         keeper = self._keeper
         if keeper is None:
@@ -203,10 +204,10 @@ class Replication:
     def wait_until_replicating(self, timeout: float = 30.0) -> None:
         """Return when every database that exists has a backup in its replica.
 
-        On standby it is the other process's daemon that is waited for.
+        On standby, wait for the daemon of the other process.
 
         Raises:
-            ReplicationTimeoutError: That was not so after ``timeout`` seconds.
+            ReplicationTimeoutError: A backup was missing after ``timeout`` seconds.
 
         """
         self.sync(timeout=timeout)
@@ -218,7 +219,7 @@ class Replication:
         says "saved".
 
         Raises:
-            ReplicationTimeoutError: That was not so after ``timeout`` seconds.
+            ReplicationTimeoutError: The replica did not have it after ``timeout`` seconds.
             ConfigurationError: The database is not one of those replicated.
 
         """
@@ -267,7 +268,7 @@ class Replication:
         return f"<litestream.Replication {self._told.state}, {self._told.restarts} restarts>"
 
     def _prepare(self) -> daemon_config.Prepared:
-        # Its private file is never written: the daemon has one with a socket.
+        # The config's own private file is never written: the daemon has one with a socket.
         config = Config.load(self._config, series(), expand_env=self._expand_env)
         return daemon_config.prepare(daemon_config.sound(config), self._sync_interval)
 
@@ -286,7 +287,7 @@ class Replication:
 
 
 async def _settled(future: asyncio.Future[Any]) -> None:
-    """Wait until it is done, however often the waiting is cancelled, and whatever it raises."""
+    """Wait for a future, however often the wait is cancelled, and whatever the future raises."""
     import asyncio
 
     while not future.done():

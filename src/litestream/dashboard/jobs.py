@@ -1,4 +1,4 @@
-"""What is done in the background because somebody pressed a button: listing, proof, restore."""
+"""The jobs behind the buttons, in the background: listing, proof, restore."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Jobs:
         return True
 
     def state(self, kind: str, database: str) -> dict[str, Any]:
-        """Return what came of the last job of a kind; its state is "" when there was none."""
+        """Return the result of the last job of a kind; its state is "" if there was none."""
         found = {"state": "", "at": None, "message": "", **self._store.read(database, kind)}
         if found.get("state") == "running" and not _is_alive(found.get("pid")):
             return {**found, "state": "failed", "message": "The process that did it has ended"}
@@ -113,7 +113,7 @@ class Jobs:
 
 
 def listed(database: str, config: ConfigArgument) -> dict[str, Any]:
-    """Ask the replica which backups exist: the newest ones, and how many there are of each kind."""
+    """List the backups in the replica: the newest ones, and the number of each kind."""
     options: dict[str, Any] = {"config": config, "timeout": _PATIENCE}
     generations = commands.generations(database, **options)
     snapshots = sorted(
