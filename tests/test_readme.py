@@ -18,6 +18,7 @@ from litestream import commands
 from litestream._cli import verbs
 from tests.support import wait_until
 
+SCHEDULERS = Path(__file__).parent.parent / "docs" / "schedulers.md"
 TROUBLE = Path(__file__).parent.parent / "docs" / "troubleshooting.md"
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
@@ -81,7 +82,10 @@ def test_configs(installed, tmp_path, monkeypatch):
 def test_examples_for_schedulers():
     """Their commands are ones that the command line takes, their files ones that parse."""
     commands_found = []
-    for block in blocks("text"):
+    page = SCHEDULERS.read_text()
+    (line,) = blocks("text")
+    assert line in page
+    for block in re.findall(r"^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
         if block.startswith("apiVersion"):
             container = yaml.safe_load(block)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
             commands_found.append(container["containers"][0]["command"][1:])
