@@ -400,3 +400,20 @@ def test_our_connections_tear_nothing(sited: Site) -> None:
     with closing(litestream.connect(sited.database)) as connection:
         (spill,) = connection.execute("PRAGMA cache_spill").fetchone()
     assert spill == 0
+
+
+@tearing
+def test_a_tear_in_a_wal_that_was_restarted_is_seen_by_what_is_left_of_it(sited: Site) -> None:
+    sited.start()
+    sited.wait_for_backup()
+    sited.write(1)
+    look = audited(sited)
+    wait_until(look.look, "the first look")
+    sited.stop()
+    tear(sited.database)
+    with closing(sqlite3.connect(sited.database)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(RESTART)")
+    sited.write(1)
+    look.look()
+    assert "without a checksum" in look.hole
+    assert not look.torn

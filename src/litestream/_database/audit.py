@@ -105,6 +105,8 @@ class Audit:
     def _look_for_tears(self) -> None:
         end = committed_end(self._wal)
         if end is None or self._sound is None or end.salts != self._sound.salts:
+            if end is not None and self._sound is not None and not self.torn:
+                self._look_for_old_tears(self._sound, end)
             self.torn = False
             self._sound = WALEnd(end.salts, WAL_HEADER_SIZE) if end is not None else None
         if end is not None and self._sound is not None and not self.torn:
@@ -115,6 +117,12 @@ class Audit:
             self.torn, self._sound = torn, end
         if self.torn:
             self.hole = _TORN
+
+    def _look_for_old_tears(self, sound: WALEnd, end: WALEnd) -> None:
+        """See whether a WAL was torn and restarted since the last look, by what is left of it."""
+        with closing(Frames(self._wal, sound.salts)) as frames:
+            if frames.was_torn(max(sound.offset, end.offset)):
+                self.hole = _TORN
 
     def _contradicts(
         self, numbers: set[int], size: int, salts: Salts, later: set[Salts], pages: Differing

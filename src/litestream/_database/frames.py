@@ -92,6 +92,24 @@ class Frames:
         """Tell whether a frame in a part of the file lacks the salts; it has no checksum then."""
         return any(not self.head(offset) for offset in range(start, end, self.size))
 
+    def was_torn(self, start: int) -> bool:
+        """Tell whether a frame without salts stands before a commit with these salts.
+
+        For a WAL that was restarted: its last frames are still there, as far as the next WAL has
+        not come.
+        """
+        torn = False
+        if self._file is None or not self._page:
+            return torn
+        for offset in range(start, self.end(), self.size):
+            head = os.pread(self._file, WAL_FRAME_HEADER_SIZE, offset)
+            if len(head) < WAL_FRAME_HEADER_SIZE:
+                break
+            torn = torn or head[8:16] == bytes(8)
+            if torn and struct.unpack(">II", head[8:16]) == self.salts and any(head[4:8]):
+                return True
+        return False
+
     def numbers(self, start: int, end: int) -> set[int]:
         """Return the numbers of the pages in a part of the file."""
         found = set()
