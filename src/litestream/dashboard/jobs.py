@@ -9,7 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from litestream import _adapters, commands
+from litestream import commands, verification
 from litestream._executable.arguments import loaded
 from litestream.errors import ConfigurationError, LitestreamError, UnsupportedCommandError
 
@@ -98,8 +98,8 @@ class Jobs:
                 self._names.discard((kind, database))
 
     def _verify(self, database: str) -> str:
-        (done,) = _adapters.prove(self._config, database, exact=True)
-        return f"Proved in {done['seconds']:.1f} s: the backup restores, and equals the database"
+        done = verification.verify(database, config=self._config, exact=True)
+        return f"Proved in {done.seconds:.1f} s: the backup restores, and equals the database"
 
     def _restore(self, database: str) -> str:
         return f"Restored to {commands.restore(database, config=self._config)}"
