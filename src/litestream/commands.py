@@ -1,12 +1,12 @@
 """One function for each Litestream command, its output as plain rows.
 
-Every function works with both series: natively where the series has the command, translated
-where it does not, and with UnsupportedCommandError where the thing does not exist.
+Every function works with both series: natively if the series has the command, translated if it has
+another one, and with UnsupportedCommandError if the series has nothing like it.
 
 In all of them ``database`` is a database's path or a replica URL, ``config`` the config's path, or
 a mapping of a database's path to its replica (see ``configure``, which sets it for all calls),
 ``timeout`` the seconds after which the executable is killed and CommandTimeoutError raised. Further
-keyword arguments are handed to the executable as flags: ``no_expand_env=True`` becomes
+keyword arguments are passed to the executable as flags: ``no_expand_env=True`` becomes
 ``-no-expand-env``. A failing executable raises CommandFailedError with upstream's own sentence in
 ``reason``, also where it exits 0 (0.3).
 """
@@ -102,7 +102,7 @@ def verify(
     """Prove a database's backup by ``litestream.verify``, and return its figures.
 
     Raises:
-        VerificationFailure: it is not proved. Further errors as ``litestream.verify``.
+        VerificationFailure: the backup is not proved. Further errors as ``litestream.verify``.
 
     """
     from litestream import verification
@@ -121,13 +121,13 @@ def replicate(
 ) -> None:
     """Run a daemon in the foreground until it ends.
 
-    Its output goes where this process's goes. SIGINT (Ctrl-C) makes it sync once more and end.
-    Without ``database`` it replicates what the config names; with one, that database to the
-    ``replica_urls``.
+    The daemon's output goes where this process's goes. SIGINT (Ctrl-C) makes the daemon sync once
+    more and end. Without ``database`` it replicates the databases of the config; with one, that
+    database to the ``replica_urls``.
 
     Raises:
-        CommandFailedError: it ended with a non-zero exit status.
-        CommandTimeoutError: it did not end within ``timeout`` seconds, and was stopped.
+        CommandFailedError: the daemon ended with a non-zero exit status.
+        CommandTimeoutError: the daemon did not end within ``timeout`` seconds, and was stopped.
         KeyboardInterrupt: Ctrl-C, after the daemon has ended.
 
     """
