@@ -158,7 +158,7 @@ class Site:
 
         listing = commands.snapshots if snapshot else commands.wal
         wait_until(
-            lambda: listing(self.database, config=self.config, no_expand_env=True),
+            lambda: listing(self.database, config=self.config, expand_env=False),
             "the first backup",
         )
 

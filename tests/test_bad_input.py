@@ -31,7 +31,7 @@ def test_a_database_path_with(kind, make_site, series):
     site = make_site(name=NAMES[kind])
     site.write(3)
     site.back_up()
-    flags = {"config": site.config, "no_expand_env": True}
+    flags = {"config": site.config, "expand_env": False}
     assert commands.generations(site.database, **flags)
     os.chdir(site.directory)
     assert commands.wal(NAMES[kind], **flags)
@@ -52,7 +52,7 @@ def test_a_replica_name_with(kind, make_site):
     site.configure("50ms")
     site.write(3)
     site.start()
-    flags = {"config": site.config, "no_expand_env": True}
+    flags = {"config": site.config, "expand_env": False}
     if kind in UNREADABLE_ON_0_3:
         site.stop()
         with pytest.raises(litestream.UnreadableOutputError, match="tab or a line break"):
@@ -220,4 +220,4 @@ def test_a_time_limit_that_is_passed_leaves_no_process(site, monkeypatch):
     monkeypatch.setattr("litestream._executable.series._VERSION_TIMEOUT", 30)
     commands.version()
     with pytest.raises(litestream.CommandTimeoutError):
-        commands.wal(site.database, config=site.config, timeout=0)
+        commands.wal(site.database, config=site.config, timeout=0.001)

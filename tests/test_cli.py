@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -127,7 +128,7 @@ def test_help_lists_upstreams_verbs_and_ours(argv, installed, series, capsys):
     for verb in [*cli.OWN_VERBS, "databases", "replicate", "restore", "version"]:
         assert f"\n    {verb} " in printed
     assert ("\n    ltx " in printed) == (series == "0.5")
-    assert ("\n    generations " in printed) == (series == "0.3")
+    assert printed.count("\n    generations ") == printed.count("\n    snapshots ") == 1
 
 
 def test_no_verb_is_a_usage_error(installed, capsys):
@@ -157,10 +158,90 @@ def test_every_verb_of_ours_explains_itself(verb, capsys):
     assert f"usage: litestream {verb}" in capsys.readouterr().out
 
 
-def test_an_argument_too_many_lists_every_verb(capsys):
+@pytest.mark.parametrize(
+    "argv", [["demo", "extra"], ["verify", "--al"], ["recover", "-nope"], ["run", "--al"]]
+)
+def test_a_wrong_argument_shows_the_usage_of_its_verb(argv, capsys):
     with pytest.raises(SystemExit, match="2"):
-        cli.main(["demo", "extra"])
-    assert "{" + ",".join(verbs.PURPOSES) + "}" in capsys.readouterr().err
+        cli.main(argv)
+    assert capsys.readouterr().err.startswith(f"usage: litestream {argv[0]} ")
+
+
+def test_a_mistyped_verb_is_guessed_and_handed_through_all_the_same(installed):
+    expected = subprocess.run([installed, "verfy"], capture_output=True)
+    found = run("verfy")
+    assert (expected.returncode, expected.stdout) == (found.returncode, found.stdout)
+    assert found.stderr == b"litestream: did you mean 'verify'?\n" + expected.stderr
+
+
+@pytest.mark.parametrize("verb", ["databases", "replicate"])
+def test_every_place_of_a_config_is_named(verb, installed, tmp_path):
+    done = run(verb)
+    assert done.returncode != 0
+    assert str(tmp_path / "config" / "litestream.yml").encode() in done.stderr
+
+
+@pytest.mark.parametrize("flag", ["-config", "--config", "-config="])
+def test_our_verbs_take_one_dash_as_litestreams_own_do(flag, replicated, capsys):
+    config = str(replicated.config)
+    words = [f"{flag}{config}"] if flag.endswith("=") else [flag, config]
+    assert 0 == cli.main(["recover", *words])
+    assert "app.db: present" in capsys.readouterr().out
+    done = run("run", *words, "--", "echo", "-config")
+    assert (0, b"-config\n") == (done.returncode, done.stdout)
+
+
+class TestListings:
+    @pytest.mark.parametrize("verb", ["generations", "snapshots"])
+    def test_both_series_print_the_same_table(self, verb, replicated):
+        rows = getattr(litestream.commands, verb)(replicated.database, config=replicated.config)
+        done = run(verb, "-config", replicated.config, replicated.database)
+        assert (0, b"") == (done.returncode, done.stderr)
+        header, *lines = done.stdout.decode().splitlines()
+        columns = [match.start() for match in re.finditer(r"\S+", header)]
+        assert [{k: str(v) for k, v in row.items()} for row in rows] == [
+            dict(zip(header.split(), line.split(), strict=True)) for line in lines
+        ]
+        assert all(line[at - 2 : at] == "  " for line in lines for at in columns[1:])
+        assert len(rows) == 1
+
+    @pytest.mark.only_series("0.5")
+    def test_rows_as_json(self, replicated, capsys):
+        config, database = str(replicated.config), str(replicated.database)
+        assert 0 == cli.main(["snapshots", "--config", config, "--json", database])
+        assert json.loads(capsys.readouterr().out) == litestream.commands.snapshots(
+            database, config=config
+        )
+
+    @pytest.mark.only_series("0.5")
+    def test_a_replica_is_no_choice_here(self, replicated, capsys):
+        config, database = str(replicated.config), str(replicated.database)
+        argv = ["generations", "--config", config, "--replica", "x", "--json", database]
+        assert 1 == cli.main(argv)
+        captured = capsys.readouterr()
+        assert "UnsupportedCommandError" == json.loads(captured.out)["error"]
+        assert "0.5 has one replica" in captured.err
+
+    def test_an_empty_replica_has_a_header(self, site):
+        done = run("snapshots", "-config", site.config, site.database)
+        assert done.stdout.split() == [b"replica", b"generation", b"index", b"size", b"created"]
+
+
+@pytest.mark.parametrize(
+    "argv", [["verify", "--all"], ["verify", "app.db"], ["recover"], ["check"]]
+)
+def test_errors_are_json_where_rows_would_be(argv, installed, capsys):
+    assert 1 == cli.main([*argv, "--json", "--config", "nope.yml"])
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)
+    assert "nope.yml" in found["message"]
+    assert argv[0] != "verify" or (False, "unusable") == (found["proved"], found["reason"])
+
+
+def test_recover_prints_json(replicated, capsys):
+    assert 0 == cli.main(["recover", "--json", "--config", str(replicated.config)])
+    found = json.loads(capsys.readouterr().out)
+    assert (str(replicated.database), "present") == (found["database"], found["action"])
 
 
 def test_a_wrong_option_is_a_usage_error(capsys):
@@ -221,8 +302,9 @@ def test_env_is_quoted_for_a_shell_and_hides_secrets(capsys):
     assert 0 == cli.main(["env"])
     printed = capsys.readouterr().out
     assert list(configuration.VARIABLES.values()) == [
-        line.split("=")[0] for line in printed.splitlines()
+        line.removeprefix("# ").split("=")[0].split(" ")[0] for line in printed.splitlines()
     ]
+    assert "# LITESTREAM_REPLICA_REGION is not set" in printed.splitlines()
     assert "canary" not in printed
     assert "LITESTREAM_SECRET_ACCESS_KEY='***'" in printed.splitlines()
 

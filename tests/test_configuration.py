@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import traceback
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,8 @@ SETTINGS = {
 
 def test_settings_reach_the_childs_environment_and_never_ours():
     before = dict(os.environ)
-    litestream.configure(**{setting: f"value of {setting}" for setting in SETTINGS})
+    settings: dict[str, Any] = {setting: f"value of {setting}" for setting in SETTINGS}
+    litestream.configure(**settings)
     expected = {variable: f"value of {setting}" for setting, variable in SETTINGS.items()}
     assert expected == configuration.variables()
     assert before | expected == configuration.environment()

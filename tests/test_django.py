@@ -170,6 +170,10 @@ def test_the_verbs(written: Site) -> None:
         for command in (VERIFY, VERIFY_ONE, NIGHT, DATABASES, f"{CHECK} --fail-level ERROR"):
             done = manage(written, command)
             assert 0 == done.returncode, done.stderr
+        for listing in ("generations", "snapshots"):
+            done = manage(written, f"python manage.py litestream {listing} default")
+            assert 0 == done.returncode, done.stderr
+            assert done.stdout.split()[1] == "generation"
         assert "present" in manage(written, RECOVER).stdout
         assert 0 == server.end()
     written.connection.close()

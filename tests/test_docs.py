@@ -43,7 +43,7 @@ def test_its_code_compiles_and_its_commands_are_known(name: str) -> None:
         compile(body, name, "exec")
     for command in page.commands():
         if command.startswith("litestream verify"):
-            assert verbs._parser().parse_args(command.split()[1:]).all
+            assert verbs._parser()[0].parse_args(command.split()[1:]).all
 
 
 @pytest.mark.parametrize("name", PAGES)

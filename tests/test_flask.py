@@ -67,6 +67,10 @@ def test_the_verbs_and_the_extension(site: Site) -> None:
             done = run(site, command)
             assert 0 == done.returncode, done.stderr
             assert str(site.database) in done.stdout
+        for listing in ("generations", "snapshots"):
+            done = run(site, f"flask litestream {listing} app.db")
+            assert 0 == done.returncode, done.stderr
+            assert done.stdout.split()[1] == "generation"
         script = "from app import create_app\nwith create_app().app_context():\n"
         script += "".join(f"    {line}\n" for line in CODE.splitlines())
         subprocess.run([sys.executable, "-c", script], cwd=site.directory, check=True)

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 import litestream
-from litestream import introspection
+from litestream import commands, introspection
 from tests.support import wait_until
 
 
@@ -59,3 +59,51 @@ def assert_is_now(moment: str) -> None:
     started = datetime.datetime.fromisoformat(moment.replace("Z", "+00:00"))
     age = datetime.datetime.now(datetime.timezone.utc) - started
     assert datetime.timedelta(seconds=-2) < age < datetime.timedelta(minutes=5)
+
+
+def test_another_applications_daemon_is_not_taken_for_it(make_site, series):
+    other = make_site("other", socket=True)
+    other.start()
+    site = make_site("own")
+    assert litestream.replicate_process(config=site.config) is None
+    site.start()
+    found = litestream.replicate_process(config=site.config)
+    assert found is not None
+    assert site.daemon.pid == found["pid"]
+    site.stop()
+    assert litestream.replicate_process(config=site.config) is None
+
+
+def test_a_stolen_socket_is_not_asked(make_site, monkeypatch, series):
+    """A config without a socket of its own, and upstream's default path with a stranger at it."""
+    if series == "0.3":
+        pytest.skip("0.3 has no control socket")
+    other = make_site("other", socket=True)
+    other.start()
+    site = make_site("own")
+    monkeypatch.setattr("litestream._control_socket.find.DEFAULT_SOCKET", str(other.socket))
+    with pytest.raises(litestream.ControlSocketError, match="another application's"):
+        commands.info(config=site.config)
+    assert litestream.replicate_process(config=site.config) is None
+    assert commands.info(config=other.config)["pid"] == other.daemon.pid
+
+
+@pytest.mark.parametrize("mapping", [True, False])
+def test_the_daemon_of_a_replication_is_found(site, series, mapping):
+    config = {site.database: f"file://{site.replica_path}"} if mapping else site.config
+    with litestream.Replication(config) as replication:
+        replication.sync()
+        found = litestream.replicate_process(config=site.config)
+        assert found is not None
+        assert found == litestream.replicate_process(config=config)
+        assert replication.pid == found["pid"]
+        if series == "0.5":
+            assert replication.pid == commands.info(config=site.config)["pid"]
+            (row,) = commands.list(config=site.config)
+            assert str(site.database) == row["path"]
+            site.write()
+            done = commands.sync(site.database, wait=True, config=site.config)
+            assert done["replicated_txid"] >= done["txid"] > 1
+            done = commands.sync(site.database, wait=True)  # without a config at all
+            assert done["replicated_txid"] >= done["txid"] > 1
+    assert litestream.replicate_process(config=site.config) is None

@@ -96,7 +96,7 @@ def test_examples_for_schedulers():
         commands_found += [shlex.split(command) for command in found]
     assert len(commands_found) == 3
     for argv in commands_found:
-        assert verbs._parser().parse_args(argv).verb == argv[0]
+        assert verbs._parser()[0].parse_args(argv).verb == argv[0]
 
 
 @pytest.mark.only_series("0.5")
@@ -117,6 +117,8 @@ def test_the_socket_of_the_troubleshooting(installed, site, tmp_path):
 def test_every_command_is_in_the_readme():
     text = README.read_text()
     for name in commands.__all__:
+        if name == "Restored":  # what restore() returns
+            continue
         assert re.search(rf"`{name}\(", text), name
 
 

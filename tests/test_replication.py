@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import yaml
 
 import litestream
 from litestream import BackupExistsError, ConfigurationError, Replication, commands
@@ -27,6 +28,7 @@ from litestream._replication import keeper_process
 from litestream._replication.status import Told
 from tests import ledger
 from tests.support import PATIENCE, S3_SECRET, S3Server, Site, daemons, restored, wait_until
+from tests.test_recovery import lose
 
 needs_death_signal = pytest.mark.skipif(
     sys.platform != "linux", reason="macOS has no signal for a parent's death"
@@ -649,9 +651,11 @@ def test_log_lines_become_records_without_secrets(
     with caplog.at_level(logging.INFO, "litestream.daemon"), Replication(site.config) as running:
         site.write(3)
         running.sync()
-    (record,) = [r for r in caplog.records if r.getMessage() == "initialized db"]
+    (record,) = [r for r in caplog.records if r.getMessage().startswith("initialized db")]
     assert record.name == "litestream.daemon"
     assert record.levelno == logging.INFO
+    assert record.getMessage().startswith("initialized db path=/")
+    assert record.path.endswith("app.db")  # type: ignore[attr-defined]
     assert any("initialized db" in line for line in running.logs)
     assert site.directory.name not in caplog.text
     assert not any(site.directory.name in line for line in running.logs)
@@ -798,6 +802,24 @@ def test_a_backup_of_another_database_is_not_written_over(site: Site) -> None:
     with Replication(site.config, adopt=True):
         site.write(2)
     assert restored(site) == site.rows()
+
+
+@pytest.mark.only_series("0.5")
+def test_a_missing_database_is_restored_before_the_application_starts(site: Site) -> None:
+    """`restore-if-db-not-exists` restores it later, while the application may make a new one."""
+    content = yaml.safe_load(site.config.read_text())
+    content["dbs"][0]["restore-if-db-not-exists"] = True
+    site.config.write_text(json.dumps(content))
+    site.write(5)
+    with Replication(site.config):
+        pass
+    kept = site.rows()
+    lose(site)
+    with pytest.raises(BackupExistsError, match=r"'restore-if-db-not-exists: true'.*recover"):
+        Replication(site.config).start()
+    litestream.recover(config=site.config)
+    with Replication(site.config):
+        assert site.rows(site.database) == kept
 
 
 @pytest.mark.only_series("0.5")

@@ -117,25 +117,25 @@ _HOMES = {
 }
 
 
-if not TYPE_CHECKING:  # else a type checker takes every name for an attribute
+def _load(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
 
-    def __getattr__(name: str) -> object:
-        if name not in __all__:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        import importlib
+    if name == "__version__":
+        from importlib.metadata import version
 
-        if name == "__version__":
-            from importlib.metadata import version
+        value: object = version("litestream")
+    elif name in ("commands", "errors", "metrics"):
+        value = importlib.import_module(f"litestream.{name}")
+    else:
+        value = getattr(importlib.import_module(f"litestream.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
 
-            value: object = version("litestream")
-        elif name in ("commands", "errors", "metrics"):
-            value = importlib.import_module(f"litestream.{name}")
-        else:
-            value = getattr(
-                importlib.import_module(f"litestream.{_HOMES.get(name, 'errors')}"), name
-            )
-        globals()[name] = value
-        return value
+
+if not TYPE_CHECKING:  # a checker would take any misspelt name for one that is here
+    __getattr__ = _load
 
 
 def __dir__() -> list[str]:

@@ -12,12 +12,17 @@ import sys
 from litestream import configuration
 from litestream._executable import traps
 from litestream._executable.find import find as find_executable
-from litestream.errors import ConfigNotFoundError, LitestreamError
+from litestream.errors import ConfigNotFoundError, ConfigurationError, LitestreamError
 
 _ASKED = ("-h", "-help", "--help", "help", "--version")
 OWN_VERBS = (  # _cli.verbs says what they do
     *("check", "config", "dashboard", "demo", "env", "health", "history", "init", "recover"),
     *("run", "upgrade", "verify", "which"),
+)
+TRANSLATED = ("generations", "snapshots")  # ours on 0.5, which has no such commands
+_UPSTREAM_VERBS = (
+    *("databases", "generations", "info", "list", "ltx", "mcp", "register", "replicate", "reset"),
+    *("restore", "snapshots", "start", "status", "stop", "sync", "unregister", "version", "wal"),
 )
 _WARNINGS = {  # by the probe of the trap
     "sync": (
@@ -45,7 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
     """
     argv = sys.argv[1:] if arguments is None else arguments
     try:
-        if not argv or argv[0] in _ASKED or argv[0] in OWN_VERBS:
+        _load_settings()
+        if not argv or argv[0] in _ASKED or argv[0] in OWN_VERBS or _is_translated(argv[0]):
             from litestream._cli import verbs
 
             return verbs.run(argv)
@@ -58,6 +64,43 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _load_settings() -> None:
+    """Call what ``LITESTREAM_SETTINGS=module:function`` names, which calls ``configure``.
+
+    Raises:
+        ConfigurationError: there is no such function, or it failed.
+
+    """
+    named = os.environ.get("LITESTREAM_SETTINGS")
+    if not named:
+        return
+    import importlib
+
+    module, _, function = named.partition(":")
+    before = sys.path[:]
+    sys.path.insert(0, os.getcwd())  # as for gunicorn's and uvicorn's module:application
+    try:
+        call = getattr(importlib.import_module(module), function or "configure")
+        call()
+    except LitestreamError:
+        raise
+    except Exception as error:  # it is the application's code
+        raise ConfigurationError(
+            f"LITESTREAM_SETTINGS={named} could not be called: {type(error).__name__}: {error}. It "
+            "names a function without arguments, as in 'myapp.settings:configure_litestream'"
+        ) from error
+    finally:
+        sys.path[:] = before
+
+
+def _is_translated(verb: str) -> bool:
+    if verb not in TRANSLATED:
+        return False
+    from litestream._executable.series import series
+
+    return series() == "0.5"
+
+
 def hand_through(argv: list[str]) -> None:
     """Become the executable, with the settings' variables and the config that was found."""
     path = find_executable()
@@ -68,12 +111,14 @@ def hand_through(argv: list[str]) -> None:
         trap, text = _WARNINGS[verb]
         warning = f"up to Litestream {traps.last(trap)}, {text}"
         print(f"litestream: warning: {warning}", file=sys.stderr, flush=True)
+    _suggest(verb)
     environment = configuration.environment()
     if not environment.get("LITESTREAM_CONFIG"):
         try:
             environment["LITESTREAM_CONFIG"] = configuration.find_config()
-        except ConfigNotFoundError:
-            pass
+        except ConfigNotFoundError as error:
+            if argv in (["databases"], ["replicate"]):  # which name but one of the places
+                print(f"litestream: {error}", file=sys.stderr, flush=True)
     _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)  # Python ignores it, and a child inherits that
     try:
         os.execve(path, [path, *argv], environment)  # noqa: S606
@@ -81,3 +126,14 @@ def hand_through(argv: list[str]) -> None:
         from litestream._executable import run
 
         raise run.not_runnable(path, error) from error
+
+
+def _suggest(verb: str) -> None:
+    """Say which verb may be meant by one that nobody knows."""
+    if verb in _UPSTREAM_VERBS or verb.startswith("-"):
+        return
+    from difflib import get_close_matches
+
+    close = get_close_matches(verb, {*_UPSTREAM_VERBS, *OWN_VERBS}, 1, 0.75)
+    if close:
+        print(f"litestream: did you mean {close[0]!r}?", file=sys.stderr, flush=True)

@@ -39,6 +39,12 @@ SECRET_VARIABLES: Final = (
     "LITESTREAM_PING",
 )
 _PLACES: Final = ("litestream.yml", os.path.join("config", "litestream.yml"), "/etc/litestream.yml")
+_BY_NAME: Final = "$"
+"""Before the name of a variable, in the settings."""
+_OPEN: Final = (
+    *("ACCOUNT", "BUCKET", "CREDENTIALS", "ENDPOINT", "HOST", "NAME", "PATH", "REGION", "USER"),
+)
+"""How the name of a variable ends that holds no secret."""
 _MASK: Final = "***"
 
 
@@ -80,6 +86,7 @@ def configure(
     replica_endpoint: str | None = _KEEP,
     replica_key_id: str | None = _KEEP,
     replica_access_key: str | None = _KEEP,
+    variables: Mapping[str, str | None] | None = None,
     config: str | os.PathLike[str] | Mapping[Any, Any] | None = _KEEP,
     history: str | os.PathLike[str] | bool | None = _KEEP,
 ) -> None:
@@ -104,13 +111,21 @@ def configure(
     replica_access_key   ``LITESTREAM_SECRET_ACCESS_KEY``
     ==================== ================================
 
+    ``variables`` are others by their names: those that the config refers to, such as
+    ``SFTP_PASSWORD`` or ``NATS_TOKEN``, or that Litestream reads by itself, such as
+    ``LITESTREAM_AZURE_ACCOUNT_KEY``, ``GOOGLE_APPLICATION_CREDENTIALS`` or ``AWS_SESSION_TOKEN``.
+    Each that is named replaces what was set for it, and None forgets it. Their values count as
+    secrets, unless the name says otherwise (``…_BUCKET``, ``…_HOST``, ``…_PATH``).
+
     ``history`` is a directory for the history of proofs, in place of a file beside each database;
     False keeps none. ``LITESTREAM_HISTORY`` (a directory, or ``off``) wins over it.
 
     Raises:
         TypeError: an unknown setting, or a value of another type.
+        ConfigurationError: a name in ``variables`` that is none of a variable.
 
     """
+    _set_variables(variables or {})
     given: dict[str, object] = {
         "replica_bucket": replica_bucket,
         "replica_region": replica_region,
@@ -155,14 +170,36 @@ def history_place() -> str:
     return os.environ.get(HISTORY) or _settings.get("history") or ""
 
 
+def _set_variables(given: Mapping[str, str | None]) -> None:
+    for name, value in given.items():
+        if not name.isidentifier() or not name.isascii():
+            raise ConfigurationError(f"{name!r} cannot be the name of an environment variable")
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"{name} must be text or None, not {type(value).__name__}")
+    own = {variable: setting for setting, variable in VARIABLES.items()}
+    for name, value in given.items():
+        _settings[own.get(name, f"{_BY_NAME}{name}")] = value
+
+
 def variables() -> dict[str, str]:
-    """Return the five environment variables that have a value, from ``os.environ`` or settings."""
+    """Return the environment variables of settings, from ``os.environ`` where it has them."""
     found = Content()
-    for setting, variable in VARIABLES.items():
+    names = dict(VARIABLES)
+    names |= {key: key.removeprefix(_BY_NAME) for key in _settings if key.startswith(_BY_NAME)}
+    for setting, variable in names.items():
         value = os.environ.get(variable, _settings.get(setting))
         if value is not None:
             found[variable] = value
     return found
+
+
+def is_secret(variable: str) -> bool:
+    """Tell whether a variable's value is not to be shown."""
+    if variable in SECRET_VARIABLES:
+        return True
+    if f"{_BY_NAME}{variable}" not in _settings:
+        return False
+    return variable.rpartition("_")[2] not in _OPEN
 
 
 def environment() -> dict[str, str]:
@@ -179,7 +216,7 @@ def masked(text: str) -> str:
     import re
 
     known = environment()
-    for variable in SECRET_VARIABLES:
+    for variable in {*SECRET_VARIABLES, *filter(is_secret, variables())}:
         value = known.get(variable, "")
         if len(value) >= 4:  # a shorter one would mask ordinary words
             text = text.replace(value, _MASK)

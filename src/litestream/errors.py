@@ -103,8 +103,12 @@ class CommandFailedError(LitestreamError):
     """The executable ran and failed.
 
     ``reason`` is upstream's own sentence, taken out of its log line. ``hint`` says what to do
-    about it, where that is known. Secrets are masked in every attribute.
+    about it, where that is known. ``purpose`` is what it was run for, such as ``"read the replica
+    of '/srv/app.db'"``, where that was not what the caller asked for. Secrets are masked in every
+    attribute.
     """
+
+    purpose = ""
 
     def __init__(
         self, argv: Sequence[str], returncode: int, stderr: str, reason: str, hint: str = ""
@@ -121,7 +125,10 @@ class CommandFailedError(LitestreamError):
         how = f"exit status {self.returncode}"
         if self.returncode < 0:
             how = f"killed by signal {-self.returncode}"
-        text = f"litestream {command} failed ({how}): {self.reason or 'it gave no reason'}"
+        text = f"litestream {command} failed ({how})"
+        if self.purpose:
+            text = f"Litestream cannot {self.purpose}"
+        text += f": {self.reason or 'it gave no reason'}"
         return f"{text} ({self.hint})" if self.hint else text
 
 
@@ -130,7 +137,12 @@ class BackupNotFoundError(CommandFailedError):
 
 
 class CommandTimeoutError(LitestreamError, TimeoutError):
-    """The executable did not end within ``timeout`` seconds and was killed."""
+    """The executable did not end within ``timeout`` seconds and was killed.
+
+    ``purpose`` as in CommandFailedError.
+    """
+
+    purpose = ""
 
     def __init__(self, argv: Sequence[str], timeout: float, reason: str = "") -> None:
         super().__init__(list(argv), timeout, reason)
@@ -140,6 +152,11 @@ class CommandTimeoutError(LitestreamError, TimeoutError):
 
     def __str__(self) -> str:
         said = f" Its last words: {self.reason}." if self.reason else ""
+        if self.purpose:
+            return (
+                f"Litestream could not {self.purpose} within {self.timeout:.3g} s.{said} Check "
+                "that its endpoint answers, or pass a longer answer_timeout="
+            )
         return (
             f"litestream {' '.join(self.argv[1:2])} did not end within {self.timeout:g} s and was "
             f"killed.{said} Check that the replica's endpoint answers, or pass a longer timeout="

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from litestream._config.config import socket_path
-from litestream._control_socket.client import ControlSocket
+from litestream._control_socket.find import client, known
+from litestream._database.lock import Lock
 from litestream._executable import listings, run, side_by_side
 from litestream._executable.arguments import loaded
 from litestream.errors import ControlSocketError, MissingExtraError
@@ -14,6 +15,7 @@ from litestream.errors import ControlSocketError, MissingExtraError
 if TYPE_CHECKING:
     from litestream._config.config import Config, ConfigArgument
     from litestream._config.paths import StrPath
+    from litestream._control_socket.find import Known
     from litestream.rows import DatabaseOverview, DatabaseRow, ReplicateProcess
 
 __all__ = [
@@ -64,27 +66,26 @@ def _overview(row: DatabaseRow, config: Config, timeout: float | None) -> Databa
 def replicate_process(
     *, socket: StrPath | None = None, config: ConfigArgument = None
 ) -> ReplicateProcess | None:
-    """Return the running daemon's pid, status and start, or None when none runs.
+    """Return the pid, status and start of the config's daemon, or None when none runs.
 
-    A control socket is asked if one answers (0.5: ``socket``, else the config's ``socket.path``,
-    else upstream's default). Otherwise the process table is searched for the oldest process of
-    this machine that runs ``litestream replicate``.
+    Asked over the control socket where one answers (0.5: ``socket``, or as ``commands.info`` finds
+    it), otherwise looked for in the process table: a ``litestream replicate`` with this config, or
+    one that has one of its databases open. Without any config, the oldest of this machine.
 
     Raises:
         MissingExtraError: no socket answers and ``psutil`` is not installed
             (``pip install 'litestream[process]'``).
 
     """
-    path = str(socket) if socket is not None else socket_path(config)
     try:
-        answer = ControlSocket(path, timeout=2.0).info()
+        answer = client(config, socket, timeout=2.0).info()
     except ControlSocketError:
-        return _from_process_table()
+        return _from_process_table(known(config))
     started = answer["started_at"].split(".")[0].removesuffix("Z") + "Z"
     return {"pid": answer["pid"], "status": "running", "started": started}
 
 
-def _from_process_table() -> ReplicateProcess | None:
+def _from_process_table(wanted: Known) -> ReplicateProcess | None:
     try:
         import psutil
     except ImportError:
@@ -95,7 +96,9 @@ def _from_process_table() -> ReplicateProcess | None:
     found = []
     for process in psutil.process_iter(["pid", "name", "cmdline", "status", "create_time"]):
         argv = process.info["cmdline"] or []
-        if process.info["name"] == "litestream" and argv[1:2] == ["replicate"]:
+        if process.info["name"] != "litestream" or argv[1:2] != ["replicate"]:
+            continue
+        if wanted.config is None or _is_wanted(process, argv, wanted):
             found.append(process.info)
     if not found:
         return None
@@ -106,3 +109,25 @@ def _from_process_table() -> ReplicateProcess | None:
         "status": first["status"],
         "started": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
+
+
+def _is_wanted(process: Any, argv: list[str], wanted: Known) -> bool:
+    """Tell whether a daemon has the config, or a database of it."""
+    import psutil
+
+    try:
+        folder = process.cwd()
+        named = [os.path.realpath(os.path.join(folder, word.split("=")[-1])) for word in argv[2:]]
+        ours = {os.path.realpath(path) for path in wanted.databases}
+        if wanted.config is not None and wanted.config.path:
+            ours.add(os.path.realpath(wanted.config.path))
+        ours |= {_private_config(path) for path in wanted.databases}
+        return bool(ours & {*named, *(file.path for file in process.open_files())})
+    except psutil.Error:  # it has ended, or is another user's
+        return False
+
+
+def _private_config(database: str) -> str:
+    """Return the config that a Replication has written for its daemon."""
+    directory = Lock(os.path.realpath(database)).noted().get("directory")
+    return os.path.realpath(os.path.join(str(directory), "litestream.yml")) if directory else ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from litestream._database.files import is_database
 from litestream._database.lock import Lock
+from litestream._deadline import require_positive
 from litestream._executable import side_by_side
 from litestream._executable.arguments import loaded
 from litestream._executable.find import find as find_executable
@@ -21,6 +22,7 @@ from litestream.errors import (
     BackupExistsError,
     BackupNotFoundError,
     CommandFailedError,
+    CommandTimeoutError,
     ConfigurationError,
     CorruptBackupError,
     OutputNotWritableError,
@@ -73,6 +75,7 @@ def recover(
     expand_env: bool = True,
     jobs: int = 4,
     timeout: float = 600.0,
+    answer_timeout: float = replicas.LISTING,
     progress: Callable[[str, int, int | None], object] | None = None,
 ) -> list[Recovered]:
     """Restore the databases that are missing, before the application opens them.
@@ -83,10 +86,12 @@ def recover(
     restored database is complete and checked, or not there at all. Many processes may call this at
     once: one restores, the others wait. A restore that fails is tried three times.
 
-    ``expect`` says what is normal: ``"backup"`` that there is a backup (else BackupNotFoundError),
-    ``"none"`` that there is none (else BackupExistsError, and nothing is restored), ``"any"``
-    allows both. ``timeout`` is the number of seconds for each database. ``progress`` is called
-    as by ``commands.restore``, with the database's path before the bytes.
+    ``expect`` says what is normal: ``"backup"`` that there is one (else BackupNotFoundError),
+    ``"none"`` that there is not (else BackupExistsError, and nothing is restored), ``"any"``
+    takes what comes. ``timeout`` is the number of seconds for each database, of which a replica has
+    ``answer_timeout`` to say what it holds. ``progress`` is called as by ``commands.restore``, with
+    the database's path before the bytes: with 0 of None when the replica is asked, and with 0 of 0
+    when it holds none.
 
     Of several replicas (0.3) the one that holds the newest backup is taken, and the next one if it
     does not answer or cannot be restored; or the one that ``replica`` names. On 0.3, a newer backup
@@ -103,6 +108,8 @@ def recover(
     """
     if expect not in ("any", "backup", "none"):
         raise ConfigurationError(f"expect= is 'any', 'backup' or 'none', not {expect!r}")
+    require_positive(timeout)
+    require_positive(answer_timeout)
     if replica is not None:
         require_series("0.3", "recover(replica=…)")
     with loaded(config, expand_env=expand_env) as found:
@@ -112,6 +119,7 @@ def recover(
             expect=expect,
             replica=replica,
             timeout=timeout,
+            answer_timeout=answer_timeout,
             progress=progress,
             jobs=jobs,
         )
@@ -124,13 +132,17 @@ def recover_all(
     expect: Expectation = "any",
     replica: str | None = None,
     timeout: float = 600.0,
+    answer_timeout: float = replicas.LISTING,
     progress: Callable[[str, int, int | None], object] | None = None,
     jobs: int = 4,
 ) -> list[Recovered]:
     """Recover the databases of a config that is loaded."""
 
     def one(found: Database) -> Recovered:
-        return _recover(found, expect, replica, timeout, progress)
+        done = _recover(found, expect, replica, (timeout, answer_timeout), progress)
+        if progress is not None and done.action == "no backup":
+            progress(found.path, 0, 0)
+        return done
 
     return list(side_by_side.results(one, config.chosen(database), jobs))
 
@@ -151,15 +163,18 @@ def _recover(
     database: Database,
     expect: Expectation,
     replica: str | None,
-    timeout: float,
+    limits: tuple[float, float],
     progress: Callable[[str, int, int | None], object] | None,
 ) -> Recovered:
+    timeout, answer_timeout = limits
     started = time.monotonic()
     deadline = started + timeout
     lock = Lock(database.path)
     if is_database(database.path) and expect != "none":
         return Recovered(database.path, "present", 0.0)
-    if not _make_folder(database, expect, replica, deadline):
+    if progress is not None:
+        progress(database.path, 0, None)
+    if not _make_folder(database, expect, replica, started + min(limits)):
         return Recovered(database.path, "no backup", time.monotonic() - started)
     while not is_database(database.path) and not lock.acquire():
         if time.monotonic() > deadline:
@@ -170,7 +185,7 @@ def _recover(
         side_by_side.require_wanted()
         time.sleep(0.05)
     try:
-        done = _restore(database, expect, replica, deadline, lock, progress)
+        done = _restore(database, expect, replica, deadline, answer_timeout, lock, progress)
     finally:
         lock.release()
     return done._replace(seconds=time.monotonic() - started)
@@ -217,17 +232,22 @@ def _restore(
     expect: Expectation,
     replica: str | None,
     deadline: float,
+    answer_timeout: float,
     lock: Lock,
     progress: Callable[[str, int, int | None], object] | None,
 ) -> Recovered:
-    has_backup = functools.partial(replicas.has_backup, database, replica, deadline)
+    answered_by = min(deadline, time.monotonic() + answer_timeout)
+    has_backup = functools.partial(replicas.has_backup, database, replica, answered_by)
     if expect == "none" and not is_own(database) and has_backup():
         raise _unexpected(database)
     if is_database(database.path):
         return Recovered(database.path, "present", 0.0)
     if expect == "none":
         return Recovered(database.path, "no backup", 0.0)
-    answers = replicas.ask(database, replica, deadline)
+    answers = replicas.ask(database, replica, deadline, answer_timeout)
+    for failure in () if answers.held else answers.failures.values():
+        if isinstance(failure, CommandTimeoutError):  # a restore would take as long, and longer
+            raise failure
     if database.config.series == "0.3":
         replicas.require_newest(database, answers, replica)
     skipped: dict[str, object] = {**dict.fromkeys(answers.empty, "it is empty"), **answers.failures}

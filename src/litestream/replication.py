@@ -26,7 +26,6 @@ from litestream.errors import (
 
 if TYPE_CHECKING:
     import asyncio
-    from collections import deque
 
     from typing_extensions import Self
 
@@ -128,9 +127,9 @@ class Replication:
         return self._told.age if self._told.state == "stalled" else 0.0
 
     @property
-    def logs(self) -> deque[str]:
+    def logs(self) -> list[str]:
         """Return the last 200 lines of the daemon's log, secrets masked."""
-        return self._told.log.lines.copy()
+        return list(self._told.log.lines)
 
     @property
     def socket(self) -> str | None:
@@ -240,6 +239,14 @@ class Replication:
                 positions=self._told.positions if self._told.state != "standby" else None,
                 check=self._check_alive,
             )
+
+    async def async_sync(
+        self, database: str | os.PathLike[str] | None = None, timeout: float = 30.0
+    ) -> None:
+        """Do as ``sync``, for a coroutine: others run while it waits."""
+        import asyncio
+
+        await asyncio.to_thread(self.sync, database, timeout)
 
     def __enter__(self) -> Self:
         return self.start()

@@ -17,6 +17,7 @@ __all__ = [
     "LTXRow",
     "ManagedRow",
     "Pair",
+    "PlanResult",
     "ReplicateProcess",
     "ResetResult",
     "SnapshotOverview",
@@ -25,6 +26,7 @@ __all__ = [
     "SyncResult",
     "Verdict",
     "VerifyResult",
+    "VersionRow",
     "WALRow",
 ]
 
@@ -132,7 +134,7 @@ class Pair(TypedDict):
 
 
 class VerifyResult(TypedDict):
-    """Figures of a database and of its restored copy: bytes, and the number of tables."""
+    """Figures of a database and of its restored copy: bytes, and how many tables of yours."""
 
     size: Pair
     tables: Pair
@@ -143,6 +145,27 @@ class ResetResult(TypedDict):
 
     path: str
     removed: str
+
+
+class PlanResult(TypedDict):
+    """What a restore would read: the files from ``min_txid`` to ``max_txid``, and their size."""
+
+    source: str
+    replica: str
+    min_txid: str
+    max_txid: str
+    size: int
+    files: list[LTXRow]
+
+
+class VersionRow(TypedDict):
+    """How the executable was built; a text is empty where it does not tell."""
+
+    version: str
+    go_version: str
+    commit: str
+    commit_time: str
+    platform: str
 
 
 class SnapshotOverview(TypedDict):

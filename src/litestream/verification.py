@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from typing import TYPE_CHECKING, Any
 
 from litestream import configuration
 from litestream._config.paths import is_url, refuse_url
 from litestream._database import integrity
+from litestream._deadline import require_positive
 from litestream._executable import side_by_side
 from litestream._executable.arguments import loaded
 from litestream._executable.series import require_known_files, require_series
+from litestream._restore.point_in_time import moment
 from litestream._restore.staging import Staging
 from litestream._verification import by_content, by_sentinel, by_timestamp, failures, record
 from litestream._verification.original import opened, require_room, require_wal
-from litestream._verification.past import moment
 from litestream._verification.proof import Proof
 from litestream._verification.result import Gap, Outcome, Verification
 from litestream.errors import (
     ConfigurationError,
     LitestreamError,
-    UnusableDatabaseError,
     VerificationFailure,
 )
 from litestream.rows import Pair
@@ -43,7 +42,7 @@ __all__ = ["Gap", "Outcome", "Pair", "Verification", "verify", "verify_all"]
 
 
 def verify(
-    database: StrPath,
+    database: StrPath = "",
     *,
     timeout: float = 30.0,
     integrity_check: IntegrityCheck = "quick",
@@ -102,8 +101,11 @@ def verify(
 
     """
     integrity.require_known(integrity_check)
+    require_positive(timeout)
     require_known_files()
-    _require_file(database)
+    if database == "":
+        raise TypeError("verify() proves one database: name it. For all of them: verify_all()")
+    refuse_url(database)
     if exact and timestamp is not None:
         raise ConfigurationError(
             "exact= compares with what the database holds now. Leave it out to prove a timestamp="
@@ -141,13 +143,6 @@ def _proved(
             raise failures.failure_of(
                 found, "unusable", f"the copy cannot be made in {folder!r}: {error}"
             ) from error
-
-
-def _require_file(database: StrPath) -> None:
-    name = os.fsdecode(database)
-    if name == ":memory:" or (name.startswith("file:") and re.search(":memory:|mode=memory", name)):
-        raise UnusableDatabaseError(f"{name!r}: an in-memory database has no backup")
-    refuse_url(database)
 
 
 def verify_all(

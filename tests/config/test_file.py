@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from litestream import ConfigurationError
 from litestream._config import file as config_file
@@ -30,3 +33,36 @@ def test_a_config_that_is_no_mapping() -> None:
     with pytest.raises(ConfigurationError, match="no mapping"):
         config_file.parse("- a list", "litestream.yml")
     assert config_file.parse("", "litestream.yml") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("dbs:\n\t- path: a.db\n", "line 2, column 1: a value begins with @, `, % or a tab"),
+        ("dbs:\n- path: a: b\n", "line 2, column 10: a ': ' stands where none can"),
+        ("dbs:\n- path: @a\n", "line 2, column 9: a value begins with @"),
+        ("dbs:\n- path: *a\n", "line 2, column 9: a value begins with \\*"),
+        ('dbs:\n- path: "a\n', "a quotation mark is not closed"),
+        ("dbs: [{path: a.db}\n", "a bracket or a brace is not closed"),
+        ("dbs:\n  - path: a\n - path: b\n", "line 3, column 2: the line is not indented like"),
+    ],
+)
+@pytest.mark.parametrize("loader", ["CSafeLoader", "SafeLoader"])
+def test_what_is_no_yaml_is_said_in_words(
+    text: str, said: str, loader: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if loader == "SafeLoader":  # PyYAML without libyaml
+        monkeypatch.delattr(yaml, "CSafeLoader", raising=False)
+    with pytest.raises(ConfigurationError, match=f"is no YAML: .*{said}") as caught:
+        config_file.parse(text, "litestream.yml")
+    assert "variables" not in str(caught.value)
+
+
+def test_a_value_of_a_variable_may_be_what_is_no_yaml(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "litestream.yml"
+    path.write_text("dbs:\n- path: $NAME\n")
+    monkeypatch.setenv("NAME", "@a")
+    with pytest.raises(ConfigurationError, match="values of its variables"):
+        config_file.read(str(path))

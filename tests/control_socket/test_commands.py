@@ -19,7 +19,8 @@ import pytest
 
 import litestream
 from litestream import commands
-from litestream._config.config import DEFAULT_SOCKET, socket_path
+from litestream._config.config import DEFAULT_SOCKET, Config
+from litestream._control_socket.find import known
 from tests.support import PATIENCE, writing
 
 pytestmark = pytest.mark.only_series("0.5")
@@ -193,13 +194,13 @@ def test_the_socket_is_the_configs(tmp_path, monkeypatch):
     config = tmp_path / "litestream.yml"
     config.write_text("socket: {enabled: true, path: $PLACE/ls.sock}")
     monkeypatch.setenv("PLACE", "/run/here")
-    assert "/run/here/ls.sock" == socket_path()
+    assert "/run/here/ls.sock" == known(None).socket
     config.write_text("dbs: []")
-    assert DEFAULT_SOCKET == socket_path()
+    assert ("", DEFAULT_SOCKET) == (known(None).socket, Config.load(None, "0.5").socket)
     config.unlink()
-    assert DEFAULT_SOCKET == socket_path()
+    assert known(None).config is None
     with pytest.raises(litestream.ConfigNotFoundError):
-        socket_path("named.yml")
+        known("named.yml")
 
 
 class TestTrap1:

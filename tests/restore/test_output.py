@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import sqlite3
 import stat
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import litestream
-from litestream._database.files import SIDE_FILES
+from litestream._database.wal import WAL_HEADER_SIZE
 from litestream._executable import run as executable_run
 from litestream._restore import output as restore_output
 from tests.restore.test_restore import listing, make_database, restore
@@ -91,15 +92,51 @@ def opened(path: Path, *, own_process: bool, writing: bool):
         process.communicate()
 
 
-@pytest.mark.parametrize("suffix", SIDE_FILES)
+@pytest.mark.parametrize("suffix", ["-wal", "-journal"])
 def test_a_stale_side_file_is_refused_or_removed(replicated, target, suffix):
     stale = target.with_name(f"app.db{suffix}")
-    stale.write_bytes(b"stale")
+    stale.write_bytes(b"stale" * 10)
     with pytest.raises(litestream.OutputExistsError, match="play it into"):
         restore(replicated, target)
-    assert b"stale" == stale.read_bytes()
+    assert b"stale" * 10 == stale.read_bytes()
     restore(replicated, target, force=True)
     assert {"app.db"} == listing(target.parent)
+
+
+def test_the_command_that_the_refusal_names_clears_the_way(replicated, target):
+    wal = target.with_name("app.db-wal")
+    wal.write_bytes(b"stale" * 10)
+    with pytest.raises(litestream.OutputExistsError) as refused:
+        restore(replicated, target)
+    command = re.search(r"move it away: (.*?) \(", str(refused.value))
+    assert command is not None
+    subprocess.run(["sh", "-c", command[1]], check=True)
+    restore(replicated, target)
+    assert replicated.rows() == replicated.rows(target)
+    assert b"stale" * 10 == target.with_name("app.db-wal.old").read_bytes()
+
+
+@pytest.mark.parametrize("size", [0, WAL_HEADER_SIZE])
+def test_side_files_that_hold_nothing_do_not_stand_in_the_way(replicated, target, size):
+    target.with_name("app.db-wal").write_bytes(bytes(size))
+    target.with_name("app.db-shm").write_bytes(os.urandom(32768))
+    target.with_name("app.db-journal").write_bytes(b"")
+    restore(replicated, target)
+    assert {"app.db"} == listing(target.parent)
+    assert replicated.rows() == replicated.rows(target)
+
+
+def test_who_has_the_lost_database_open_writes_nothing_into_the_restored_one(replicated, target):
+    make_database(target)
+    with contextlib.closing(sqlite3.connect(target, isolation_level=None)) as old:
+        old.execute("PRAGMA journal_mode=WAL")
+        old.execute("INSERT INTO items (value) VALUES ('old')")
+        old.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        target.unlink()
+        assert target.with_name("app.db-wal").stat().st_size == 0
+        restore(replicated, target)
+        old.execute("INSERT INTO items (value) VALUES ('lost with its file')")
+        assert replicated.rows() == replicated.rows(target)
 
 
 def test_force_does_not_play_the_old_wal_into_the_new_file(replicated, target, tmp_path):

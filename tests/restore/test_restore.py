@@ -28,9 +28,7 @@ from tests.support import wait_until
 
 
 def restore(site, output=None, **options):
-    return commands.restore(
-        site.database, output, config=site.config, no_expand_env=True, **options
-    )
+    return commands.restore(site.database, output, config=site.config, expand_env=False, **options)
 
 
 def listing(directory: Path) -> set[str]:

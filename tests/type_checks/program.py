@@ -6,7 +6,6 @@ A line with two comments is a mistake that a checker must find: an unused commen
 from __future__ import annotations
 
 import sqlite3
-from collections import deque
 from datetime import datetime
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from typing_extensions import assert_type
 import litestream
 from litestream import commands, errors, metrics
 from litestream.asgi import Replicated
+from litestream.commands import Restored
 from litestream.errors import VerificationFailure
 from litestream.rows import (
     DatabaseOverview,
@@ -66,7 +66,7 @@ def replicating() -> None:
     with litestream.Replication(CONFIG, max_restarts=3) as replication:
         assert_type(replication, litestream.Replication)
         assert_type(replication.pid, int | None)
-        assert_type(replication.logs, deque[str])
+        assert_type(replication.logs, list[str])
         replication.sync("app.db", timeout=5)
     assert_type(replication.stop(), bool)
     print(replication.state == "running")  # type: ignore[comparison-overlap]  # pyright: ignore[reportUnnecessaryComparison]
@@ -96,8 +96,8 @@ def opening() -> None:
 def commanding() -> None:
     assert_type(commands.executable(), Path)
     assert_type(commands.version(), str)
-    assert_type(commands.restore("app.db", "copy.db"), Path)
-    assert_type(commands.restore("app.db", if_replica_exists=True), Path | None)
+    assert_type(commands.restore("app.db", "copy.db"), Restored)
+    assert_type(commands.restore("app.db", if_replica_exists=True), Restored | None)
     assert_type(commands.databases(config=CONFIG), list[DatabaseRow])
     assert_type(commands.wal("app.db"), list[WALRow])
     assert_type(commands.ltx("app.db", level="all"), list[LTXRow])

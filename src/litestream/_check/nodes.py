@@ -16,6 +16,7 @@ from typing import NamedTuple
 import yaml
 
 from litestream import configuration
+from litestream._config.file import yaml_problem
 
 LIMIT = 4_000_000
 """Bytes that a config may have; 10,000 databases take some 2 MB."""
@@ -160,8 +161,7 @@ def build(text: str) -> Node | None:
         return _build(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        # the parser's sentence may quote the text, and with it a secret
-        problem = (error.problem or "").split("'")[0].strip() or "it breaks off"
+        problem = yaml_problem(error.problem or "")
         hint = "Look at this line and the one before it"
         at = mark.index if mark else 0
         if text[at : at + 1] == "\t":

@@ -13,22 +13,22 @@ and the daemon only until it logs its next line, which nobody reads (SIGPIPE).
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import resource
 import signal
-import sys
 import time
 from selectors import EVENT_READ, DefaultSelector
 from typing import TYPE_CHECKING, Any
 
 from litestream import configuration, recovery
-from litestream._cli import ping
+from litestream._cli import before_run, ping
+from litestream._cli.arguments import with_two_dashes
 from litestream._cli.terminal import Terminal
+from litestream._cli.voice import Voice
 from litestream._config import runtime_directory
+from litestream._executable import log_lines, parse
 from litestream._executable.arguments import loaded
-from litestream._executable.log_lines import escaped
 from litestream._replication import daemon_config
 from litestream._replication.guard import guard
 from litestream._supervision.spawn import parent_death_signal, raise_file_limit, spawn
@@ -36,13 +36,11 @@ from litestream._supervision.supervisor import Supervisor
 from litestream.errors import LitestreamError
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Mapping, Sequence
 
-    from litestream._config.config import Config
+    from litestream._config.config import Config, Database
 
-_DESCRIPTION = """Restore the databases that are missing, replicate all, and run COMMAND beside the
-daemon; then do a final sync and exit with COMMAND's status (128+n when signal n ended it). Without
-COMMAND, replicate until SIGTERM or SIGINT."""
 _NOT_FORWARDED = {
     getattr(signal, name, None)
     for name in (
@@ -65,69 +63,68 @@ def run(arguments: Sequence[str]) -> int:
     if "--" in own:
         at = own.index("--")
         own, command = own[:at], own[at + 1 :]
-    parser = argparse.ArgumentParser(
-        prog="litestream run",
-        usage="%(prog)s [--config FILE] [--no-expand-env] [--expect any|backup|none] [--adopt]\n"
-        "                      [--ping URL] [--ping-every SECONDS] [-- COMMAND ...]",
-        description=_DESCRIPTION,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--config", metavar="FILE", help="the config; by default it is looked for")
-    parser.add_argument(
-        *("--no-expand-env", "-no-expand-env"),
-        dest="expand_env",
-        action="store_false",
-        help="take a $ in the config for a $",
-    )
-    parser.add_argument(
-        "--expect",
-        choices=["any", "backup", "none"],
-        default="any",
-        help="backup: a missing database without one is an error; none: one that has a backup is",
-    )
-    parser.add_argument(
-        "--adopt", action="store_true", help="replicate over a backup of another database"
-    )
-    ping.add(parser, "tell a dead man's switch after syncs, and of failures")
-    parser.add_argument(
-        "--ping-every",
-        type=_seconds,
-        default=60.0,
-        metavar="SECONDS",
-        help="seconds between two pings (default: %(default)g)",
-    )
-    options = parser.parse_args(own)
+    parser = before_run.parser()
+    options = parser.parse_args(with_two_dashes(own))
+    if options.optional and not command:
+        parser.error("--optional runs a command all the same: name it behind --")
     _fill_standard_files()
+    voice = Voice(quiet=options.quiet, as_json=options.log_format == "json")
     try:
+        if options.optional:
+            expand_env = options.expand_env
+            reason = before_run.without_replica(options.config, expand_env=expand_env)
+            if reason:
+                voice.say(f"not replicated: {reason}")
+                return _become(command, voice)
         to = ping.chosen(options.ping)
         pings = ping.Pings(to, options.ping_every) if to else None
     except LitestreamError as error:
-        _say(str(error))
+        voice.say(str(error), "ERROR")
         return 1
+    this = _Run(command, options, voice, pings)
     try:
         with loaded(options.config, expand_env=options.expand_env) as config:
-            return _Run(command, pings).run(config, options.expect, adopt=options.adopt)
+            return this.run(config)
     except LitestreamError as error:
-        _say(str(error))
+        text = before_run.advice(error, present=this.is_whole)
+        voice.say(text, "ERROR")
         if pings is not None:
-            pings.failed(str(error))
+            pings.failed(text)
         return 1
     finally:
         if pings is not None:
             pings.end()
 
 
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError("must be more than 0")
-    return value
+def _become(command: list[str], voice: Voice) -> int:
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and a program inherits that
+    try:
+        os.execvp(command[0], command)  # noqa: S606
+    except OSError as error:
+        return _cannot_run(command, error, voice)
+
+
+def _cannot_run(command: list[str], error: OSError, voice: Voice) -> int:
+    voice.say(f"{command[0]}: {error.strerror}", "ERROR")
+    return 127 if isinstance(error, FileNotFoundError) else 126
 
 
 class _Run:
-    def __init__(self, command: list[str], pings: ping.Pings | None = None) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        options: argparse.Namespace,
+        voice: Voice,
+        pings: ping.Pings | None = None,
+    ) -> None:
         self._command = command
         self._pings = pings
+        self._options = options
+        self._say, self._pass_on = voice.say, voice.pass_on
+        self._voice = voice
+        self._error = ""
+        self.is_whole = False
+        """Whether every database of the config is there."""
         self._child = 0
         self._status: int | None = None
         self._wish: int | None = None  # a signal that came while nothing could take it
@@ -136,22 +133,62 @@ class _Run:
         self._synced = True
         self._terminal = Terminal()
 
-    def run(self, config: Config, expect: recovery.Expectation, *, adopt: bool) -> int:
+    def run(self, config: Config) -> int:
         self._listen()
         self._file_limit = raise_file_limit()
-        for done in recovery.recover_all(daemon_config.sound(config), expect=expect):
-            if done.action == "restored":
-                _say(recovery.told(done))
-        prepared = daemon_config.prepare(config, 1.0)
+        prepared = daemon_config.prepare(daemon_config.sound(config), 1.0)
         try:
-            if not adopt:
-                guard(prepared.databases)
-            self._supervisor = Supervisor(prepared.job(), self._selector, self._report)
-            return self._loop(self._supervisor)
+            self._prepare(config, prepared.databases)
+            # What configure() was told is for the daemon alone, not for the command.
+            self._supervisor = Supervisor(
+                prepared.job(), self._selector, self._report, configuration.environment()
+            )
+            status = self._loop(self._supervisor)
+            self._take_stock(prepared.databases)
+            return status
         finally:
             self._end_command()
             self._terminal.take_back()
             runtime_directory.remove(prepared.directory)
+
+    def _prepare(self, config: Config, databases: Sequence[Database]) -> None:
+        """Restore what is missing, and refuse what cannot, or must not, be replicated.
+
+        Raises:
+            LitestreamError: Nothing is to be started.
+
+        """
+        options = self._options
+        self.is_whole = not before_run.unborn(databases)
+        before_run.require_databases(databases)
+        with before_run.Waiting(databases, self._say) as waiting:
+            for done in recovery.recover_all(
+                config,
+                expect=options.expect,
+                answer_timeout=options.timeout,
+                progress=waiting.progress,
+            ):
+                if done.action == "restored":
+                    self._say(recovery.told(done), "INFO")
+                elif done.action == "no backup":
+                    self._say(f"{done.database!r} does not exist yet, and has no backup")
+            if not options.adopt:
+                guard(databases, answer_timeout=options.timeout, progress=waiting.progress)
+
+    def _take_stock(self, databases: Sequence[Database]) -> None:
+        """Say once more at the end what was never backed up."""
+        missing = before_run.unborn(databases)
+        for database in databases:
+            if database.path in missing:
+                self._say(
+                    f"{database.path!r} does not exist: nothing was backed up. Is its path in the "
+                    "config the one that the command uses?"
+                )
+            elif not database.has_local_state:
+                self._say(f"{database.path!r} was never backed up{self._because()}")
+
+    def _because(self) -> str:
+        return f": {self._error}" if self._error else ""
 
     def _loop(self, supervisor: Supervisor) -> int:
         while not supervisor.finished or (self._child and self._status is None):
@@ -195,8 +232,7 @@ class _Run:
             if in_front:
                 self._terminal.give(self._child)
         except OSError as error:
-            _say(f"{self._command[0]}: {error.strerror}")
-            self._status = 127 if isinstance(error, FileNotFoundError) else 126
+            self._status = _cannot_run(self._command, error, self._voice)
             return
         if self._wish is not None:  # it came while the command was being started
             self._forward(self._wish, None)
@@ -283,36 +319,27 @@ class _Run:
 
     def _report(self, event: Mapping[str, Any]) -> None:
         if "log" in event:
-            line = configuration.masked(event["log"])
-            _write(line)
+            self._pass_on(event["log"])
             if self._pings is not None:
-                self._pings.hear(line)
+                self._pings.hear(configuration.masked(event["log"]))
+            log = log_lines.parse(event["log"])
+            if log is not None and log.level == "ERROR":
+                self._error = parse.without_request_ids(log.fields.get("error") or log.message)
         if "fault" in event:
-            _say(event["fault"])
+            self._say(event["fault"])
+            self._error = event["fault"]
         if "synced" in event:
             self._synced = event["synced"]
             if not self._synced:
-                _say("the final sync did not reach the replica")
+                self._say(f"the final sync did not reach the replica{self._because()}", "ERROR")
         if event.get("state") in ("standby", "stalled", "failed", "backing off"):
-            _say(f"{event['state']} {event['error']}".rstrip())
+            text = f"{event['state']} {event['error']}".rstrip()
+            self._say(text)
             if self._pings is not None and event["state"] in ("stalled", "failed"):
-                self._pings.failed(f"{event['state']} {event['error']}".rstrip())
+                self._pings.failed(text)
 
 
 _UP = ("replicating", "standby", "stalled")
-
-
-def _say(text: str) -> None:
-    _write(f"litestream run: {escaped(configuration.masked(text))}")
-
-
-def _write(line: str) -> None:
-    """Write a line to standard error, if that can be: no log is worth the command's end.
-
-    Past the stream's buffer, which Python would try to flush at the end, and exit with 120.
-    """
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        os.write(sys.stderr.fileno(), f"{line}\n".encode(errors="backslashreplace"))
 
 
 def _fill_standard_files() -> None:

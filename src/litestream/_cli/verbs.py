@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shlex
@@ -11,7 +12,8 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 from litestream import configuration
-from litestream._cli import config, dashboard, health, verify
+from litestream._cli import config, dashboard, health, listings, verify
+from litestream._cli.arguments import with_two_dashes
 from litestream._executable import run as executable_run
 from litestream._executable.find import find as find_executable
 from litestream._executable.series import version as version_of
@@ -70,10 +72,19 @@ def _run_verb(argv: Sequence[str]) -> int:
         from litestream._cli.run import run as run_command
 
         return run_command(argv[1:])
-    if argv[0] not in PURPOSES:
+    if argv[0] not in PURPOSES and argv[0] not in listings.PURPOSES:
         return _help(sys.stdout)
-    options = _parser().parse_args(argv)
-    status: int = options.run(options)
+    parser, verbs = _parser()
+    options, rest = parser.parse_known_args([argv[0], *with_two_dashes(argv[1:])])
+    if rest:
+        verbs.choices[argv[0]].error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        status: int = options.run(options)
+    except LitestreamError as error:
+        if getattr(options, "json", False):
+            known = verify.UNUSABLE if argv[0] == "verify" else {}
+            print(json.dumps({**known, "error": type(error).__name__, "message": str(error)}))
+        raise
     return status
 
 
@@ -85,12 +96,15 @@ def _discard_output() -> None:
 
 def _help(stream: TextIO) -> int:
     """Print what the command can do; a usage error where nobody has asked for it."""
-    own = "\n".join(f"    {verb:<12} {text}" for verb, text in PURPOSES.items())
+    upstream = _upstream_help()
+    purposes = dict(PURPOSES)
+    purposes |= {v: t for v, t in listings.PURPOSES.items() if f"\n    {v} " not in upstream}
+    own = "\n".join(f"    {verb:<12} {text}" for verb, text in sorted(purposes.items()))
     text = (
         "usage: litestream VERB [ARGUMENT ...]\n\n"
         "Replicate SQLite databases, prove their backups, restore them.\n\n"
         f"This package's own verbs ('litestream VERB --help' explains one):\n\n{own}\n\n"
-        f"{_upstream_help()}\n"
+        f"{upstream}\n"
     )
     print(text, end="", file=stream)
     return 0 if stream is sys.stdout else 2
@@ -113,7 +127,9 @@ def _upstream_help() -> str:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> tuple[
+    argparse.ArgumentParser, argparse._SubParsersAction[argparse.ArgumentParser]
+]:
     parser = argparse.ArgumentParser(prog="litestream", allow_abbrev=False)
     # `run` has a parser of its own, and belongs into the usage line all the same.
     every = "{" + ",".join(PURPOSES) + "}"
@@ -125,6 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     config.add(verbs)
+    listings.add(verbs)
     dashboard.add(verbs)
 
     demo = verbs.add_parser("demo", description=PURPOSES["demo"].capitalize() + ".")
@@ -143,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     recover.add_argument("database", nargs="?", help="its path; by default all of the config")
     recover.add_argument("--config", metavar="FILE", help="the config; by default looked for")
     recover.add_argument(
-        *("--no-expand-env", "-no-expand-env"),
+        "--no-expand-env",
         dest="expand_env",
         action="store_false",
         help="take a $ in the config for a $",
@@ -157,6 +174,7 @@ def _parser() -> argparse.ArgumentParser:
     recover.add_argument(
         "--replica", metavar="NAME", help="the replica to restore from (0.3, with several)"
     )
+    recover.add_argument("--json", action="store_true", help="print one JSON object for each")
     recover.set_defaults(run=_recover)
     verify.add(verbs)
 
@@ -165,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
         "--verbose", action="store_true", help="say its version, and what its release loses"
     )
     which.set_defaults(run=_which)
-    return parser
+    return parser, verbs
 
 
 def _demo(_options: argparse.Namespace) -> int:
@@ -188,17 +206,20 @@ def _recover(options: argparse.Namespace) -> int:
             progress=report,
         )
     for done in found:
-        print(recovery.told(done))
+        print(json.dumps(done._asdict()) if options.json else recovery.told(done))
     return 0
 
 
 def _env(options: argparse.Namespace) -> int:
     values = configuration.variables()
-    for variable in configuration.VARIABLES.values():
-        value = values.get(variable, "")
-        if value and variable in configuration.SECRET_VARIABLES and not options.show_secrets:
+    for variable in dict.fromkeys([*configuration.VARIABLES.values(), *values]):
+        value = values.get(variable)
+        if value is None:
+            print(f"# {variable} is not set")
+            continue
+        if value and configuration.is_secret(variable) and not options.show_secrets:
             value = _HIDDEN
-        print(f"{variable}={shlex.quote(value) if value else ''}")
+        print(f"{variable}={shlex.quote(value)}")
     return 0
 
 

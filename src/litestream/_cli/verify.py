@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
-import sys
 from typing import TYPE_CHECKING
 
 from litestream._cli import ping
+from litestream._cli.arguments import count, seconds
+from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterable
     from types import FrameType
 
     from litestream.verification import Outcome
+
+
+UNUSABLE = {"database": None, "proved": False, "reason": "unusable"}
+"""What ``--json`` prints of an error before any database was looked at, its message besides."""
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -44,7 +49,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument(
         "--timeout",
-        type=_seconds,
+        type=seconds,
         default=30.0,
         metavar="S",
         help="seconds that a commit may take to the replica, and a restore stand still (default: "
@@ -57,7 +62,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="SQLite's check of the restored copy (default: %(default)s)",
     )
     parser.add_argument(
-        "--jobs", type=_count, default=4, metavar="N", help="databases at once (default: 4)"
+        "--jobs", type=count, default=4, metavar="N", help="databases at once (default: 4)"
     )
     parser.add_argument(
         "--replica", metavar="NAME", help="prove this replica alone (0.3; default: every one)"
@@ -65,7 +70,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--directory", metavar="DIR", help="where the copies are restored to")
     parser.add_argument("--config", metavar="FILE", help="the config, if not where it is found")
     parser.add_argument(
-        *("--no-expand-env", "-no-expand-env"),
+        "--no-expand-env",
         dest="expand_env",
         action="store_false",
         help="take a $ in the config for a $",
@@ -126,9 +131,7 @@ def _verify(options: argparse.Namespace, lines: list[str]) -> int:
     ):
         databases = config.paths if options.all else options.databases
         if not databases:
-            lines.append("the config names no database")
-            print(f"litestream verify: {lines[0]}", file=sys.stderr)
-            return 1
+            raise ConfigurationError("The config names no database, so nothing is proved")
         outcomes = verification.each(
             databases,
             options.jobs,
@@ -170,17 +173,3 @@ def _as_line(outcome: Outcome) -> str:
         for gap in proved.gaps or []
     ]
     return "\n".join(lines)
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError("must be more than 0")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value

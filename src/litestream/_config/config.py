@@ -14,7 +14,7 @@ from litestream._config import file as config_file
 from litestream._config import mapping, places, runtime_directory
 from litestream._config.paths import refuse_url, target
 from litestream._database.files import meta_path
-from litestream.errors import ConfigNotFoundError, ConfigurationError
+from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -87,7 +87,7 @@ class Config:
 
         """
         text = self.text if self.literal else config_file.expand(self.text)
-        return config_file.parse(text, self.path)
+        return config_file.parse(text, self.path, expanded=text != self.text)
 
     @property
     def file(self) -> str:
@@ -123,6 +123,14 @@ class Config:
         settings = self.content.get("socket")
         path = settings.get("path") if isinstance(settings, dict) else None
         return path if isinstance(path, str) else DEFAULT_SOCKET
+
+    @property
+    def own_socket(self) -> str:
+        """Return the control socket that the config itself switches on, or nothing."""
+        settings = self.content.get("socket")
+        if self.series != "0.5" or not isinstance(settings, dict) or not settings.get("enabled"):
+            return ""
+        return str(settings.get("path") or DEFAULT_SOCKET)
 
     @property
     def metrics(self) -> str:
@@ -207,13 +215,20 @@ class Config:
             max(config_databases.seconds_of(r.get("sync-interval", interval)) for r in replicas),
             config_databases.seconds_of(raw.get("monitor-interval")),
             replicas,
+            is_restored=self.series == "0.5" and bool(raw.get("restore-if-db-not-exists")),
         )
+
+    @property
+    def described(self) -> str:
+        """Return what to call it in a sentence."""
+        return f"the config {self.path!r}" if self.path else "the mapping that is the config"
 
     def _unknown(self, path: str) -> ConfigurationError:
         entries = [one for one in self.content.get("dbs") or [] if isinstance(one, dict)]
         known = ", ".join(repr(one["path"]) for one in entries if one.get("path")) or "none"
-        where = f"the config {self.path!r}" if self.path else "the mapping that is the config"
-        return ConfigurationError(f"{path!r} is not in {where}. The databases there: {known}")
+        return ConfigurationError(
+            f"{path!r} is not in {self.described}. The databases there: {known}"
+        )
 
 
 class Database(NamedTuple):
@@ -231,6 +246,8 @@ class Database(NamedTuple):
     monitor_interval: float
     replicas: list[dict[str, Any]]
     replica: str | None = None
+    is_restored: bool = False
+    """Whether the config has a daemon of 0.5 restore it if it is missing."""
 
     @property
     def folders(self) -> list[str] | None:
@@ -273,16 +290,6 @@ class Database(NamedTuple):
         if len(self.replicas) == 1:
             return [self]
         return [self._replace(replicas=[r], replica=places.name(r)) for r in self.replicas]
-
-
-def socket_path(config: ConfigArgument = None) -> str:
-    """Return the control socket's path: the config's ``socket.path``, or upstream's default."""
-    try:
-        return Config.load(config, "0.5").socket
-    except ConfigNotFoundError:
-        if config is not None:
-            raise
-    return DEFAULT_SOCKET
 
 
 def _written(text: str) -> str:

@@ -18,8 +18,9 @@ def read(path: str, *, literal: bool = False) -> dict[str, Any]:
         ConfigurationError: it cannot be read, is no YAML, or is no mapping.
 
     """
-    found = text(path)
-    return parse(found if literal else expand(found), path)
+    written = text(path)
+    found = written if literal else expand(written)
+    return parse(found, path, expanded=found != written)
 
 
 def text(path: str) -> str:
@@ -51,8 +52,10 @@ def expand(text: str) -> str:
     )
 
 
-def parse(text: str, origin: str) -> dict[str, Any]:
+def parse(text: str, origin: str, *, expanded: bool = False) -> dict[str, Any]:
     """Return the content of a config's text; errors name its ``origin``.
+
+    ``expanded`` says that variables were replaced in it, and may be what is wrong.
 
     Raises:
         ConfigurationError: it is no YAML, or no mapping.
@@ -65,16 +68,16 @@ def parse(text: str, origin: str) -> dict[str, Any]:
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # six times as fast
         content = yaml.load(str(text), loader)  # noqa: S506 - both are safe
     except yaml.MarkedYAMLError as error:
-        # PyYAML's own message shows the line, and any secret in it
-        mark = error.problem_mark
-        where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        said = (error.problem or "").split("'")[0].strip()
-        problem = f"is no YAML: {said}{where}, its references replaced"
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        problem = f"is no YAML: {where}{yaml_problem(error.problem or '')}"
     except (yaml.YAMLError, UnicodeEncodeError):
         problem = "is no YAML: it holds a character that YAML does not allow"
     except RecursionError:
         problem = "is nested too deeply"
-    if problem:  # raised here, without PyYAML's frames, whose local variables hold the values
+    if expanded and problem:
+        problem += " (the values of its variables stand in it by then)"
+    if problem:  # raised out here, without PyYAML's frames, whose locals hold the text's values
         raise ConfigurationError(f"The config {origin!r} {problem}")
     if content is None:
         return {}
@@ -83,6 +86,23 @@ def parse(text: str, origin: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigurationError(f"The config {origin!r} is no mapping; it needs a 'dbs:' list")
     return configuration.Content(_concealed(content))
+
+
+_YAML_PROBLEMS = (
+    ("mapping values are not allowed", "a ': ' stands where none can; quote the value, or indent"),
+    ("cannot start any token", "a value begins with @, `, % or a tab; quote it, indent by spaces"),
+    ("undefined alias", "a value begins with *; quote it"),
+    ("unexpected end of stream", "a quotation mark is not closed"),
+    ("expected ',' or", "a bracket or a brace is not closed, or a comma is missing"),
+    ("did not find expected", "the line is not indented like those that it belongs to"),
+    ("expected <block end>", "the line is not indented like those that it belongs to"),
+)
+
+
+def yaml_problem(said: str) -> str:
+    """Return PyYAML's sentence for people, and without the text that it may quote: a secret."""
+    known = (words for part, words in _YAML_PROBLEMS if part in said)
+    return next(known, said.split("'")[0].strip() or "it breaks off")
 
 
 def _concealed(value: Any) -> Any:

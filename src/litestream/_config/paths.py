@@ -6,6 +6,7 @@ import os
 import re
 from typing import TypeAlias
 
+from litestream._database.files import path_of
 from litestream.configuration import masked
 from litestream.errors import ConfigurationError
 
@@ -16,7 +17,7 @@ _ESCAPED = re.compile(r"[^\w.~$&+,/:;=@%-]", re.ASCII)
 
 def is_url(database: StrPath) -> bool:
     """Tell whether a database argument is a replica URL rather than a path."""
-    return _URL.match(os.fsdecode(database)) is not None
+    return _URL.match(path_of(database)) is not None
 
 
 def refuse_url(database: StrPath) -> None:
@@ -32,7 +33,7 @@ def target(database: StrPath) -> str:
     A leading ``~/`` is the home directory, as in the config. A URL that holds a password is
     refused, because every user of the machine can read a process's arguments.
     """
-    text = os.fsdecode(database)
+    text = path_of(database)
     if "\0" in text:
         raise ConfigurationError(f"No path holds a null byte: {text!r}")
     if not is_url(text):

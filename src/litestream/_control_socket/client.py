@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from litestream import configuration
+from litestream._deadline import require_positive
 from litestream.errors import ControlSocketError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class ControlSocket:
     """A control socket; each request has its own connection and ``timeout`` seconds."""
 
     def __init__(self, path: str, timeout: float = 10.0) -> None:
+        require_positive(timeout)
         self.path = path
         self.timeout = timeout
 

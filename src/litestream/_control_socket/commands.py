@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from typing import TYPE_CHECKING
 
-from litestream._config.config import socket_path
 from litestream._config.paths import escaped, refuse_stray
 from litestream._config.paths import target as target_of
-from litestream._control_socket.client import ControlSocket
+from litestream._control_socket.find import client as client_of
 from litestream._executable import traps
 from litestream._executable.series import require_series
 from litestream.errors import ConfigurationError, UnsafeCommandWarning
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
 
     from litestream._config.config import ConfigArgument
     from litestream._config.paths import StrPath
+    from litestream._control_socket.client import ControlSocket
     from litestream.rows import ChangeResult, InfoRow, ManagedRow, SyncResult
 
 _UNSAFE = (
@@ -33,10 +32,11 @@ def info(
 ) -> InfoRow:
     """Return a running daemon's version, pid, start and number of databases.
 
-    ``socket`` defaults to the config's ``socket.path``, else to ``/var/run/litestream.sock``.
+    It is the config's daemon: at its ``socket.path``, at the private socket of a Replication or of
+    ``litestream run``, or at upstream's ``/var/run/litestream.sock``; or the one at ``socket``.
 
     Raises:
-        ControlSocketError: no daemon answers there within ``timeout`` seconds.
+        ControlSocketError: no daemon answers within ``timeout`` seconds, or another config's does.
         UnsupportedCommandError: the executable is of series 0.3, which has no control socket.
 
     """
@@ -64,7 +64,8 @@ def register(
 ) -> ChangeResult:
     """Have a running daemon replicate one more database, until the daemon ends.
 
-    The config is not changed. Arguments and errors as ``info``.
+    The config is not changed: to verify or recover this one, call that with ``config={database:
+    replica_url}``. Arguments and errors as ``info``.
 
     Raises:
         ConfigurationError: The daemon would take the URL for another directory.
@@ -84,12 +85,22 @@ def register(
 def unregister(
     database: StrPath,
     *,
+    dry_run: bool = False,
     socket: StrPath | None = None,
     config: ConfigArgument = None,
     timeout: float = 30.0,
 ) -> ChangeResult:
-    """Have a running daemon forget a database; its replica stays. Arguments as ``info``."""
-    client = _client("unregister", socket, config, timeout)
+    """Have a running daemon forget a database, after a last sync; its replica stays.
+
+    With ``dry_run`` nothing is done: ``status`` is ``"would be unregistered"``, or
+    ``"not registered"`` where the daemon does not know the database. Arguments as ``info``.
+    """
+    client = _client("unregister", socket, config, timeout, database)
+    if dry_run:
+        path = target_of(database)
+        known = any(row["path"] == path for row in client.list())
+        status = "would be unregistered" if known else "not registered"
+        return {"path": path, "status": status, "txid": None}
     return _change(client, "/unregister", {"path": target_of(database)})
 
 
@@ -114,7 +125,7 @@ def sync(
         UnsupportedCommandError: the executable is of series 0.3.
 
     """
-    client = _client("sync", socket, config, timeout)
+    client = _client("sync", socket, config, timeout, database)
     path = target_of(database)
     return client.sync_and_wait(path, timeout) if wait else client.sync(path)
 
@@ -150,11 +161,14 @@ def stop(
 
 
 def _client(
-    verb: str, socket: StrPath | None, config: ConfigArgument, timeout: float
+    verb: str,
+    socket: StrPath | None,
+    config: ConfigArgument,
+    timeout: float,
+    database: StrPath | None = None,
 ) -> ControlSocket:
     require_series("0.5", f"'{verb}'")
-    path = os.fspath(socket) if socket is not None else socket_path(config)
-    return ControlSocket(path, timeout)
+    return client_of(config, socket, timeout, database)
 
 
 def _change(client: ControlSocket, target: str, body: dict[str, str]) -> ChangeResult:
@@ -173,7 +187,7 @@ def _start_or_stop(
     config: ConfigArgument,
     timeout: float,
 ) -> ChangeResult:
-    client = _client(verb, socket, config, timeout)
+    client = _client(verb, socket, config, timeout, database)
     if traps.has("stop-start", client.info()["version"]):
         warnings.warn(_UNSAFE, UnsafeCommandWarning, stacklevel=3)
     return _change(client, f"/{verb}", {"path": target_of(database)})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from litestream.errors import UnusableDatabaseError
+
 SIDE_FILES = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a database, and would play into another one of the same name."""
 
@@ -11,6 +13,23 @@ SIDE_FILES = ("-wal", "-shm", "-journal")
 def is_database(path: str) -> bool:
     """Say whether there is a file that holds anything; 0 bytes are no database."""
     return os.path.isfile(path) and os.path.getsize(path) > 0
+
+
+def path_of(database: object) -> str:
+    """Return a database argument as text.
+
+    Raises:
+        TypeError: it is neither text nor a path.
+        UnusableDatabaseError: it names a database in memory.
+
+    """
+    if not isinstance(database, (str, bytes, os.PathLike)):
+        raise TypeError(f"database is a path or a replica URL, not {type(database).__name__}")
+    text = os.fsdecode(database)
+    inside = text.startswith("file:") and (":memory:" in text or "mode=memory" in text)
+    if inside or text == ":memory:":
+        raise UnusableDatabaseError(f"{text!r}: an in-memory database has no backup. Name a file")
+    return text
 
 
 def wal_path(database: str | os.PathLike[str]) -> str:

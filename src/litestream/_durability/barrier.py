@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from litestream._config.paths import target
+from litestream._control_socket.find import client
 from litestream._database import wal
 from litestream._database.connect import bump
 from litestream._database.files import wal_path
+from litestream._deadline import require_positive
 from litestream._durability.watch import NotArrivedError, Watch
 from litestream._executable import listings
 from litestream._executable.arguments import loaded
-from litestream._executable.series import require_known_files
-from litestream.errors import ReplicationTimeoutError
+from litestream._executable.series import require_known_files, series
+from litestream.errors import ConfigurationError, ControlSocketError, ReplicationTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,12 +44,40 @@ def sync(
     a daemon that runs with ``-no-expand-env``.
 
     Raises:
-        ReplicationTimeoutError: The replica did not have it after ``timeout`` seconds.
-        ConfigurationError: The config does not name the database.
+        ReplicationTimeoutError: That was not so after ``timeout`` seconds.
+        ConfigurationError: The config does not name the database, and the daemon does not have it
+            by ``commands.register`` either.
+        UnusableDatabaseError: It is in memory.
 
     """
-    with loaded(config, expand_env=expand_env) as found:
-        wait(found.database(database), timeout)
+    require_positive(timeout)
+    named = None
+    try:
+        with loaded(config, expand_env=expand_env) as found:
+            named = found.database(database)
+            wait(named, timeout)
+    except ConfigurationError:
+        if named is None and series() == "0.5" and _is_registered(database, config, timeout):
+            return
+        raise
+
+
+def _is_registered(
+    database: str | os.PathLike[str], config: ConfigArgument, timeout: float
+) -> bool:
+    """Sync a database that no config names, but ``commands.register`` has given to its daemon."""
+    path, deadline = target(database), time.monotonic() + timeout
+    with suppress(ControlSocketError):
+        socket = client(config, None, min(timeout, 10.0))
+        if all(row["path"] != path for row in socket.list()):
+            return False
+        left = max(0.001, deadline - time.monotonic())
+        try:
+            socket.sync_and_wait(path, left)
+        except ControlSocketError as error:
+            raise ReplicationTimeoutError(str(error)) from error
+        return True
+    return False
 
 
 sync.__module__ = "litestream"  # where a pickle finds it

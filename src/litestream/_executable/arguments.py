@@ -50,7 +50,9 @@ def loaded(config: ConfigArgument, *, expand_env: bool = True) -> Iterator[Confi
 
 
 @contextmanager
-def located(database: StrPath, config: ConfigArgument) -> Iterator[tuple[str, Config | None]]:
+def located(
+    database: StrPath, config: ConfigArgument, *, expand_env: bool = True
+) -> Iterator[tuple[str, Config | None]]:
     """Give a database as the executable looks it up: a path and its config, or a replica URL alone.
 
     A directory whose URL Litestream would escape becomes the replica in a config of ours. Its
@@ -64,7 +66,7 @@ def located(database: StrPath, config: ConfigArgument) -> Iterator[tuple[str, Co
         folder = paths.directory(name)
         name = os.path.realpath(tempfile.gettempdir())
         config = {name: {"type": "file", "path": folder}}
-    with loaded(config) as found:
+    with loaded(config, expand_env=expand_env) as found:
         yield name, found
 
 

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from litestream._config.paths import is_url, target
+from litestream._deadline import require_positive
 from litestream._executable import parse, run
 from litestream._executable.arguments import arguments, config_flags, loaded, located
 from litestream._executable.series import require_series, series
@@ -33,12 +34,17 @@ class _Database(TypedDict):
 
 
 def databases(
-    *, config: ConfigArgument = None, timeout: float | None = run.TIMEOUT, **flags: Flag
+    *,
+    config: ConfigArgument = None,
+    expand_env: bool = True,
+    timeout: float | None = run.TIMEOUT,
+    **flags: Flag,
 ) -> list[DatabaseRow]:
     """Return the databases of the config, with the names of their replicas."""
-    if series() == "0.3":
-        return parse.table(printed("databases", None, config, timeout, flags), DatabaseRow)
-    text = printed("databases", None, config, timeout, {"json": True, **flags})
+    with loaded(config, expand_env=expand_env) as found:
+        if series() == "0.3":
+            return parse.table(printed("databases", None, found, timeout, flags), DatabaseRow)
+        text = printed("databases", None, found, timeout, {"json": True, **flags})
     return [
         {"path": row["path"], "replicas": row["replica"]}
         for row in parse.json_rows(text, _Database)
@@ -50,6 +56,7 @@ def generations(
     *,
     replica: str | None = None,
     config: ConfigArgument = None,
+    expand_env: bool = True,
     timeout: float | None = run.TIMEOUT,
     **flags: Flag,
 ) -> list[GenerationRow]:
@@ -60,9 +67,10 @@ def generations(
     the database's last change; it is often slightly negative.
     """
     if series() == "0.3":
-        text = printed("generations", database, config, timeout, {"replica": replica, **flags})
+        chosen: dict[str, Flag] = {"replica": replica, **flags}
+        text = printed("generations", database, config, timeout, chosen, expand_env=expand_env)
         return parse.table(text, GenerationRow)
-    name, rows = _ltx_rows(database, "all", replica, config, timeout, flags)
+    name, rows = _ltx_rows(database, "all", replica, config, timeout, flags, expand_env=expand_env)
     return _generations_05(database, name, rows)
 
 
@@ -71,6 +79,7 @@ def snapshots(
     *,
     replica: str | None = None,
     config: ConfigArgument = None,
+    expand_env: bool = True,
     timeout: float | None = run.TIMEOUT,
     **flags: Flag,
 ) -> list[SnapshotRow]:
@@ -80,9 +89,12 @@ def snapshots(
     which they reach.
     """
     if series() == "0.3":
-        text = printed("snapshots", database, config, timeout, {"replica": replica, **flags})
+        chosen: dict[str, Flag] = {"replica": replica, **flags}
+        text = printed("snapshots", database, config, timeout, chosen, expand_env=expand_env)
         return parse.table(text, SnapshotRow)
-    name, rows = _ltx_rows(database, _SNAPSHOTS, replica, config, timeout, flags)
+    name, rows = _ltx_rows(
+        database, _SNAPSHOTS, replica, config, timeout, flags, expand_env=expand_env
+    )
     return _snapshots_05(name, rows)
 
 
@@ -90,7 +102,9 @@ def wal(
     database: StrPath,
     *,
     replica: str | None = None,
+    generation: str | None = None,
     config: ConfigArgument = None,
+    expand_env: bool = True,
     timeout: float | None = run.TIMEOUT,
     **flags: Flag,
 ) -> list[WALRow]:
@@ -100,9 +114,12 @@ def wal(
     which they reach and ``offset`` 0.
     """
     if series() == "0.3":
-        text = printed("wal", database, config, timeout, {"replica": replica, **flags})
+        chosen: dict[str, Flag] = {"replica": replica, "generation": generation, **flags}
+        text = printed("wal", database, config, timeout, chosen, expand_env=expand_env)
         return parse.table(text, WALRow)
-    name, rows = _ltx_rows(database, 0, replica, config, timeout, flags)
+    if generation is not None:
+        require_series("0.3", "wal(generation=…)")
+    name, rows = _ltx_rows(database, 0, replica, config, timeout, flags, expand_env=expand_env)
     return [
         {
             "replica": name,
@@ -121,6 +138,7 @@ def ltx(
     *,
     level: int | Literal["all"] = 0,
     config: ConfigArgument = None,
+    expand_env: bool = True,
     timeout: float | None = run.TIMEOUT,
     **flags: Flag,
 ) -> list[LTXRow]:
@@ -132,13 +150,14 @@ def ltx(
     """
     require_series("0.5", "'ltx'")
     options: dict[str, Flag] = {"level": level, "json": True, **flags}
-    return parse.ltx_rows(printed("ltx", database, config, timeout, options))
+    return parse.ltx_rows(printed("ltx", database, config, timeout, options, expand_env=expand_env))
 
 
 def status(
     database: StrPath | None = None,
     *,
     config: ConfigArgument = None,
+    expand_env: bool = True,
     timeout: float | None = run.TIMEOUT,
     **flags: Flag,
 ) -> list[StatusRow]:
@@ -152,7 +171,8 @@ def status(
 
     """
     require_series("0.5", "'status'")
-    text = printed("status", database, config, timeout, {"json": True, **flags})
+    options: dict[str, Flag] = {"json": True, **flags}
+    text = printed("status", database, config, timeout, options, expand_env=expand_env)
     return parse.json_rows(text, StatusRow)
 
 
@@ -162,13 +182,16 @@ def printed(
     config: ConfigArgument,
     timeout: float | None,
     flags: dict[str, Flag],
+    *,
+    expand_env: bool = True,
 ) -> str:
     """Run a command that takes at most one database, and return its standard output."""
+    require_positive(timeout)
     if database is None:
-        with loaded(config) as found:
+        with loaded(config, expand_env=expand_env) as found:
             argv = arguments(verb, **{**config_flags(found), **flags})
             return run.run(argv, timeout=timeout).stdout
-    with located(database, config) as (name, where):
+    with located(database, config, expand_env=expand_env) as (name, where):
         argv = arguments(verb, name, **{**config_flags(where), **flags})
         return run.run(argv, timeout=timeout).stdout
 
@@ -225,17 +248,19 @@ def _ltx_rows(
     config: ConfigArgument,
     timeout: float | None,
     flags: dict[str, Flag],
+    *,
+    expand_env: bool,
 ) -> tuple[str, list[LTXRow]]:
     """Return the name of a database's only replica on series 0.5, and its LTX files."""
     if replica is not None:
         require_series("0.3", "replica= (0.5 has one replica for each database)")
-    with located(database, config) as (path, where):
+    with located(database, config, expand_env=expand_env) as (path, where):
         if is_url(database):
             name = os.fspath(database).split("://")[0]
         else:
-            listed = databases(config=where, timeout=timeout, **flags)
+            listed = databases(config=where, expand_env=True, timeout=timeout, **flags)
             name = next((row["replicas"] for row in listed if row["path"] == path), "")
-        return name, ltx(path, level=level, config=where, timeout=timeout, **flags)
+        return name, ltx(path, level=level, config=where, expand_env=True, timeout=timeout, **flags)
 
 
 def last_replicated(database: Database) -> tuple[str, str] | None:

@@ -23,6 +23,8 @@ NOTHING_AT_ALL = NO_BACKUP[1]
 """0.5: neither has a file of its own format, nor one of 0.3's."""
 ONLY_LATER_03 = "no snapshots available"
 """0.5: backups in the format of 0.3 exist, all newer than the time asked for (litestream.go)."""
+NO_JSON = "not defined: -json"
+"""0.5 before ``restore`` could say as JSON what it restores (Go's flag package)."""
 FULL = ("no space left on device", "file too large")
 """Both, from the operating system: the copy has no room."""
 HINTS = (
@@ -33,6 +35,9 @@ HINTS = (
     ("no databases specified", "add the database to the config's dbs: list"),
 )
 """Errors whose reason can be told, and what to do."""
+
+AWAY = ("connection refused", "no such host", "unreachable", "timeout", "deadline")
+"""Both, from Go's network package: a replica's server does not answer."""
 
 # The log of a restore.
 
@@ -56,6 +61,11 @@ SYNC_ERROR, SYNC_RECOVERED = "sync error", "sync recovered"
 """0.5, of the local sync of a database, which it names by its file alone (db.go)."""
 LOST_TABLE = "no such table: _litestream_"
 """Both, again and again once somebody has dropped their tables, such as a migration."""
+HOUSEKEEPING = (
+    r"starting .* monitor|control socket listening|compaction complete|snapshot complete|"
+    r"(?:write|enforc|delet).*|l0 retention enforced|(?:snapshot|wal segment) written|retainer.*"
+)
+"""What a healthy daemon of either series says every few seconds or minutes, at INFO."""
 HARMLESS_AT_END = ("release read lock: context canceled", "monitor error")
 """0.3, of its monitors at the end, while the final sync goes well (db.go, replica.go)."""
 UNSYNCED_AT_END = (

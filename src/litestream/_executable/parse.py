@@ -11,7 +11,13 @@ from litestream._executable import log_lines
 from litestream.errors import UnreadableOutputError
 
 if TYPE_CHECKING:
-    from litestream.rows import LTXRow
+    from litestream.rows import LTXRow, PlanResult
+
+_REQUEST_ID = re.compile(
+    r",? ?\b(?:RequestID|HostID): ?[^\s,]*(?=,|$)|\s*,? request id: [^\s,]*|, host id: ?[^\s,]*"
+    r"|\n?\bRequestId:[\w-]+(?:\nTime:\S+)?",
+    re.MULTILINE,
+)
 
 
 class _LTX(TypedDict):
@@ -137,6 +143,28 @@ def ltx_rows(text: str) -> list[LTXRow]:
     ]
 
 
+def plan(text: str) -> PlanResult:
+    """Return what ``litestream restore -dry-run -json`` prints.
+
+    Raises:
+        UnreadableOutputError: it is something else.
+
+    """
+    content = _json(text)
+    try:
+        files = ltx_rows(json.dumps(content["files"], indent=1) if content["files"] else "[]")
+        return {
+            "source": content["source"],
+            "replica": content["replica"],
+            "min_txid": content["min_txid"],
+            "max_txid": content["max_txid"],
+            "size": sum(file["size"] for file in files),
+            "files": files,
+        }
+    except (KeyError, TypeError) as error:
+        raise _unreadable("it is no plan of a restore", text) from error
+
+
 def duration(seconds: float) -> str:
     """Return a lag as Go prints it, rounded as ``litestream generations`` of 0.3 does."""
     sign, seconds = ("-", -seconds) if seconds < 0 else ("", seconds)
@@ -161,3 +189,13 @@ def _unreadable(because: str, text: str) -> UnreadableOutputError:
     return UnreadableOutputError(
         f"Litestream's output cannot be read: {because}. It was: {shown!r}"
     )
+
+
+def without_request_ids(text: str) -> str:
+    """Return upstream's sentence without what only a provider's support can read.
+
+    Source: the AWS SDK for Go writes ``RequestID: …, HostID: …,`` (v2, in 0.5) and a line of
+    ``status code: 403, request id: …, host id: …`` (v1, in 0.3); Azure's ``RequestId:…`` and its
+    time.
+    """
+    return _REQUEST_ID.sub("", text).strip()

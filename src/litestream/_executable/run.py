@@ -9,9 +9,10 @@ import signal
 import subprocess
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
 
 from litestream._executable import log_lines, messages, side_by_side
+from litestream._executable.parse import without_request_ids
 from litestream.configuration import environment, masked
 from litestream.errors import CommandFailedError, CommandTimeoutError, ExecutableError
 
@@ -27,6 +28,7 @@ STALL = 120.0
 
 An endpoint that takes connections and never answers makes both series wait for ever.
 """
+_KEPT = 4096  # bytes of a daemon's output, for its error
 _LOOK = 0.1  # seconds between two looks at what a run does
 _STOP_TIMEOUT = 35.0  # the final sync of 0.5 takes 30 s at most
 
@@ -129,18 +131,28 @@ def _watch(
             raise CommandTimeoutError(masked_all(argv), timeout, masked(_reason(*printed)))
 
 
-def foreground(argv: Sequence[str], timeout: float | None) -> None:
+def foreground(argv: Sequence[str], timeout: float | None, *, inherits: bool = False) -> None:
     """Run a daemon until it ends; SIGINT and SIGTERM reach it once, so that it can sync and end.
 
-    The daemon has a session of its own: a terminal would send it Ctrl-C beside ours, and 0.5 takes
-    a second signal for the wish to skip the final sync.
+    It has a session of its own: a terminal would send it Ctrl-C beside ours, and 0.5 takes a
+    second signal for the wish to skip the final sync. What it prints is passed on, and the end of
+    it kept for the error; unless it ``inherits`` our output, as the command of ``-exec`` needs.
     """
+    pipe = None if inherits else subprocess.PIPE
     try:
         process = subprocess.Popen(
-            argv, env=environment(), stdin=subprocess.DEVNULL, start_new_session=True, umask=0o077
+            argv,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=pipe,
+            stderr=pipe,
+            start_new_session=True,
+            umask=0o077,
         )
     except OSError as error:
         raise not_runnable(argv[0], error) from error
+    pipes = (process.stdout, 1), (process.stderr, 2)
+    ends = [_Tee(source, to) for source, to in pipes if source is not None]
     try:
         with _forwarding(signal.SIGTERM, process), _forwarding(signal.SIGHUP, process):
             returncode = process.wait(timeout)
@@ -150,8 +162,35 @@ def foreground(argv: Sequence[str], timeout: float | None) -> None:
     except BaseException:
         _end(process)
         raise
+    finally:
+        said = [end.last() for end in ends]
     if returncode:
-        raise failure(argv, returncode, Output("", "its output tells why"))
+        raise failure(argv, returncode, Output(*said or ("", "its output tells why")))
+
+
+class _Tee(threading.Thread):
+    """Passes on what a child prints, and keeps the last of it."""
+
+    def __init__(self, source: IO[bytes], to: int) -> None:
+        super().__init__(name="litestream-output", daemon=True)
+        self._source = source
+        self._to = to
+        self._kept = b""
+        self.start()
+
+    def run(self) -> None:
+        """Pass on until nobody holds the pipe any more; then close it."""
+        with self._source:
+            while piece := os.read(self._source.fileno(), 65536):
+                self._kept = (self._kept + piece)[-_KEPT:]
+                with contextlib.suppress(OSError):
+                    while piece:
+                        piece = piece[os.write(self._to, piece) :]
+
+    def last(self) -> str:
+        """Return the last that was printed; a child of the child may hold the pipe on."""
+        self.join(1.0)
+        return _text(self._kept)
 
 
 @contextlib.contextmanager
@@ -180,7 +219,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def failure(argv: Sequence[str], returncode: int, output: Output) -> CommandFailedError:
     """Return the error that describes a failed run, its secrets masked."""
-    reason = masked(_reason(output.stdout, output.stderr))
+    reason = without_request_ids(masked(_reason(output.stdout, output.stderr)))
     hint = next((hint for needle, hint in messages.HINTS if needle in reason), "")
     stderr = masked(output.stderr)
     return CommandFailedError(masked_all(argv), returncode, stderr, reason, hint)

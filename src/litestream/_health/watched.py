@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litestream import configuration
 from litestream._config import places
-from litestream._config.config import DEFAULT_SOCKET, Config
+from litestream._config.config import Config
 from litestream._config.paths import target
 from litestream._database.files import meta_path
 from litestream._executable.series import series as series_of
@@ -73,10 +73,7 @@ def _series() -> str:
 
 def _of_config(config: Config) -> dict[str, Watched]:
     content, series = config.content, config.series
-    settings = content.get("socket")
-    socket = ""
-    if series == "0.5" and isinstance(settings, dict) and settings.get("enabled"):
-        socket = str(settings.get("path") or DEFAULT_SOCKET)
+    socket = config.own_socket
     metrics = str(content.get("addr") or "")
     found = {}
     for name in config.paths:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 import time
 from collections import deque
 
@@ -22,13 +24,19 @@ _LEVELS = {
     "WARN": logging.WARNING,
     "ERROR": logging.ERROR,
 }
+_ABOUT = (
+    *("db", "path", "replica", "name", "type", "bucket", "url", "endpoint", "host", "level"),
+    *("generation", "txid", "version", "signal", "attempt"),
+)
+"""The fields that say what a line is about, in this order."""
 _TAKEN = {*vars(logging.makeLogRecord({})), "message", "asctime"}
 
 
 class DaemonLog:
     """The log of one daemon: its last lines, and the records for `logging`.
 
-    A record has the line's level and message, and its fields (`db`, `replica`, `error`, …) as
+    A record has the line's level, but DEBUG for housekeeping, and its message with what that is
+    about (`compaction complete db=app.db level=1`). All fields (`db`, `replica`, `error`, …) are
     attributes. A complaint that repeats within a second is counted instead: the next one says in
     `suppressed` how many there were. Secrets are masked.
     """
@@ -57,10 +65,12 @@ class DaemonLog:
 
     def _pass_on(self, log: log_lines.LogLine) -> None:
         level = _LEVELS.get(log.level, logging.INFO)
+        if level == logging.INFO and re.fullmatch(messages.HOUSEKEEPING, log.message):
+            level = logging.DEBUG
         suppressed = self._suppressed(level, log)
         if suppressed is None or not logger.isEnabledFor(level):
             return
-        message = log.message
+        message = log.message + _about(log.fields)
         if log.fields.get("error"):
             message += ": " + log.fields["error"]
         if suppressed:
@@ -96,3 +106,15 @@ class DaemonLog:
             return None
         self._seen[key] = now, 0
         return count
+
+
+def _about(fields: dict[str, str]) -> str:
+    """Return the fields that say what a line is about, as a log line has them."""
+    found = [(key, fields[key]) for key in _ABOUT if fields.get(key)]
+    return "".join(
+        f" {key}={value if _is_plain(value) else json.dumps(value)}" for key, value in found
+    )
+
+
+def _is_plain(value: str) -> bool:
+    return not any(c.isspace() or c in '"=' for c in value)

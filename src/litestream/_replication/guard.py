@@ -15,45 +15,58 @@ from litestream._replication import replicas
 from litestream.errors import BackupExistsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from litestream._config.config import Database
 
-_LISTING = 30.0
 
-
-def guard(databases: Sequence[Database], jobs: int = 4) -> None:
+def guard(
+    databases: Sequence[Database],
+    jobs: int = 4,
+    *,
+    answer_timeout: float = replicas.LISTING,
+    progress: Callable[[str, int, int | None], object] = lambda *_: None,
+) -> None:
     """Refuse to replicate a database over backups that are not its own.
 
-    Litestream does not refuse: it copies whatever stands at the path, and the next restore returns
-    that. The backups count as a database's own when Litestream keeps local state beside it, or
-    when ``recover`` has restored it. For every other database the replica is listed, ``jobs`` at a
-    time, unless it is an empty directory.
+    Litestream would: it copies whatever stands at the path, and the next restore gives that. A
+    database counts as the backups' own when Litestream keeps local state beside it, or when
+    ``recover`` has restored it. One listing for each other one, ``jobs`` at a time, and none where
+    the replica is a directory in which there is nothing. It has ``answer_timeout`` seconds;
+    ``progress`` is called as by ``recover``.
 
     Raises:
         BackupExistsError: The replica of a database without local state holds backups.
         CommandFailedError, CommandTimeoutError: The replica could not be asked.
 
     """
+
+    def if_foreign(database: Database) -> Database | None:
+        progress(database.path, 0, None)
+        found = replicas.has_backup(database, None, time.monotonic() + answer_timeout)
+        progress(database.path, 0, 0)
+        if not found:
+            return None
+        # Another process may have started replicating it since we looked.
+        return None if is_own(database) else database
+
     doubtful = [one for one in databases if not is_own(one) and not replicas.are_empty(one)]
-    for database in side_by_side.results(_if_foreign, doubtful, jobs):
+    for database in side_by_side.results(if_foreign, doubtful, jobs):
         if database is None:
             continue
+        also = (
+            ". By 'restore-if-db-not-exists: true' the daemon would restore it only after the "
+            "application has started, so recover() is wanted all the same"
+            if database.is_restored
+            else ""
+        )
         raise BackupExistsError(
             f"The replica of {database.path!r} already holds backups, and nothing says that they "
             "are this database's: replicating would write over them. Call litestream.recover() "
             "before the application starts, or choose another path for the replica, or pass "
-            "adopt=True to replicate this database over them",
+            f"adopt=True to replicate this database over them{also}",
             database.path,
         )
-
-
-def _if_foreign(database: Database) -> Database | None:
-    """Return the database if its replica holds backups that are not its own."""
-    if not replicas.has_backup(database, None, time.monotonic() + _LISTING):
-        return None
-    # Another process may have started replicating it since we looked.
-    return None if is_own(database) else database
 
 
 def is_own(database: Database) -> bool:

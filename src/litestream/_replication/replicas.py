@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from litestream._config.config import Database
     from litestream.errors import LitestreamError
 
-_LISTING = 30.0
+LISTING = 30.0
 """Seconds that one of several replicas has to answer."""
 _LONG_AGO = "1971-01-01T00:00:00Z"
 
@@ -51,19 +51,19 @@ def ask(
     database: Database,
     replica: str | None,
     deadline: float,
-    limit: float | None = _LISTING,
+    limit: float | None = LISTING,
 ) -> Answers:
     """Ask the replicas of a database, or the one that is named, for their newest backup.
 
-    A single replica has ``limit`` seconds, each of several has half a minute. On 0.5 only LTX files
-    are listed: where there are none, there may still be a backup of 0.3.
+    Each replica has ``limit`` seconds, half a minute of several where there is none. On 0.5 the LTX
+    files alone are listed: where there are none, a backup of 0.3 may be all the same.
     """
     config = database.config
     replicas = database.chosen(replica)
     names = list(dict.fromkeys(map(places_name, replicas)))
     backups: dict[str, Sequence[Any]] = {}
     failures: dict[str, LitestreamError] = {}
-    cap = _LISTING if len(names) > 1 else limit
+    cap = limit or (LISTING if len(names) > 1 else None)
     for name in names:
         left = max(0.1, deadline - time.monotonic())
         seconds = left if cap is None else min(cap, left)
@@ -75,6 +75,7 @@ def ask(
             else:
                 backups[name] = _backups_03(database, name, seconds)
         except (CommandFailedError, CommandTimeoutError) as error:
+            error.purpose = f"read the replica of {database.path!r}"
             failures[name] = error
     if config.series == "0.5":
         times = [row["created"] for rows in backups.values() for row in rows]
@@ -176,6 +177,7 @@ def _has_03_backup(database: Database, deadline: float) -> bool:
             if messages.NOTHING_AT_ALL in error.reason:
                 return False
             if messages.ONLY_LATER_03 not in error.reason:
+                error.purpose = f"read the replica of {database.path!r}"
                 raise
     return True  # restored, too: the times of files that were copied may be lost
 

@@ -58,6 +58,11 @@ def fetch(
             raise NotEnoughSpaceError(
                 f"The file system of {staging.path!r} is full: {error.reason}"
             ) from error
+        if flags.get("json") and messages.NO_JSON in error.reason:
+            flags = {**flags, "json": None}
+            return fetch(
+                source, staging, flags, config=config, deadline=deadline, stall=stall, report=report
+            )
         if not any(said in error.reason for said in messages.NO_BACKUP):
             raise
         if not is_after_last_change(source, flags, config, deadline):
@@ -73,6 +78,7 @@ def fetch(
         index = flags.get("index")
         if index is not None and last_index(output) < int(str(index), 16):
             raise not_found(argv, 0, "", f"there is no WAL index {index} (hexadecimal) yet")
+        staging.output = output
         return copy
     # The requested time is after the last change: restore the newest state, then make sure that
     # nothing arrived meanwhile.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shlex
 import shutil
 import sqlite3
 from typing import TYPE_CHECKING
 
 from litestream._database.files import SIDE_FILES, is_database
+from litestream._database.wal import WAL_HEADER_SIZE
 from litestream.errors import (
     NotEnoughSpaceError,
     OutputExistsError,
@@ -66,13 +68,28 @@ def _require_absent(path: str) -> None:
         raise OutputExistsError(
             f"The output {path!r} exists. Name another output, or replace it with force=True"
         )
-    stale = [name for suffix in SIDE_FILES if os.path.lexists(name := path + suffix)]
+    stale = [name for suffix in SIDE_FILES if _is_full(name := path + suffix)]
     if stale:
+        moves = " && ".join(
+            f"mv {shlex.quote(name)} {shlex.quote(name + '.old')}" for name in stale
+        )
         raise OutputExistsError(
             f"Beside the output there is {', '.join(map(repr, stale))}, left by a database that "
             "is no longer there: SQLite would play it into the restored one. If no process uses "
-            "it, move it away; commands.restore(force=True) removes it"
+            f"it, move it away: {moves} (commands.restore(force=True) removes it)"
         )
+
+
+def _is_full(path: str) -> bool:
+    """Tell whether a side file holds anything that SQLite could play into another database.
+
+    An index (`-shm`) holds nothing without its WAL; a WAL may have a header and no frame.
+    """
+    if path.endswith("-shm") or not os.path.lexists(path):
+        return False
+    if os.path.islink(path):
+        return True
+    return os.path.getsize(path) > (WAL_HEADER_SIZE if path.endswith("-wal") else 0)
 
 
 def put_in_place(made: str, path: str, *, force: bool) -> None:
@@ -87,6 +104,8 @@ def put_in_place(made: str, path: str, *, force: bool) -> None:
     _flush(made)
     if not force:
         _require_absent(path)
+        # Empty ones: a process that still has the old database open would write into them.
+        _remove_side_files(path)
         if os.path.lexists(path):  # 0 bytes
             os.replace(made, path)
         else:

@@ -18,6 +18,39 @@ if TYPE_CHECKING:
     from litestream._executable.arguments import Flag
 
 
+_CLOCKS = timedelta(minutes=1)
+"""By how much the clocks of two machines may differ."""
+
+
+def moment(timestamp: datetime | str) -> str:
+    """Return a time as the executable takes it: UTC. One without a zone is local time.
+
+    Raises:
+        ConfigurationError: it is none, or has not come yet.
+
+    """
+    if isinstance(timestamp, str):
+        timestamp = read(timestamp)
+    if timestamp.astimezone(timezone.utc) > datetime.now(timezone.utc) + _CLOCKS:
+        raise ConfigurationError(f"timestamp={str(timestamp)!r} has not come yet")
+    return timestamp.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def read(text: str) -> datetime:
+    """Read a time.
+
+    Raises:
+        ConfigurationError: it is none.
+
+    """
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        raise ConfigurationError(
+            f"timestamp={text!r} is no time: write it like 2026-11-25T13:00:00Z"
+        ) from None
+
+
 def is_after_last_change(
     source: str, flags: Mapping[str, Flag], config: Config | None, deadline: float | None
 ) -> bool:
@@ -114,8 +147,8 @@ def point_flags(
     if txid is not None:
         require_series("0.5", "restore(txid=…)")
         txid = _txid(txid)
-    if isinstance(timestamp, datetime):
-        timestamp = timestamp.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    if timestamp is not None:
+        timestamp = moment(timestamp)
     return {
         "replica": replica,
         "generation": generation,

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import itertools
 import os
 import time
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from litestream._config.paths import is_url, target
 from litestream._database import integrity
 from litestream._database.files import is_database
+from litestream._deadline import require_positive, seconds_left_if_limited
+from litestream._executable import listings, run
 from litestream._executable.arguments import located
-from litestream._restore.fetch import fetch
+from litestream._executable.series import series
+from litestream._restore.fetch import fetch, not_found
+from litestream._restore.gaps import in_ltx, lies_in
 from litestream._restore.output import put_in_place, require_place
 from litestream._restore.point_in_time import point_flags
+from litestream._restore.restored import restored
 from litestream._restore.staging import Staging
 from litestream.errors import (
     BackupNotFoundError,
@@ -30,12 +35,14 @@ from litestream.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from litestream._config.config import ConfigArgument
     from litestream._config.paths import StrPath
     from litestream._database.integrity import IntegrityCheck
     from litestream._executable.arguments import Flag
+    from litestream._restore.restored import Restored
+    from litestream.rows import LTXRow
 
 
 @overload
@@ -55,9 +62,10 @@ def restore(
     integrity_check: IntegrityCheck = "quick",
     progress: Callable[[int, int | None], object] | None = None,
     config: ConfigArgument = None,
+    expand_env: bool = True,
     timeout: float | None = None,
     **flags: Flag,
-) -> Path: ...
+) -> Restored: ...
 
 
 @overload
@@ -77,9 +85,10 @@ def restore(
     integrity_check: IntegrityCheck = "quick",
     progress: Callable[[int, int | None], object] | None = None,
     config: ConfigArgument = None,
+    expand_env: bool = True,
     timeout: float | None = None,
     **flags: Flag,
-) -> Path | None: ...
+) -> Restored | None: ...
 
 
 def restore(
@@ -98,10 +107,13 @@ def restore(
     integrity_check: IntegrityCheck = "quick",
     progress: Callable[[int, int | None], object] | None = None,
     config: ConfigArgument = None,
+    expand_env: bool = True,
     timeout: float | None = None,
     **flags: Flag,
-) -> Path | None:
+) -> Restored | None:
     """Restore a database from its replica, all or nothing, and return the path of the file.
+
+    The path also says what was restored: see ``Restored``.
 
     The executable writes into a private directory beside the output; what it has made is checked,
     flushed to the disk and only then moved to the output, in one step. Until then the output is as
@@ -122,20 +134,22 @@ def restore(
         generation: The generation to restore (0.3); the newest by default.
         index: The WAL index to restore up to, as a row has it (0.3).
         txid: The transaction to restore up to (0.5), as a number or as a row has it.
-        timestamp: The time to restore up to: what Litestream had copied by then. A ``datetime``
-            without a zone is local time; text goes to the executable as it is.
+        timestamp: The time to restore up to: what Litestream had copied by then. A ``datetime``,
+            or text such as ``"2026-11-25T13:00:00Z"``; without a zone it is local time.
         parallelism: How many files are downloaded at once; upstream's default is 8.
         integrity_check: What SQLite checks in the restored file: ``"quick"`` its pages,
             ``"full"`` its indexes too, ``"none"`` nothing.
         progress: Called some ten times a second with the bytes written and the bytes expected
             (None where nothing tells).
         config: The config's path, or a mapping; see ``configure``.
+        expand_env: False takes a ``$`` in the config for a ``$``.
         timeout: Seconds for all of it. By default a restore may take as long as it makes progress;
             one that stands still for two minutes is killed.
         **flags: Further flags of ``litestream restore``.
 
     Raises:
-        BackupNotFoundError: there is no backup, or none that fits.
+        BackupNotFoundError: there is no backup, or none that fits; or changes are missing from the
+            replica before ``timestamp`` (0.5), of which upstream restores an older state.
         RestoreError: one of its children says why it cannot go to ``output``, or that what came
             back is damaged (CorruptBackupError).
         CommandFailedError: the executable failed; ``reason`` is its own sentence.
@@ -144,6 +158,7 @@ def restore(
 
     """
     integrity.require_known(integrity_check)
+    require_positive(timeout)
     source = target(database)
     place = _place(source, output, at_original=if_db_not_exists)
     if if_db_not_exists and is_database(place):
@@ -151,6 +166,8 @@ def restore(
     point = point_flags(replica, generation, index, txid, timestamp)
     expected = None if any(point.values()) else _size(source)
     flags = {**point, "parallelism": parallelism, **_allowed(flags)}
+    if series() == "0.5":
+        flags["json"] = True
     deadline = None if timeout is None else time.monotonic() + timeout
 
     def require_time() -> None:
@@ -160,9 +177,13 @@ def restore(
     try:
         require_place(place, force=force, expected=expected)
         with (
-            located(database, config) as (name, where),
+            located(database, config, expand_env=expand_env) as (name, where),
             Staging(os.path.dirname(place)) as staging,
         ):
+            if point["timestamp"] is not None and series() == "0.5":
+                left = seconds_left_if_limited(deadline) or run.STALL
+                rows = listings.ltx(name, level="all", config=where, timeout=left)
+                _require_no_gap(str(point["timestamp"]), rows)
             copy = fetch(
                 name,
                 staging,
@@ -189,7 +210,39 @@ def restore(
     if progress is not None:
         size = os.path.getsize(place)
         progress(size, size)
-    return Path(place)
+    created = functools.partial(_created, source, config, expand_env)
+    return restored(place, staging.output, created)
+
+
+def _require_no_gap(timestamp: str, rows: Sequence[LTXRow]) -> None:
+    """Refuse a time of which the replica lacks changes.
+
+    Source: 0.5.17 restores what lies before the gap then, with exit status 0.
+    """
+    for start, end in in_ltx(rows):
+        if lies_in(timestamp, start, end):
+            reason = f"changes between {start} and {end} are missing, and {timestamp} is then"
+            raise not_found(["litestream", "restore"], 0, "", reason)
+
+
+def _created(
+    source: str,
+    config: ConfigArgument,
+    expand_env: bool,
+    made: Restored,
+) -> str | None:
+    """Return when the newest change in what was restored was copied."""
+    options: dict[str, Any] = {"config": config, "expand_env": expand_env}
+    if made.txid is not None:
+        rows: list[Any] = listings.ltx(source, level="all", **options)
+        return min((r["created"] for r in rows if r["max_txid"] == made.txid), default=None)
+    if made.index is None:
+        return None
+    options["replica"] = None if is_url(source) else made.replica
+    rows = [*listings.snapshots(source, **options), *listings.wal(source, **options)]
+    place = made.generation, made.index
+    found = [r["created"] for r in rows if (r["generation"], r["index"]) == place]
+    return max(found, default=None)
 
 
 class _CheckTimeoutError(CommandTimeoutError):
@@ -234,11 +287,12 @@ def _file(path: StrPath) -> str:
 
 
 def _allowed(flags: dict[str, Flag]) -> dict[str, Flag]:
-    for name in ("o", "f", "dry_run"):
+    for name in ("o", "f", "follow_interval", "dry_run", "json"):
         if flags.get(name) is not None:
             raise ConfigurationError(
                 f"restore() takes no {name}=: it restores one complete file to output=. Use "
-                "'litestream restore' on the command line"
+                "commands.plan for what a restore would take, and 'litestream restore' on the "
+                "command line to follow a replica"
             )
     return flags
 

@@ -11,6 +11,8 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+from litestream._executable.run import Output
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -36,6 +38,8 @@ class Staging:
         self._owner = -1
         self.path = ""
         self.lock = -1
+        self.output = Output("", "")
+        """What the executable printed when it filled the directory."""
 
     def __enter__(self) -> Self:
         _sweep(self._folder)

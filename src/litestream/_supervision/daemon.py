@@ -16,7 +16,7 @@ from litestream._supervision.watchdog import says
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from selectors import BaseSelector
 
     from litestream._database.lock import Lock
@@ -40,8 +40,15 @@ def orphan_signal(series: str) -> signal.Signals:
 class Daemon:
     """A daemon that is started again and again; `hear` is called with each line of its log."""
 
-    def __init__(self, job: Job, selector: BaseSelector, hear: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        job: Job,
+        selector: BaseSelector,
+        hear: Callable[[str], None],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.pid = 0
+        self._environment = environment
         self._job = job
         self._selector = selector
         self._hear = hear
@@ -96,7 +103,7 @@ class Daemon:
 
         self._started, self._announced, self._rest = time.monotonic(), False, b""
         try:
-            self.pid = spawn([*self._job.argv, *flags], prepare)
+            self.pid = spawn([*self._job.argv, *flags], prepare, self._environment)
         except BaseException:
             os.close(log)
             self._log = None

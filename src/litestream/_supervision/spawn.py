@@ -14,7 +14,7 @@ from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 _FILES, _FILES_BESIDE = 8, 50
@@ -23,8 +23,12 @@ _FILES, _FILES_BESIDE = 8, 50
 _MANY = 1 << 16
 
 
-def spawn(argv: list[str], prepare: Callable[[], object]) -> int:
+def spawn(
+    argv: list[str], prepare: Callable[[], object], environment: Mapping[str, str] | None = None
+) -> int:
     """Start a program and return its process id; `prepare` is called in the child.
+
+    The environment is ours, unless another one is given.
 
     Raises:
         OSError: It cannot be run.
@@ -39,7 +43,7 @@ def spawn(argv: list[str], prepare: Callable[[], object]) -> int:
             # Python ignores these, and a program inherits what is ignored.
             for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
                 signal.signal(ignored, signal.SIG_DFL)
-            os.execvp(argv[0], argv)  # noqa: S606
+            os.execvpe(argv[0], argv, os.environ if environment is None else environment)  # noqa: S606
         except OSError as error:
             os.write(fail, str(error.errno).encode())
         finally:

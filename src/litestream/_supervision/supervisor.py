@@ -41,10 +41,17 @@ _SNAPSHOT = ("-once", "-force-snapshot")
 
 
 class Supervisor:
-    """One daemon's keeper. `report` is called with what there is to tell."""
+    """One daemon's keeper. `report` is called with what there is to tell.
+
+    The daemon has our environment, unless another one is given.
+    """
 
     def __init__(
-        self, job: Job, selector: BaseSelector, report: Callable[[Mapping[str, Any]], None]
+        self,
+        job: Job,
+        selector: BaseSelector,
+        report: Callable[[Mapping[str, Any]], None],
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.job = job
         self.finished = False
@@ -58,7 +65,7 @@ class Supervisor:
         self._handovers = Handovers(job, self._locks)
         self._mending = Mending(job, self._locks, self._account.fault)
         self._health = Health(job)
-        self._daemon = Daemon(job, selector, lambda line: self._oversight.hear(line))
+        self._daemon = Daemon(job, selector, lambda line: self._oversight.hear(line), environment)
         looks = self._handovers, self._mending, self._health
         self._oversight = Oversight(job, self._daemon, *looks, self._account, self._final_sync)
         self._forbidden = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from litestream._executable import side_by_side
+from litestream._restore.gaps import lies_in
 from litestream._verification import past
 from litestream._verification.failures import explained, failure_of
 from litestream._verification.proof import Restored
@@ -24,7 +25,7 @@ def prove(
     for database in proof.database.each_replica():
         with side_by_side.turn(), explained(database):
             for gap in past.gaps(database, proof.patience):
-                if past.lies_in(timestamp, gap):
+                if lies_in(timestamp, gap["start"], gap["end"]):
                     raise failure_of(
                         database,
                         "unrestorable",

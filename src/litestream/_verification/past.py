@@ -7,48 +7,17 @@ as if nothing had happened.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from litestream._executable import listings
-from litestream.errors import ConfigurationError
+from litestream._restore.gaps import in_ltx
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from litestream._config.config import Database
     from litestream._verification.result import Gap
-    from litestream.rows import LTXRow
-
-
-def moment(timestamp: datetime | str) -> str:
-    """Return a time as the executable takes it: UTC. One without a zone is local time.
-
-    Raises:
-        ConfigurationError: the text is no time, or the time has not come yet.
-
-    """
-    if isinstance(timestamp, str):
-        timestamp = _read(timestamp)
-    if timestamp.astimezone(timezone.utc) > datetime.now(timezone.utc):
-        raise ConfigurationError(f"timestamp={str(timestamp)!r} has not come yet")
-    return timestamp.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _read(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
-        raise ConfigurationError(
-            f"timestamp={text!r} is no time: write it like 2026-11-25T13:00:00Z"
-        ) from None
-
-
-def lies_in(timestamp: str, gap: Gap) -> bool:
-    """Say whether a time lies in a gap, or may: the ends of gaps are whole seconds."""
-    end = _read(gap["end"]) + timedelta(seconds=1)
-    return _read(gap["start"]) <= _read(timestamp) < end
 
 
 def gaps(database: Database, timeout: float) -> list[Gap]:
@@ -60,7 +29,7 @@ def gaps(database: Database, timeout: float) -> list[Gap]:
     """
     options: dict[str, Any] = {"config": database.config, "timeout": timeout}
     if database.config.series == "0.5":
-        found = _in_ltx(listings.ltx(database.path, level="all", **options))
+        found = in_ltx(listings.ltx(database.path, level="all", **options))
     else:
         options["replica"] = database.replica
         found = _in_generations(
@@ -68,28 +37,6 @@ def gaps(database: Database, timeout: float) -> list[Gap]:
             listings.wal(database.path, **options),
         )
     return [{"replica": database.names[0], "start": start, "end": end} for start, end in found]
-
-
-def _in_ltx(rows: Sequence[LTXRow]) -> Iterator[tuple[str, str]]:
-    """Yield the gaps between LTX files: the times that no snapshot reaches with its followers.
-
-    Source: 0.5.17 continues with any file, of whatever level, that begins at most one transaction
-    behind its state; without a snapshot it begins with transaction 1.
-    """
-    files = [(int(row["min_txid"], 16), int(row["max_txid"], 16), row) for row in rows]
-    files.sort(key=lambda file: file[:2])
-    bases = [(last, row["created"]) for _, last, row in files if row["level"] == 9]
-    deltas = [file for file in files if file[2]["level"] != 9]
-    if deltas and deltas[0][0] == 1:
-        bases.insert(0, (0, deltas[0][2]["created"]))
-    for (reached, since), (wanted, end) in pairwise(bases):
-        for first, last, row in deltas:
-            if first > reached + 1:
-                break
-            if last > reached:
-                reached, since = last, row["created"]
-        if reached < wanted:
-            yield min(since, end), end
 
 
 def _in_generations(

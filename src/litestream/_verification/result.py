@@ -107,11 +107,12 @@ class Outcome:
 
 
 def figures(connection: sqlite3.Connection) -> tuple[int, int]:
-    """Return a database's size in bytes and the number of its tables."""
+    """Return a database's size in bytes and the number of its tables, Litestream's left out."""
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     (page_size,) = connection.execute("PRAGMA page_size").fetchone()
     (tables,) = connection.execute(
-        "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' "
+        r"AND name NOT LIKE '\_litestream\_%' ESCAPE '\' AND name NOT LIKE 'sqlite\_%' ESCAPE '\'"
     ).fetchone()
     return pages * page_size, tables
 

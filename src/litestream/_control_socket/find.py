@@ -1,0 +1,97 @@
+"""Find the control socket of a config's daemon, and never another application's."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from litestream._config.config import DEFAULT_SOCKET, Config
+from litestream._config.paths import is_url, target
+from litestream._control_socket.client import ControlSocket
+from litestream._database.lock import Lock
+from litestream._executable.series import series
+from litestream.errors import ConfigNotFoundError, ControlSocketError
+
+if TYPE_CHECKING:
+    from litestream._config.config import ConfigArgument
+    from litestream._config.paths import StrPath
+
+
+class Known(NamedTuple):
+    """A config and the databases that it names; no config where there is none."""
+
+    config: Config | None
+    databases: list[str]
+    socket: str
+    """What it switches on itself."""
+    complete: bool = True
+    """Whether it names every database: a ``dir:`` entry does not."""
+
+
+def known(config: ConfigArgument) -> Known:
+    """Return what the config says of its daemon.
+
+    Raises:
+        ConfigNotFoundError: the one that is named does not exist.
+        ConfigurationError: it cannot be read.
+
+    """
+    try:
+        found = Config.load(config, series())
+    except ConfigNotFoundError:
+        if config is not None:
+            raise
+        return Known(None, [], "", complete=False)
+    raw = found.content.get("dbs")
+    entries = [e for e in raw if isinstance(e, dict)] if isinstance(raw, list) else []
+    named = [re.sub(r"^sqlite3?://", "", str(e["path"])) for e in entries if e.get("path")]
+    complete = not any(entry.get("dir") for entry in entries)
+    return Known(found, [target(name) for name in named], found.own_socket, complete)
+
+
+def client(
+    config: ConfigArgument,
+    socket: StrPath | None,
+    timeout: float,
+    database: StrPath | None = None,
+) -> ControlSocket:
+    """Return the socket of the config's daemon, or the one that is named.
+
+    A Replication, or ``litestream run``, notes its private socket beside the databases.
+
+    Raises:
+        ControlSocketError: the one that answers belongs to a daemon with other databases.
+
+    """
+    if socket is not None:
+        return ControlSocket(os.fspath(socket), timeout)
+    noted = None if database is None or is_url(database) else _noted(target(database))
+    if noted is not None:
+        return ControlSocket(noted, timeout)
+    found = known(config)
+    if found.socket:
+        return _own(ControlSocket(found.socket, timeout), found)
+    for path in found.databases:
+        if (noted := _noted(path)) is not None:
+            return ControlSocket(noted, timeout)
+    return _own(ControlSocket(DEFAULT_SOCKET, timeout), found)
+
+
+def _noted(database: str) -> str | None:
+    noted = Lock(os.path.realpath(database)).noted().get("socket")
+    return noted if isinstance(noted, str) and os.path.exists(noted) else None
+
+
+def _own(socket: ControlSocket, found: Known) -> ControlSocket:
+    """Refuse a daemon that manages other databases alone: it has another config."""
+    if found.config is None or not found.databases or not found.complete:
+        return socket
+    managed = [row["path"] for row in socket.list()]
+    if managed and not {*managed} & {*found.databases, *map(os.path.realpath, found.databases)}:
+        raise ControlSocketError(
+            f"The daemon at the control socket {socket.path!r} replicates none of the databases of "
+            f"{found.config.described}: it is another application's. Start one with this config, "
+            "or pass socket="
+        )
+    return socket
