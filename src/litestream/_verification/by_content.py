@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from litestream._config.config import Database
     from litestream._database import wal as wal_file
     from litestream._restore.staging import Staging
-    from litestream._verification.proof import Proof, Restored
+    from litestream._verification.proof import Proof, ProvedCopy
     from litestream._verification.result import Verification
 
 
@@ -27,7 +27,7 @@ def prove(proof: Proof, connection: sqlite3.Connection, staging: Staging) -> Ver
 
 def _equal(
     proof: Proof, database: Database, connection: sqlite3.Connection, staging: Staging
-) -> Restored:
+) -> ProvedCopy:
     wal = wal_path(database.path)
     watch = proof.watch(database, only_new=False)
     pin = page_comparison.Pin(connection, wal, proof.interrupt)

@@ -8,7 +8,7 @@ from litestream._executable import side_by_side
 from litestream._restore.gaps import lies_in
 from litestream._verification import past
 from litestream._verification.failures import explained, failure_of
-from litestream._verification.proof import Restored
+from litestream._verification.proof import ProvedCopy
 
 if TYPE_CHECKING:
     import sqlite3
@@ -33,4 +33,4 @@ def prove(
                         "replica: what is restored for a time between them is older",
                     )
             copy = proof.restore(database, staging, connection, timestamp)
-    return proof.result(connection, Restored(copy, None), exact=False, timestamp=timestamp)
+    return proof.result(connection, ProvedCopy(copy, None), exact=False, timestamp=timestamp)

@@ -33,7 +33,7 @@ _LOOK = 0.1  # seconds between two calls of progress
 _ATTEMPTS = 2  # retry once: a fault that does not recur was not in the backup
 
 
-class Restored(NamedTuple):
+class ProvedCopy(NamedTuple):
     """A restored copy that passed: its path, and the transaction that the wait was for (0.5)."""
 
     copy: str
@@ -70,7 +70,7 @@ class Proof:
         watch: Watch,
         end: Callable[[bool], wal_file.WALEnd | None],
         attempt: Callable[[], str],
-    ) -> Restored:
+    ) -> ProvedCopy:
         """Wait for ``end(anew)`` and attempt a restore, again and again until one passes.
 
         If only the restored copy can show that it came too early, repeat until the deadline.
@@ -83,7 +83,7 @@ class Proof:
             try:
                 with side_by_side.turn() as seconds, explained(database):
                     watch.postpone(seconds)
-                    return Restored(attempt(), arrival.txid)
+                    return ProvedCopy(attempt(), arrival.txid)
             except VerificationFailure as error:
                 failure = error
             anew = arrival.sure or place is None or failure.reason != "different"
@@ -167,7 +167,7 @@ class Proof:
     def result(
         self,
         connection: sqlite3.Connection,
-        proved: Restored,
+        proved: ProvedCopy,
         *,
         exact: bool,
         timestamp: str | None = None,
