@@ -119,7 +119,6 @@ def test_a_daemon_of_ours_that_does_not_answer_may_have_jumped(site, tmp_path):
         site.write(1)
     site.start()
     litestream.sync(site.database, config=site.config)
-    site.stop()
     lock = Lock(str(site.database))
     assert lock.acquire()
     lock.note(directory=str(tmp_path), socket="")
