@@ -1,4 +1,4 @@
-"""``litestream.configuration.check``: what is written, and with ``online`` what is tried."""
+"""``litestream.configuration.check``: the text of a config, and with ``online`` a trial of it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def findings(
     ignore: Sequence[str] = (),
     progress: Callable[[Step], object] | None = None,
 ) -> list[FindingRow]:
-    """Return what is wrong with the config, as the executable reads it; nothing is opened but it.
+    """Return the faults of the config, as the executable reads it; no other file is opened.
 
-    With ``online=True``, and no error in what is written, it is tried for real: databases are
-    opened to read, and an object of our own is written to the replica, listed, read and deleted.
+    With ``online=True``, and without an error in the text, the config is tried: databases are
+    opened for reading, and an object of our own is written to the replica, listed, read, deleted.
     Each step takes 15 seconds at most; ``progress`` is called with each.
 
     A row has ``path``, ``line`` and ``column`` (from 1), ``id``, ``level`` (``"error"``: the config
-    does not do what it says; ``"warning"``), ``message`` and ``hint``. No row shows a value.
+    does not do what it says; ``"warning"``), ``message`` and ``hint``. No row contains a value.
     ``series``, ``"0.3"`` or ``"0.5"``, is by default the executable's own. ``select`` and
     ``ignore`` are ids of findings.
 

@@ -1,4 +1,4 @@
-"""What a replica of a config means, and what of it goes wrong."""
+"""The meaning of a replica in a config, and its faults."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def check(report: Report, node: Node, own: dict[str, Node], found: dict[str, Nod
 
 
 def kind_of(found: dict[str, Node]) -> str:
-    """Return the type of a replica: that of its URL, else the one it says, else ``file``."""
+    """Return the type of a replica: of its URL, else its ``type``, else ``file``."""
     match = re.match(r"(\w+)://", text(found, "url"))
     scheme = match[1] if match else ""
     return {"webdavs": "webdav"}.get(scheme, scheme) or text(found, "type") or "file"
@@ -145,7 +145,7 @@ def absolute(path: str) -> str:
 
 
 def place_of(found: dict[str, Node]) -> tuple[str, ...]:
-    """Return what says where a replica is, however it is written."""
+    """Return the node that gives the place of a replica, however it is written."""
     kind, url = kind_of(found), text(found, "url")
     parts = _split(url)
     path = parts.path if parts else text(found, "path")

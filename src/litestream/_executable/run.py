@@ -30,11 +30,11 @@ An endpoint that takes connections and never answers makes both series wait for 
 """
 _KEPT = 4096  # bytes of a daemon's output, for its error
 _LOOK = 0.1  # seconds between two looks at what a run does
-_STOP_TIMEOUT = 35.0  # 0.5 gives its final sync 30 s
+_STOP_TIMEOUT = 35.0  # the final sync of 0.5 takes 30 s at most
 
 
 class Output(NamedTuple):
-    """What a run printed; bytes that are no UTF-8 stand as surrogates, as in file names."""
+    """The output of a run; bytes that are no UTF-8 stand as surrogates, as in file names."""
 
     stdout: str
     stderr: str
@@ -73,14 +73,14 @@ def run(
     """Run ``argv`` to its end, at most ``timeout`` seconds, and return what it printed.
 
     A run that ``fills`` a directory is killed when it makes no progress there for ``stall`` seconds
-    (``STALL`` by default), too. The child holds the directory's lock too: while it
-    lives, nobody sweeps under it. ``progress`` is called with the bytes there and those
-    ``expected``; what it raises ends the run.
+    (``STALL`` by default), too. The child holds the directory's lock: while it lives, nobody removes
+    the directory. ``progress`` is called with the bytes written and those ``expected``; an exception
+    of it ends the run.
 
     Raises:
         CommandFailedError: an exit status that is not ``accepted``, or an error in the log
             of a run that exits 0 (as 0.3 does) and fills no directory.
-        CommandTimeoutError: it did not end in time; it is killed, and no process stays.
+        CommandTimeoutError: the run did not end in time; it is killed, and no process stays.
         ExecutableError: it cannot be run on this machine.
 
     """

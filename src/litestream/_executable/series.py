@@ -33,7 +33,7 @@ def _version_of(path: str, _size: int, _mtime_ns: int, _inode: int) -> str:
 
 
 def version(executable: str) -> str:
-    """Return the version of an executable, such as ``"0.5.17"``; asked once per file."""
+    """Return the version of an executable, such as ``"0.5.17"``; run once for each file."""
     stat = os.stat(executable)
     return _version_of(executable, stat.st_size, stat.st_mtime_ns, stat.st_ino)
 
