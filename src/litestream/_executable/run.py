@@ -72,10 +72,10 @@ def run(
 ) -> Output:
     """Run ``argv`` to its end, at most ``timeout`` seconds, and return what it printed.
 
-    A run that ``fills`` a directory is killed when it makes no progress there for ``stall`` seconds
-    (``STALL`` by default), too. The child holds the directory's lock: while it lives, nobody removes
-    the directory. ``progress`` is called with the bytes written and those ``expected``; an exception
-    of it ends the run.
+    A run that ``fills`` a directory is killed when it makes no progress there for ``stall``
+    seconds (``STALL`` by default), too. The child holds the directory's lock: while it lives,
+    nobody removes the directory. ``progress`` is called with the bytes written and those
+    ``expected``; an exception of it ends the run.
 
     Raises:
         CommandFailedError: an exit status that is not ``accepted``, or an error in the log
