@@ -15,6 +15,13 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", "-n", "auto", *session.posargs)
 
 
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check a user's program with pyright, too; its extra brings a node along."""
+    session.install("--editable", ".[dev]", "pyright[nodejs]")
+    session.run("pytest", "tests/type_checks", *session.posargs)
+
+
 @nox.session(python=["3.10", "3.11", "3.12", "3.13"])
 @nox.parametrize("django", ["4.2", "5.2", "6.0", "6.1"])
 def django(session: nox.Session, django: str) -> None:

@@ -49,7 +49,7 @@ def report(name: str, limit: float, first: float, second: float) -> bool:
 
 
 def main() -> int:
-    """Measure the three ratios and print them."""
+    """Measure the ratios and print them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=60)
     rounds = parser.parse_args().rounds
@@ -74,7 +74,11 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory() as directory:
         config = Path(directory) / "litestream.yml"
-        config.write_text(f"dbs: [{{path: {directory}/a.db, replicas: [{{path: {directory}/r}}]}}]")
+        config.write_text(
+            f"dbs: [{{path: {directory}/a/b.db, replicas: [{{path: {directory}/r}}]}}]"
+        )
+        ours, bare = medians(process(command, "check", config), process(command, "version"), rounds)
+        kept.append(report("litestream check / litestream version", 2.0, ours, bare))
         argv: list[str | Path] = [executable, "databases", "-config", config]
         if commands.version().startswith("0.5"):
             argv.append("-json")

@@ -1,6 +1,6 @@
 """Ten sample projects: init, check, run, verify in a row, on both series; prints a table.
 
-    python -m benchmarks.projects [--s3] [--only NAME]
+    python -m benchmarks.projects [--s3] [--series 0.5] [--only NAME]
 
 Nothing is edited in between but the replica's variables: a directory, or with --s3 a bucket
 of a real S3 server on loopback. Of 500 databases one is verified. Exit status 1: a step failed.
@@ -26,6 +26,7 @@ _STEPS = ("init", "check", "run", "verify")
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--s3", action="store_true")
+    parser.add_argument("--series", choices=("0.3", "0.5"), help="by default both")
     parser.add_argument("--only", help="the projects whose names hold this", default="")
     options = parser.parse_args()
     failed = 0
@@ -34,11 +35,13 @@ def main() -> int:
     with ExitStack() as stack:
         server = None
         if options.s3:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ls-s3-")))
-            server = S3Server(folder)
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ls-s3-"))
+            buckets = Path(folder) / "buckets"
+            buckets.mkdir()
+            server = S3Server(buckets)
             stack.callback(server.stop)
         for name in (name for name in projects.PROJECTS if options.only in name):
-            for series in ("0.3", "0.5"):
+            for series in [options.series] if options.series else ("0.3", "0.5"):
                 line, good = _row(name, series, server)
                 failed += not good
                 print(line, flush=True)

@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from http.client import HTTPException
 from pathlib import Path
 
 import psutil
@@ -81,7 +82,7 @@ class Client:
 
     def answers(self) -> bool:
         """Tell whether a row was saved; one that may have been counts as not."""
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, HTTPException):
             return bool(self.save(f"probe-{time.monotonic_ns()}"))
         return False
 
@@ -144,6 +145,11 @@ class Server:
         wal = Path(f"{self.site.database}-wal")
         wait_until(wal.exists, f"its first look at the database: {self.log}")
         return self.daemons()[0]
+
+    def wait_for_workers(self) -> None:
+        """Return when both workers of an ASGI server serve: told to end before, granian hangs."""
+        up = re.compile("Application startup complete|Running on http|Started worker-|Booting")
+        wait_until(lambda: len(up.findall(self.log)) >= 2, f"both workers: {self.log}")
 
     def workers(self) -> list[int]:
         """Return the process ids of the server's children that serve, or may soon."""

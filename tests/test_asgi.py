@@ -110,6 +110,19 @@ def test_a_worker_that_is_killed_is_followed_by_another(site: Site) -> None:
 
 
 @pytest.mark.only_series("0.5")
+@pytest.mark.parametrize(("command", "statuses"), [(SERVERS[2], (0, 241)), (SERVERS[3], (1,))])
+def test_a_killed_worker_ends_a_server_that_starts_no_other(
+    site: Site, command: str, statuses: tuple[int, ...]
+) -> None:
+    """hypercorn adds up its workers' statuses: one that has just started is ended by SIGTERM."""
+    with serving(site, command, files()) as server:
+        server.wait_for_workers()
+        os.kill(server.client.save("one"), signal.SIGKILL)
+        assert server.process.wait(60) in statuses
+        server.assert_kept()
+
+
+@pytest.mark.only_series("0.5")
 def test_a_killed_server_leaves_nothing_behind(site: Site) -> None:
     with serving(site, SERVERS[0], files()) as server:
         server.client.save("one")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import os
 import shutil
@@ -192,6 +193,14 @@ def failed_build(vendor, out, capsys, *options):
     assert 1 == run_build(vendor, out, *options)
     assert [] == ([*out.iterdir()] if out.is_dir() else [])
     return capsys.readouterr().err
+
+
+def test_an_old_setuptools_is_said_in_one_line(make_vendor, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(importlib.metadata, "version", lambda _name: "68.1.2")
+    assert run_build(make_vendor(), tmp_path / "dist") != 0
+    said = capsys.readouterr().err.strip()
+    assert "setuptools 68.1.2 is too old (77 is needed): " in said
+    assert "\n" not in said
 
 
 def test_an_executable_of_another_machine_is_refused(make_vendor, tmp_path, capsys):

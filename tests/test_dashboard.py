@@ -197,6 +197,6 @@ def test_the_page_names_what_there_is() -> None:
     from litestream._cli import verbs
 
     for command in (ALONE, ACTIONS, MAKE_HASH):
-        assert verbs._parser()[0].parse_args(command.split()[1:]).verb == "dashboard"
+        assert verbs._parser("dashboard")[0].parse_args(command.split()[1:]).verb == "dashboard"
     for name, value in messages.HEADERS.items():
         assert f"{name}: {value}" in PAGE.text.replace("\n", " ") or value in PAGE.text

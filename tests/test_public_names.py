@@ -53,14 +53,20 @@ def test_the_version_is_the_distributions():
     assert version("litestream") == litestream.__version__
 
 
+SECOND = {"register": ["replica_url"], "restore": ["output"]}
+"""What may be given by its place, behind the database."""
+
+
 @pytest.mark.parametrize("name", commands.__all__)
 def test_every_command_is_documented_and_keyword_only(name):
     command = getattr(commands, name)
     first = (inspect.getdoc(command) or "").splitlines()[0]
     assert first.endswith((".", ":"))
-    kinds = [parameter.kind for parameter in inspect.signature(command).parameters.values()]
-    positional = [kind for kind in kinds if kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
-    assert len(positional) <= 2
+    parameters = inspect.signature(command).parameters.values()
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    positional = [parameter.name for parameter in parameters if parameter.kind is kind]
+    expected = ["database"] if "database" in inspect.signature(command).parameters else []
+    assert expected + SECOND.get(name, []) == positional
 
 
 def test_the_commands_are_those_that_all_names():

@@ -18,6 +18,7 @@ from litestream import commands
 from litestream._cli import verbs
 from tests.support import wait_until
 
+SCHEDULERS = Path(__file__).parent.parent / "docs" / "schedulers.md"
 TROUBLE = Path(__file__).parent.parent / "docs" / "troubleshooting.md"
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
@@ -51,13 +52,20 @@ def test_python_blocks(beside_a_daemon, tmp_path, capsys):
         exec(compile(block, "README.md", "exec"), {})
 
 
-def test_shell_blocks(beside_a_daemon):
+def test_shell_blocks(beside_a_daemon, series):
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}"}
+
+    def run(command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, shell=True, env=environment, capture_output=True, text=True)
+
     for block in blocks("sh"):
         for line in block.splitlines():
             command = line.split("  ")[0].strip()
             if command not in RUN_ELSEWHERE:
-                done = subprocess.run(command, shell=True, env=environment, capture_output=True)
+                done = run(command)
+                if "took up its last commit" in done.stdout + done.stderr and series == "0.3":
+                    beside_a_daemon.write(1)  # 0.3.13 tells its replica of some with the next one
+                    done = run(command)
                 assert 0 == done.returncode, (command, done.stderr)
 
 
@@ -74,7 +82,10 @@ def test_configs(installed, tmp_path, monkeypatch):
 def test_examples_for_schedulers():
     """Their commands are ones that the command line takes, their files ones that parse."""
     commands_found = []
-    for block in blocks("text"):
+    page = SCHEDULERS.read_text()
+    (line,) = blocks("text")
+    assert line in page
+    for block in re.findall(r"^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
         if block.startswith("apiVersion"):
             container = yaml.safe_load(block)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
             commands_found.append(container["containers"][0]["command"][1:])
@@ -85,7 +96,7 @@ def test_examples_for_schedulers():
         commands_found += [shlex.split(command) for command in found]
     assert len(commands_found) == 3
     for argv in commands_found:
-        assert verbs._parser()[0].parse_args(argv).verb == argv[0]
+        assert verbs._parser(argv[0])[0].parse_args(argv).verb == argv[0]
 
 
 @pytest.mark.only_series("0.5")

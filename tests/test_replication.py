@@ -449,8 +449,8 @@ def test_another_keeper_waits_for_a_config_that_can_be_read(site: Site) -> None:
 
 def test_a_stop_while_there_is_no_keeper_says_that_nobody_knows(site: Site) -> None:
     with Replication(site.config) as replication:
-        replication._keeper_delay = 600.0
         assert replication._keeper is not None
+        replication._keeper.delay = 600.0
         os.kill(replication._keeper.pid, signal.SIGKILL)
         wait_until(lambda: replication.state == "backing off", "the keeper's end")
         assert replication.stop() is False

@@ -52,5 +52,6 @@ def walk(
     finally:
         daemon.terminate()
         # 0.3 may end with 1 although all is synced: its monitor and its end write one file
-        assert daemon.wait(patience) in (0, 1), log.read_text()
+        status = daemon.wait(patience)
+        assert status in (0, 1), f"exit status {status}: {log.read_text()}"
     return seconds

@@ -21,6 +21,7 @@ import tempfile
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ HOOK = "import sys; from setuptools import build_meta as b; getattr(b, sys.argv[
 
 def build(chosen: Iterable[Pin], out: Path, root: Path = ROOT) -> list[Path]:
     """Build the chosen wheels and the sdist; they appear in `out` when all are finished."""
+    require_setuptools(root)
     chosen = list(chosen)
     checked = [(pin, inspected(pin)) for pin in chosen]  # before any work is done
     epoch = commit_time(root)
@@ -61,6 +63,20 @@ def build(chosen: Iterable[Pin], out: Path, root: Path = ROOT) -> list[Path]:
             ]
             built = [sdist, *(job.result() for job in jobs)]
         return [file.replace(out / file.name) for file in built]
+
+
+def require_setuptools(root: Path) -> None:
+    """Refuse a setuptools that is older than the one that pyproject.toml asks for."""
+    wanted = re.search(r'"setuptools>=(\d+)"', (root / "pyproject.toml").read_text())
+    try:
+        found = metadata.version("setuptools")
+    except metadata.PackageNotFoundError:
+        found = "0"  # there is none
+    if wanted and int(found.split(".")[0]) < int(wanted[1]):
+        raise WorkshopError(
+            f"setuptools {found} is too old ({wanted[1]} is needed): "
+            f"{sys.executable} -m pip install 'setuptools>={wanted[1]}'"
+        )
 
 
 def inspected(pin: Pin) -> binary.Facts:

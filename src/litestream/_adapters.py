@@ -1,4 +1,4 @@
-"""What the adapters share: the command line inside another one, and what was proved."""
+"""The shared parts of the adapters: the command line inside another one, and the proofs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def invoke(argv: Sequence[str], config: ConfigArgument) -> int:
 
 
 def _executed(argv: Sequence[str], path: str | None) -> int:
-    """Run one of the executable's verbs as a child; it is told to end when we are."""
+    """Run one of the executable's verbs as a child, which ends when this process ends."""
     environment = configuration.environment()
     if path is not None:
         environment["LITESTREAM_CONFIG"] = path
@@ -66,10 +66,10 @@ def _executed(argv: Sequence[str], path: str | None) -> int:
 def prove(
     config: ConfigArgument, database: str | os.PathLike[str] | None = None, **options: Any
 ) -> list[dict[str, Any]]:
-    """Verify one database, or all of the config, and return what was proved, JSON-ready.
+    """Verify one database, or all of the config, and return the proofs, ready for JSON.
 
     Raises:
-        VerificationFailure: One is not proved; the message names each of them.
+        VerificationFailure: A backup is not proved; the message names each one.
 
     """
     if database is not None:
@@ -104,13 +104,13 @@ def _as_dict(outcome: Any) -> dict[str, Any]:
 
 
 def connection(database: Any, **options: Any) -> sqlite3.Connection:
-    """Be the ``factory`` of ``sqlite3.connect``, for whoever calls that: ``litestream.connect``."""
+    """Make a connection as ``litestream.connect``: a ``factory`` for ``sqlite3.connect``."""
     options.pop("factory", None)
     return litestream.connect(database, **options)
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """Say which of the known names was meant, or which there are."""
+    """Return a hint: the known name that was probably meant, or all known names."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, 1)
     return f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(names)}."

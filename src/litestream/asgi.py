@@ -1,4 +1,4 @@
-"""Litestream in an ASGI application's lifespan, whatever framework it is made with.
+"""Litestream in the lifespan of an ASGI application of any framework.
 
 ::
 
@@ -58,8 +58,8 @@ class Replicated:
     """Wrap any ASGI application so that it is replicated from the start to the end of its lifespan.
 
     Arguments are those of ``replicating``. The databases are recovered, and replicated, before the
-    application's own start-up, and until after its shutdown. When that fails, the server is told
-    so, and does not serve. An application that knows no lifespan (Django's) is served as ever.
+    application's own start-up, and until after its shutdown. If that fails, the server gets
+    the failure, and does not serve. An application without a lifespan (Django's) is served as ever.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Replicated:
 
 
 class _Inner:
-    """The lifespan of the wrapped application, whose last word waits for the final sync."""
+    """The lifespan of the wrapped application; its last message waits for the final sync."""
 
     def __init__(
         self,

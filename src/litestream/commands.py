@@ -1,7 +1,7 @@
 """One function for each Litestream command, its output as plain rows.
 
-Every function works with both series: natively where the series has the command, translated
-where it does not, and with UnsupportedCommandError where the thing does not exist.
+Every function works with both series: natively if the series has the command, translated if it has
+another one, and with UnsupportedCommandError if the series has nothing like it.
 
 In all of them ``database`` is a database's path or a replica URL, ``config`` the config's path, or
 a mapping of a database's path to its replica (see ``configure``, which sets it for all calls),
@@ -171,7 +171,7 @@ def verify(
     """Prove a database's backup by ``litestream.verify``, and return its figures.
 
     Raises:
-        VerificationFailure: it is not proved. Further errors as ``litestream.verify``.
+        VerificationFailure: the backup is not proved. Further errors as ``litestream.verify``.
 
     """
     from litestream import verification

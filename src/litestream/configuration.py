@@ -1,4 +1,4 @@
-"""Settings, secrets, and where the config file is."""
+"""Settings, secrets, and the place of the config file."""
 
 from __future__ import annotations
 
@@ -90,9 +90,9 @@ def configure(
     config: str | os.PathLike[str] | Mapping[Any, Any] | None = _KEEP,
     history: str | os.PathLike[str] | bool | None = _KEEP,
 ) -> None:
-    """Set the credentials that the config refers to, and what the config is.
+    """Set the credentials that the config refers to, and the config itself.
 
-    What is given replaces what was set before; what is not given stays; None forgets it.
+    A given value replaces the one before, and None removes it; other settings stay.
 
     ``config`` is the path of a ``litestream.yml``, or a mapping of each database's path to its
     replica: a URL, several URLs (0.3), or a mapping with the keys of a replica as in the file. A
@@ -210,8 +210,8 @@ def environment() -> dict[str, str]:
 def masked(text: str) -> str:
     """Return ``text`` without the secrets that this process knows and without URL passwords.
 
-    A value that stands at a wrong place in a config may be a secret: Litestream's YAML parser shows
-    the beginning of it.
+    A value at a wrong place in a config may be a secret: Litestream's YAML parser shows its
+    beginning.
     """
     import re
 
@@ -225,11 +225,11 @@ def masked(text: str) -> str:
 
 
 def chosen_config(config: object = None) -> str | Mapping[Any, Any]:
-    """Return the config that is meant: a mapping, or the path of a file as ``find_config`` does.
+    """Return the chosen config: a mapping, or the path of a file as ``find_config`` does.
 
     Raises:
         ConfigNotFoundError: there is none; the message lists the places.
-        ConfigurationError: it is neither, or may be a stranger's.
+        ConfigurationError: the value is neither, or the file may be a stranger's.
 
     """
     try:
@@ -244,10 +244,10 @@ def chosen_config(config: object = None) -> str | Mapping[Any, Any]:
 def find_config(config: str | os.PathLike[str] | None = None) -> str:
     """Return the absolute path of the config.
 
-    Looked for in: ``config``, ``configure(config=…)``, ``LITESTREAM_CONFIG``,
+    The places are ``config``, ``configure(config=…)``, ``LITESTREAM_CONFIG``,
     ``./litestream.yml``, ``./config/litestream.yml``, ``/etc/litestream.yml``. The first three
-    name a file, which must exist; of the last three the first that exists is taken. One that is
-    found in the working directory must be of this user or of root: it may name programs to run.
+    name a file, which must exist; of the last three the first that exists is taken. A config in the
+    working directory must belong to this user or to root: it may name programs to run.
 
     Raises:
         ConfigNotFoundError: there is none; the message lists the places.
@@ -299,7 +299,7 @@ def _refuse_strangers(path: str) -> None:
 
 
 _HANDED_ON = {"check": ("_check.findings", "findings"), "create": ("_setup.create", "config_text")}
-"""What is public here, and stands on other rooms: loaded when it is asked for."""
+"""Public names of this module that live in other rooms: loaded when first used."""
 
 
 def __getattr__(name: str) -> object:

@@ -1,4 +1,4 @@
-"""Everything that this library raises.
+"""The errors that this library raises.
 
 ::
 
@@ -11,10 +11,10 @@
     │   └── UnsupportedPlatformError  Litestream has no release for this system
     ├── UnsupportedCommandError       the executable's series has no such command
     ├── CommandFailedError            the executable ran and failed
-    │   └── BackupNotFoundError       the replica holds nothing that fits what was asked for
-    ├── CommandTimeoutError           it did not end within the time limit, and was killed
+    │   └── BackupNotFoundError       the replica holds nothing that fits the request
+    ├── CommandTimeoutError           the executable did not end in time, and was killed
     ├── RestoreError                  nothing was restored, and the output is as it was
-    │   ├── OutputExistsError         there is a file at the output, or what another one left
+    │   ├── OutputExistsError         there is a file at the output, or an old WAL or journal
     │   ├── OutputInUseError          a process has the database at the output open
     │   ├── OutputNotWritableError    the output's directory is missing or cannot be written to
     │   ├── NotEnoughSpaceError       the output's file system is too full
@@ -24,7 +24,7 @@
     │   └── ReplicationTimeoutError   a change did not reach the replica within the time limit
     ├── VerificationFailure           a backup is not proved: its reason says which promise broke
     ├── UnusableDatabaseError         a database is missing, damaged, encrypted or not writable
-    ├── ControlSocketError            no daemon answers on the control socket, or it said no
+    ├── ControlSocketError            no daemon answers on the control socket, or one refused
     ├── UnreadableOutputError         the executable's output could not be read exactly
     └── MissingExtraError             an optional dependency is not installed
 
@@ -68,39 +68,39 @@ if TYPE_CHECKING:
 
 
 class LitestreamError(Exception):
-    """Be the root of every error that this library raises."""
+    """The root of every error that this library raises."""
 
 
 class ConfigurationError(LitestreamError):
-    """Say that settings, arguments or the config do not fit together."""
+    """Settings, arguments or the config do not fit together."""
 
 
 class ConfigNotFoundError(ConfigurationError):
-    """Say that there is no config where one was named or looked for."""
+    """There is no config where one was named or looked for."""
 
 
 class ExecutableError(LitestreamError):
-    """Say that the Litestream executable cannot be used."""
+    """The Litestream executable cannot be used."""
 
 
 class DirectoryNotFoundError(ExecutableError):
-    """Say that ``LITESTREAM_INSTALL_DIR`` names no directory."""
+    """``LITESTREAM_INSTALL_DIR`` names no directory."""
 
 
 class ExecutableNotFoundError(ExecutableError):
-    """Say that no Litestream executable was found, and where it was looked for."""
+    """No Litestream executable was found; the message names every place that was searched."""
 
 
 class UnsupportedPlatformError(ExecutableError):
-    """Say that Litestream has no release for this operating system or processor."""
+    """Litestream has no release for this operating system or processor."""
 
 
 class UnsupportedCommandError(LitestreamError):
-    """Say that the executable's series does not have this command or option."""
+    """The executable's series does not have this command or option."""
 
 
 class CommandFailedError(LitestreamError):
-    """Say that the executable ran and failed.
+    """The executable ran and failed.
 
     ``reason`` is upstream's own sentence, taken out of its log line. ``hint`` says what to do
     about it, where that is known. ``purpose`` is what it was run for, such as ``"read the replica
@@ -133,11 +133,11 @@ class CommandFailedError(LitestreamError):
 
 
 class BackupNotFoundError(CommandFailedError):
-    """Say that the replica holds no backup, or none that fits what was asked for."""
+    """The replica holds no backup, or none that fits the request."""
 
 
 class CommandTimeoutError(LitestreamError, TimeoutError):
-    """Say that the executable did not end within ``timeout`` seconds and was killed.
+    """The executable did not end within ``timeout`` seconds and was killed.
 
     ``purpose`` as in CommandFailedError.
     """
@@ -164,27 +164,27 @@ class CommandTimeoutError(LitestreamError, TimeoutError):
 
 
 class RestoreError(LitestreamError):
-    """Say why nothing was restored; what was at the output before is as it was."""
+    """Nothing was restored; a file at the output is as it was before."""
 
 
 class OutputExistsError(RestoreError, FileExistsError):
-    """Say that there is a file at the output, or a WAL or journal that another one left there."""
+    """There is a file at the output, or a WAL or journal that an earlier database left there."""
 
 
 class OutputInUseError(RestoreError):
-    """Say that a process has the database at the output open, so that it cannot be replaced."""
+    """A process has the database at the output open, so that it cannot be replaced."""
 
 
 class OutputNotWritableError(RestoreError):
-    """Say that the output's directory is missing or cannot be written to."""
+    """The output's directory is missing or cannot be written to."""
 
 
 class NotEnoughSpaceError(RestoreError):
-    """Say that the output's file system is too full for the restored database."""
+    """The output's file system is too full for the restored database."""
 
 
 class CorruptBackupError(RestoreError):
-    """Say that the restored database fails SQLite's integrity check.
+    """The restored database fails SQLite's integrity check.
 
     ``problems`` are SQLite's own sentences, the first of them.
     """
@@ -198,11 +198,11 @@ class CorruptBackupError(RestoreError):
 
 
 class ReplicationError(LitestreamError):
-    """Say that a daemon of ours did not start, or that a replication has ended."""
+    """A daemon of this library did not start, or a replication has ended."""
 
 
 class BackupExistsError(ReplicationError):
-    """Say that a replica already holds backups, and would be written over by another database.
+    """A replica already holds backups, and another database would be written over them.
 
     ``database`` is the path of that database.
     """
@@ -216,15 +216,15 @@ class BackupExistsError(ReplicationError):
 
 
 class ReplicationTimeoutError(ReplicationError, TimeoutError):
-    """Say that a change did not reach the replica within the time limit."""
+    """A change did not reach the replica within the time limit."""
 
 
 class UnusableDatabaseError(LitestreamError):
-    """Say that a database is missing, no SQLite database, damaged, encrypted or not writable."""
+    """A database is missing, no SQLite database, damaged, encrypted or not writable."""
 
 
 class VerificationFailure(LitestreamError):  # noqa: N818 - what the Ruby gem raises
-    """Say that a backup is not proved.
+    """A backup is not proved.
 
     ``reason`` says which promise broke:
 
@@ -235,7 +235,7 @@ class VerificationFailure(LitestreamError):  # noqa: N818 - what the Ruby gem ra
     - ``"busy"``: other writers left no moment in which it could be decided; nothing is known;
     - ``"unusable"``: the database itself, the config or the executable; nothing is known.
 
-    ``details`` holds what is known besides, JSON-ready: ``position`` and ``age`` (in seconds) of
+    ``details`` holds further facts, JSON-ready: ``position`` and ``age`` (in seconds) of
     the newest change in the replica, ``tables`` that differ, SQLite's ``problems``.
     """
 
@@ -253,7 +253,7 @@ class VerificationFailure(LitestreamError):  # noqa: N818 - what the Ruby gem ra
 
 
 class ControlSocketError(LitestreamError):
-    """Say that no daemon answers on the control socket, or that it refused the request.
+    """No daemon answers on the control socket, or the daemon refused the request.
 
     ``status`` is the HTTP status of a refusal, or None when nothing answered.
     """
@@ -267,12 +267,12 @@ class ControlSocketError(LitestreamError):
 
 
 class UnreadableOutputError(LitestreamError):
-    """Say that the executable's output was cut short or cannot be read without guessing."""
+    """The executable's output was cut short, or cannot be read without guessing."""
 
 
 class MissingExtraError(LitestreamError, ImportError):
-    """Say that an optional dependency is not installed, and how to install it."""
+    """An optional dependency is not installed; the message says how to install it."""
 
 
 class UnsafeCommandWarning(RuntimeWarning):
-    """Warn that a command can harm a replica on the release at hand."""
+    """A command can harm a replica on this release of Litestream."""

@@ -50,7 +50,7 @@ class Litestream:
         """Register the command and the extension.
 
         Raises:
-            ConfigurationError: A setting is not known, or does not fit; or it is there already.
+            ConfigurationError: A setting is unknown or wrong, or the extension is there already.
 
         """
         if _NAME in app.extensions:
@@ -68,14 +68,14 @@ class Litestream:
 
     @property
     def config(self) -> ConfigArgument:
-        """Return what the current application's settings say: every ``config=`` takes it."""
+        """Return the config of the current application's settings, for every ``config=``."""
         return _config(flask.current_app)
 
     def sync(self, database: str | os.PathLike[str], timeout: float = 30.0) -> None:
         """Return when everything committed to a database is in its replica.
 
         Raises:
-            ReplicationTimeoutError: That was not so after ``timeout`` seconds.
+            ReplicationTimeoutError: The replica did not have it after ``timeout`` seconds.
 
         """
         litestream.sync(database, timeout, config=self.config)
@@ -83,10 +83,10 @@ class Litestream:
     def verify(
         self, database: str | os.PathLike[str] | None = None, **options: Any
     ) -> list[dict[str, Any]]:
-        """Prove the backup of a database, or of all, and return what was proved, JSON-ready.
+        """Prove the backup of a database, or of all, and return the proofs, ready for JSON.
 
         Raises:
-            VerificationFailure: One is not proved.
+            VerificationFailure: A backup is not proved.
 
         """
         return _adapters.prove(self.config, database, **options)

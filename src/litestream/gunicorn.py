@@ -50,10 +50,10 @@ def hooks(
 ) -> tuple[Hook, Hook]:
     """Recover the missing databases at once, and return gunicorn's ``when_ready`` and ``on_exit``.
 
-    Call it in ``gunicorn.conf.py``: gunicorn executes that before it imports the application, with
-    ``--preload`` too. ``when_ready`` starts a ``Replication`` in the master before it forks the
-    workers, ``on_exit`` stops it with a final sync after they have ended. On SIGHUP all of that
-    stays as it is. After SIGUSR2 the new master stands by until the old one has gone.
+    Call it in ``gunicorn.conf.py``: gunicorn executes that file before it imports the application,
+    with ``--preload``, too. ``when_ready`` starts a ``Replication`` in the master before the
+    workers are forked, ``on_exit`` stops it with a final sync after they have ended. On SIGHUP the
+    replication goes on. After SIGUSR2 the new master stands by until the old one has ended.
 
     ``config`` and ``expect`` are those of ``recover``, ``options`` those of ``Replication``.
     Hooks of your own go into ``when_ready=`` and ``on_exit=``: the first is called once the
@@ -62,7 +62,7 @@ def hooks(
     gunicorn does not serve (exit status 1) when a database cannot be recovered or replicated.
 
     Raises:
-        ConfigurationError: It is called while the application is imported, or in a worker.
+        ConfigurationError: The call came while the application is imported, or in a worker.
         LitestreamError: As ``recover``.
 
     """

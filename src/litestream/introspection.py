@@ -1,4 +1,4 @@
-"""What is backed up where, and by which process."""
+"""The databases, their replicas, and the process that replicates them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The health of backups for Prometheus: as text, and for users of ``prometheus_client``.
 
-The names begin with ``litestream_backup_``, which none of Litestream's own does. Times are
-timestamps: ``time() - litestream_backup_last_good_proof_timestamp_seconds`` is an age. Of more than
-100 databases there are the figures of all together, and of the ten that are worst.
+All names begin with ``litestream_backup_``, unlike Litestream's own. Times are timestamps:
+``time() - litestream_backup_last_good_proof_timestamp_seconds`` is an age. With more than 100
+databases there are the figures of all together, and of the ten worst.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How backups are: the history of their proofs, and their health, without a call of the replica."""
+"""The health of backups and the history of their proofs, without a call of the replica."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _COLUMNS = ("database", "verdict", "reason", "state", "behind", "good_proof_age"
 class Health(list[HealthRow]):
     """The health of some databases, one row each: true if all is well.
 
-    It is a small table in a notebook.
+    In a notebook it is shown as a small table.
     """
 
     def __bool__(self) -> bool:
@@ -43,7 +43,7 @@ class Health(list[HealthRow]):
         return look.worst(row["verdict"] for row in self)
 
     def as_dict(self) -> dict[str, object]:
-        """Return it as a dict that is ready for JSON: the worst verdict, and the rows."""
+        """Return the health as a dict for JSON: the worst verdict, and the rows."""
         return {"verdict": self.verdict, "databases": list(self)}
 
     def _repr_html_(self) -> str:
@@ -51,7 +51,7 @@ class Health(list[HealthRow]):
 
 
 class History(list[HistoryRow]):
-    """The proofs of a database that were tried, oldest first; a small table in a notebook."""
+    """The recorded proofs of a database, oldest first; a small table in a notebook."""
 
     def _repr_html_(self) -> str:
         return table.html(self[::-1], ("at", "method", "proved", "reason", "seconds", "size"))
@@ -66,20 +66,20 @@ def health(
     max_wal_size: int = 100_000_000,
     max_wal_ratio: float = 2.0,
 ) -> Health:
-    """Say how the backups of databases are; of all in the config, or of those that are named.
+    """Return the health of backups: of all databases in the config, or of the named ones.
 
-    Nothing is written and the replica is not called: it is read from what is on this host, in any
+    Nothing is written and the replica is not called: the facts are read on this host, in any
     process, beside any daemon.
 
-    A row's verdict is ``"ok"``, ``"degraded"``, ``"unknown"`` (it cannot be told from here) or
-    ``"failing"``, its ``reason`` one sentence. Failing are a database without a daemon, a replica
-    that is more than ``max_behind`` seconds behind (and the config's intervals), and a last proof
-    that failed. Degraded are one without a good proof for ``max_proof_age`` seconds, and one whose
-    WAL has more than ``max_wal_size`` bytes and is ``max_wal_ratio`` times the database.
+    A row's verdict is ``"ok"``, ``"degraded"``, ``"unknown"`` (this host does not know) or
+    ``"failing"``, its ``reason`` one sentence. A database is failing without a daemon, with a
+    replica more than ``max_behind`` seconds behind (plus the config's intervals), and after a
+    failed last proof. It is degraded without a good proof for ``max_proof_age`` seconds, and with a
+    WAL of more than ``max_wal_size`` bytes that is ``max_wal_ratio`` times the database.
 
     Raises:
-        ConfigNotFoundError, ConfigurationError: The config is missing or cannot be read, where no
-            database is named.
+        ConfigNotFoundError, ConfigurationError: No database is named, and the config is missing or
+            cannot be read.
 
     """
     limits = look.Limits(max_behind, max_proof_age, max_wal_size, max_wal_ratio)
@@ -92,11 +92,11 @@ def health(
 
 
 def history(database: StrPath) -> History:
-    """Return the proofs of a database that were tried on this host, oldest first.
+    """Return the recorded proofs of a database on this host, oldest first.
 
     ``verify``, ``verify_all`` and ``litestream verify`` append to the file
-    ``.NAME-litestream.history`` beside the database (see ``configure``). Lines that are damaged are
-    left out.
+    ``.NAME-litestream.history`` beside the database (see ``configure``). Damaged lines are left
+    out.
 
     Raises:
         PermissionError: The file may not be read.

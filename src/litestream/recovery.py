@@ -48,14 +48,14 @@ _PAUSE = 1.0
 
 
 class Recovered(NamedTuple):
-    """What ``recover`` found of one database, and did.
+    """What ``recover`` found and did for one database.
 
-    Of what is restored, ``as_of`` is the time of the newest change in the replica
-    (``2024-04-17T00:01:19Z``; None where Litestream does not tell). Of what 0.3 has written to a
-    server, 0.5 does not tell: there it is the time of the newest file of its own.
+    For a restored database ``as_of`` is the time of the newest change in the replica
+    (``2024-04-17T00:01:19Z``; None if Litestream does not list it). 0.5 does not list the files
+    that 0.3 has written to a server: there ``as_of`` is the time of the newest file of 0.5.
 
-    Of several replicas (0.3), ``replica`` names the one that the database comes from, and
-    ``skipped`` says of others why it does not.
+    With several replicas (0.3), ``replica`` names the one that the database comes from, and
+    ``skipped`` says why the others were not used.
     """
 
     database: str
@@ -82,9 +82,9 @@ def recover(
 
     For ``database``, or for each that the config names, ``jobs`` at a time. ``config`` is the
     config's path, or a mapping (see ``configure``); with ``expand_env=False`` a ``$`` in the file
-    is a ``$``. One that is there is left alone; a file of 0 bytes counts as missing. What is
-    restored is complete and checked, or not there at all. Many processes may call this at once: one
-    restores, the others wait. A restore that fails is tried three times.
+    is a ``$``. A database that exists is left alone; a file of 0 bytes counts as missing. A
+    restored database is complete and checked, or not there at all. Many processes may call this at
+    once: one restores, the others wait. A restore that fails is tried three times.
 
     ``expect`` says what is normal: ``"backup"`` that there is one (else BackupNotFoundError),
     ``"none"`` that there is not (else BackupExistsError, and nothing is restored), ``"any"``
@@ -99,10 +99,10 @@ def recover(
     does not see it, the older one is restored.
 
     Raises:
-        BackupNotFoundError: ``expect="backup"``, and there is none.
-        BackupExistsError: ``expect="none"``, and there is one.
-        CommandFailedError, CommandTimeoutError, RestoreError: It could not be restored, or the
-            replica not be asked.
+        BackupNotFoundError: ``expect="backup"``, and there is no backup.
+        BackupExistsError: ``expect="none"``, and there is a backup.
+        CommandFailedError, CommandTimeoutError, RestoreError: A database could not be restored, or
+            its replica could not be listed.
         ReplicationTimeoutError: Another process holds the lock on a missing database.
 
     """
@@ -167,7 +167,7 @@ def _require_some(config: Config) -> None:
 
 
 def told(done: Recovered) -> str:
-    """Return a line for people that says what was done."""
+    """Return a line for people about what was done."""
     line = f"{done.database}: {done.action} ({done.seconds:.2f} s)"
     if done.action == "restored":
         line += f", as of {done.as_of}" if done.as_of else ", as of a time that is not known"
@@ -213,11 +213,11 @@ def _recover(
 def _make_folder(
     database: Database, expect: Expectation, replica: str | None, deadline: float
 ) -> bool:
-    """Make the folder of a database, if there is a backup to put there; tell whether it is there.
+    """Make the folder of a database, if there is a backup for it; return whether it exists.
 
     Raises:
-        BackupNotFoundError, BackupExistsError: That is not what was expected.
-        OutputNotWritableError: It cannot be made.
+        BackupNotFoundError, BackupExistsError: The replica is not as expected.
+        OutputNotWritableError: The folder cannot be made.
 
     """
     folder = os.path.dirname(database.path)
@@ -275,7 +275,7 @@ def _restore(
         try:
             _restore_from(held, database, deadline, progress)
         except (CommandFailedError, CorruptBackupError) as error:
-            if held.replica == replica:  # there is no other one
+            if held.replica == replica:  # there is no other replica
                 if isinstance(error, BackupNotFoundError) and expect != "backup":
                     return Recovered(database.path, "no backup", 0.0)
                 raise

@@ -5,28 +5,22 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import signal
 import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from litestream._config import file as config_file
 from litestream._config import mapping, runtime_directory
 from litestream._config.config import Config
-from litestream._database.lock import Lock
 from litestream._durability import barrier
 from litestream._executable.series import series
 from litestream._replication import daemon_config
 from litestream._replication.guard import guard
-from litestream._replication.keeper_process import KeeperProcess
+from litestream._replication.keeper import Keeper
 from litestream._replication.status import Told
 from litestream._replication.watcher import EVERY, Watcher
-from litestream._supervision.daemon import orphan_signal
-from litestream.configuration import chosen_config
 from litestream.errors import (
     ConfigurationError,
-    LitestreamError,
     ReplicationError,
     ReplicationTimeoutError,
 )
@@ -38,15 +32,10 @@ if TYPE_CHECKING:
 
     from litestream._config.config import ConfigArgument
     from litestream._replication.status import State
-    from litestream._supervision.job import Job
 
 __all__ = [
     "Replication",
 ]
-
-_START_TIMEOUT = 30.0
-_LAST_WORDS = 5  # lines of a keeper that died
-_GRACE = 5.0  # for the keeper to end after its daemon has
 
 
 class Replication:
@@ -61,18 +50,18 @@ class Replication:
             serve()
 
     ``config`` is the config's path, or a mapping of each database's path to its replica (see
-    ``configure``, also for where the config is looked for otherwise). A file is passed on
-    unchanged, but for the control socket, which is switched on in a private run-time directory
-    unless the config speaks of it; with ``expand_env=False`` a ``$`` in it is a ``$``. For a
-    mapping no file is needed: changes are looked for every ``sync_interval`` seconds, and sent as
-    often, unless its replica has a ``sync-interval``. A path in it that is a symbolic link stands
-    for the file to which it leads when this object is made; in a file it is refused.
+    ``configure``, also for the places where a config is looked for). The daemon gets the file
+    unchanged, except that the control socket is switched on in a private run-time directory unless
+    the config has a ``socket:``; with ``expand_env=False`` a ``$`` in the file is a ``$``. A
+    mapping needs no file: changes are looked for every ``sync_interval`` seconds, and sent as
+    often, unless the replica has a ``sync-interval``. A symbolic link in a mapping stands for the
+    file to which it leads when this object is made; in a config file it is refused.
 
     There is one daemon for a database on a host. While another process runs it, this one stands
-    by (``state == "standby"``) and takes over, within half a second, when that one goes. A daemon
-    that ends is started again: at once, then with delays that double from 0.5 to 30 s while it
-    does not live long. It ends with this process, whatever ends that, SIGKILL included, after a
-    final sync.
+    by (``state == "standby"``) and takes over, within half a second, when that process ends. A
+    daemon that ends is started again: at once, then with delays that double from 0.5 to 30 s while
+    it does not live long. The daemon ends with this process, however the process ends, SIGKILL
+    included, after a final sync.
 
     A database that has no Litestream state of its own while its replica holds backups is not
     replicated over them: BackupExistsError, unless ``adopt`` is true.
@@ -94,7 +83,7 @@ class Replication:
     ) -> None:
         # Absolute from now on: the application may change its directory, and need another daemon.
         self._directory = ""
-        self._config = _absolute(config)
+        self._config = mapping.absolute(config)
         self._expand_env = expand_env
         self._adopt = adopt
         self._max_restarts = max_restarts
@@ -103,21 +92,20 @@ class Replication:
         self._hand_over = True  # off in the campaign's negative control
         self._delays = (0.5, 30.0)
         self._prepared: daemon_config.Prepared | None = None
-        self._keeper: KeeperProcess | None = None
+        self._keeper: Keeper | None = None
         self._watcher: Watcher | None = None
         self._looking = threading.Lock()
-        self._keeper_delay = 0.5
         self._told = Told()
-        self._stopping = False
         self._starting = threading.Lock()
 
     @property
     def state(self) -> State:
-        """Say what the replication does.
+        """Return the state of the replication.
 
-        ``"starting"``, ``"replicating"``, ``"stalled"`` (the daemon runs, but nothing reaches the
-        replica: see ``stalled_for``), ``"standby"`` (another process replicates),
-        ``"backing off"`` (it ended and will be started again), ``"stopped"``, ``"failed"``.
+        ``"starting"``, ``"replicating"``, ``"mending"`` (changes are missing from the replica, and
+        are being copied again), ``"stalled"`` (the daemon runs, but nothing reaches the replica:
+        see ``stalled_for``), ``"standby"`` (another process replicates), ``"backing off"`` (the
+        daemon ended and will be started again), ``"stopped"``, ``"failed"``.
         """
         return self._told.state
 
@@ -152,7 +140,7 @@ class Replication:
         return (self._prepared.socket or None) if self._prepared else None
 
     def start(self) -> Self:
-        """Start the daemon; return when it runs, will be tried again, or another process has it.
+        """Start the daemon; return when it runs, will be started again, or another process has it.
 
         Raises:
             ConfigurationError: The config cannot be read, or replicates nothing on this series; or
@@ -174,39 +162,41 @@ class Replication:
             raise ConfigurationError("This Replication has been started already")
         self._told.forget()
         self._directory = os.getcwd()
-        self._stopping = False
-        self._keeper_delay = 0.5
         prepared = self._prepare()
         try:
             if not self._adopt:
                 guard(prepared.databases)
-            self._launch(prepared)
+            self._prepared = prepared
+            self._keeper = Keeper(
+                prepared,
+                self._told,
+                self._directory,
+                stop_timeout=float(self._stop_timeout),
+                max_restarts=self._max_restarts,
+                hand_over=self._hand_over,
+                delays=self._delays,
+            )
             _running.add(self)
-            self._wait_for_start()
-            self._watch(prepared)
+            self._keeper.wait_for_start()
+            self._watch(prepared, self._keeper)
         except BaseException:
             self.stop()
             runtime_directory.remove(prepared.directory)
             raise
 
     def stop(self) -> bool:
-        """End the replication and say whether the final sync reached the replica.
+        """End the replication, and return whether the final sync reached the replica.
 
         Everything committed before the call is sent, for at most ``stop_timeout`` seconds; then
-        the daemon is killed, and a warning logged. On standby, and when called again, there is
-        nothing to do: True. In a forked child, nothing happens.
+        the daemon is killed, and a warning logged. On standby, and in a second call, there is
+        nothing to do: True. In a forked child nothing happens.
         """
-        if not self._stopping and self._keeper is not None:
-            self._look()  # what has appeared belongs to the final sync
-        with self._told.changed:
-            keeper, self._stopping = self._keeper, True
-            self._told.changed.notify_all()
+        keeper = self._keeper
         if keeper is None:
             return self._told.synced is not False
-        if not keeper.end(self._stop_timeout + _GRACE):
-            keeper.kill()
-            self._kill(signal.SIGKILL)
-        keeper.reap()
+        if not keeper.stopping:
+            self._look()  # what has appeared belongs to the final sync
+        keeper.stop()
         _running.discard(self)
         self._keeper = None
         self._told.pid = None
@@ -219,10 +209,10 @@ class Replication:
     def wait_until_replicating(self, timeout: float = 30.0) -> None:
         """Return when every database that exists has a backup in its replica.
 
-        On standby it is the other process's daemon that is waited for.
+        On standby, wait for the daemon of the other process.
 
         Raises:
-            ReplicationTimeoutError: That was not so after ``timeout`` seconds.
+            ReplicationTimeoutError: A backup was missing after ``timeout`` seconds.
 
         """
         self.sync(timeout=timeout)
@@ -234,7 +224,7 @@ class Replication:
         says "saved".
 
         Raises:
-            ReplicationTimeoutError: That was not so after ``timeout`` seconds.
+            ReplicationTimeoutError: The replica did not have it after ``timeout`` seconds.
             ConfigurationError: The database is not one of those replicated.
 
         """
@@ -292,12 +282,12 @@ class Replication:
         return f"<litestream.Replication {self._told.state}, {self._told.restarts} restarts>"
 
     def _prepare(self) -> daemon_config.Prepared:
-        # Its private file is never written: the daemon has one with a socket.
+        # The config's own private file is never written: the daemon has one with a socket.
         config = Config.load(self._config, series(), expand_env=self._expand_env)
         self._source = daemon_config.sound(config)
         return daemon_config.prepare(self._source, self._sync_interval)
 
-    def _watch(self, prepared: daemon_config.Prepared) -> None:
+    def _watch(self, prepared: daemon_config.Prepared, keeper: Keeper) -> None:
         """Look for databases that appear, or vanish, in a thread, where the config wants that."""
         self._watcher = None
         if not daemon_config.is_watched(self._source):
@@ -310,7 +300,7 @@ class Replication:
         def run() -> None:
             while self._watcher is watcher:
                 with self._told.changed:
-                    if self._told.changed.wait_for(lambda: self._stopping, EVERY):
+                    if self._told.changed.wait_for(lambda: keeper.stopping, EVERY):
                         return
                 self._look()
 
@@ -318,75 +308,13 @@ class Replication:
 
     def _look(self) -> None:
         with self._looking:
-            prepared = self._watcher.look() if self._watcher and not self._stopping else None
-            keeper = self._keeper
-            if prepared is not None and keeper is not None and not self._stopping:
+            watcher, keeper = self._watcher, self._keeper
+            if watcher is None or keeper is None or keeper.stopping:
+                return
+            prepared = watcher.look()
+            if prepared is not None and not keeper.stopping:
                 self._prepared = prepared
-                keeper.replace(self._job(prepared))
-
-    def _launch(self, prepared: daemon_config.Prepared) -> None:
-        job = self._job(prepared)
-        self._prepared = prepared
-        self._keeper = KeeperProcess(job, self._told.receive, self._keeper_ended, self._directory)
-
-    def _job(self, prepared: daemon_config.Prepared) -> Job:
-        left = self._max_restarts
-        if left is not None:
-            left = max(0, left - self._told.restarts)
-        return prepared.job(
-            stop_timeout=float(self._stop_timeout),
-            max_restarts=left,
-            hand_over=self._hand_over,
-            delays=self._delays,
-        )
-
-    def _wait_for_start(self) -> None:
-        self._told.wait_while(("stopped", "starting"), _START_TIMEOUT)
-        if self._told.misconfigured:
-            raise ConfigurationError(self._told.last_error or "")
-        if self._told.state in ("stopped", "starting", "failed"):
-            raise ReplicationError(
-                f"The daemon did not start: {self._told.last_error or 'no answer'}"
-            )
-
-    def _keeper_ended(self) -> None:
-        """Start another keeper in place of one that was killed, or crashed."""
-        if self._stopping or self._told.state == "failed" or self._prepared is None:
-            return
-        if self._told.state == "stopped":  # it never said anything: another one would not either
-            words = ["its keeper ended at once", *list(self._told.log.lines)[-_LAST_WORDS:]]
-            self._told.last_error = "\n".join(words)
-            self._told.change("failed")
-            return
-        self._told.lose("the process that keeps the daemon was killed; starting another")
-        self._kill(orphan_signal(self._prepared.config.series))
-        self._told.change("backing off")
-        with self._told.changed:
-            assert self._keeper is not None
-            self._keeper.reap()
-            while not self._told.changed.wait_for(lambda: self._stopping, self._keeper_delay):
-                self._keeper_delay = min(self._keeper_delay * 2, 30.0)
-                try:
-                    if not self._prepared.directory:  # the user's own file, which may be edited
-                        config = self._prepared.config
-                        config_file.read(config.path, literal=config.literal)
-                    self._launch(self._prepared)
-                    return
-                except (LitestreamError, OSError) as error:
-                    self._told.lose(f"the daemon cannot be started again yet: {error}")
-
-    def _kill(self, number: signal.Signals) -> None:
-        """Signal the daemon, if it is still there: then it holds its database's lock."""
-        locks = self._prepared.locks if self._prepared else []
-        if self._told.pid is None or not locks:
-            return
-        lock = Lock(locks[0])
-        # Without the lock's folder nobody can tell: process ids are given again.
-        with contextlib.suppress(ProcessLookupError, ConfigurationError):
-            if lock.acquire():
-                lock.release()
-            else:
-                os.kill(self._told.pid, number)
+                keeper.replace(prepared)
 
     def _check_alive(self) -> None:
         if self._told.state in ("failed", "stopped"):
@@ -403,17 +331,8 @@ class Replication:
         self._told = Told()
 
 
-def _absolute(config: ConfigArgument) -> ConfigArgument:
-    if config is None:
-        return None
-    if isinstance(config, (str, os.PathLike)):
-        return os.path.abspath(os.path.expanduser(os.fspath(config)))
-    given = chosen_config(config)
-    return given if isinstance(given, str) else mapping.resolved(given)
-
-
 async def _settled(future: asyncio.Future[Any]) -> None:
-    """Wait until it is done, however often the waiting is cancelled, and whatever it raises."""
+    """Wait for a future, however often the wait is cancelled, and whatever the future raises."""
     import asyncio
 
     while not future.done():

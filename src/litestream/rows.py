@@ -1,4 +1,4 @@
-"""What the functions return: rows and results, JSON-ready, with their types."""
+"""The rows and results of the public functions, ready for JSON, with their types."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ __all__ = [
 ]
 
 Verdict = Literal["ok", "degraded", "unknown", "failing"]
-"""How a database's backup is, from the best to the worst."""
+"""The verdicts on a database's backup, from the best to the worst."""
 
 
 class InfoRow(TypedDict):
-    """What a daemon says of itself."""
+    """A daemon's version, process and start, as it reports them."""
 
     version: str
     pid: int
@@ -62,7 +62,7 @@ class SyncResult(TypedDict):
 
 
 class ChangeResult(TypedDict):
-    """What ``start``, ``stop``, ``register`` or ``unregister`` did; ``txid`` where there is one."""
+    """The result of ``start``, ``stop``, ``register`` or ``unregister``; ``txid`` may be None."""
 
     path: str
     status: str
@@ -127,7 +127,7 @@ class StatusRow(TypedDict):
 
 
 class Pair(TypedDict):
-    """A figure of the database, and the same of its restored copy."""
+    """A figure of the database, and the same figure of its restored copy."""
 
     original: int
     restored: int
@@ -141,7 +141,7 @@ class VerifyResult(TypedDict):
 
 
 class ResetResult(TypedDict):
-    """What ``reset`` removed, or would remove."""
+    """The directory that ``reset`` removed, or would remove."""
 
     path: str
     removed: str
@@ -204,7 +204,7 @@ class ReplicateProcess(TypedDict):
 
 
 class FindingRow(TypedDict):
-    """Something that is wrong with a config; ``level`` is ``"error"`` or ``"warning"``."""
+    """A fault in a config; ``level`` is ``"error"`` or ``"warning"``."""
 
     path: str
     line: int
@@ -216,12 +216,12 @@ class FindingRow(TypedDict):
 
 
 class HealthRow(TypedDict):
-    """How the backup of one database is, and the figures that say so.
+    """The health of one database's backup, and the figures behind it.
 
     ``reason`` is one sentence. Times are seconds since 1970, ages and ``behind`` seconds, sizes and
-    ``free`` bytes; None where it is not known. ``state`` is the daemon's: a ``Replication.state``,
+    ``free`` bytes; None if unknown. ``state`` is the daemon's: a ``Replication.state``,
     ``"not running"`` or ``"unknown"``. ``behind`` says for how long a change has been missing from
-    the replica; 0 when none is. ``replica`` says where the copies go, without credentials.
+    the replica; 0 if none is missing. ``replica`` is the place of the copies, without credentials.
     """
 
     database: str
@@ -245,11 +245,11 @@ class HealthRow(TypedDict):
 
 
 class HistoryRow(TypedDict):
-    """A proof that was tried: of which database, when (UTC), how, and what came of it.
+    """A recorded proof: its database, time (UTC), method and outcome.
 
-    ``method`` is ``"sentinel"``, ``"exact"`` or ``"timestamp"``. Of a failed one, ``reason`` and
-    ``message`` are a ``VerificationFailure``'s, secrets masked. ``seconds`` is what all of it took,
-    ``restore_seconds`` the restore alone. ``size`` is the copy's, in bytes.
+    ``method`` is ``"sentinel"``, ``"exact"`` or ``"timestamp"``. For a failed proof ``reason`` and
+    ``message`` are a ``VerificationFailure``'s, secrets masked. ``seconds`` is the whole duration,
+    ``restore_seconds`` that of the restore. ``size`` is the copy's, in bytes.
     """
 
     at: str

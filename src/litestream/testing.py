@@ -35,7 +35,7 @@ def assert_proved(
     config: str | os.PathLike[str] | None = None,
     timeout: float = 30.0,
 ) -> litestream.Verification:
-    """Assert that the replica of a database holds exactly what the database does."""
+    """Assert that the replica of a database holds exactly its content."""
     __tracebackhide__ = True
     try:
         with suppress(litestream.ReplicationTimeoutError):  # the proof says what is wrong

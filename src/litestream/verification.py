@@ -1,4 +1,4 @@
-"""Prove that a backup restores, and that what comes back is the database."""
+"""Prove that a backup restores, and that the restored copy is the database."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from litestream._executable.arguments import loaded
 from litestream._executable.series import require_known_files, require_series
 from litestream._restore.point_in_time import moment
 from litestream._restore.staging import Staging
-from litestream._verification import failures, record
-from litestream._verification.proof import Proof, opened, require_room, require_wal
+from litestream._verification import by_content, by_sentinel, by_timestamp, failures, record
+from litestream._verification.original import opened, require_room, require_wal
+from litestream._verification.proof import Proof
 from litestream._verification.result import Gap, Outcome, Verification
 from litestream.errors import (
     ConfigurationError,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from litestream._executable.run import Progress
 
 _WAITING = 3
-"""How many wait for their commit to arrive, for each whose copy is restored or compared."""
+"""Databases that wait for their commit to arrive, for each one that is restored or compared."""
 
 __all__ = ["Gap", "Outcome", "Pair", "Verification", "verify", "verify_all"]
 
@@ -55,26 +56,26 @@ def verify(
 ) -> Verification:
     """Prove that a database's backup can be restored and is up to date.
 
-    It is the newest state that is proved. A time in the past that the replica cannot give back any
-    more fails nothing; it is in ``gaps`` of the result.
+    The newest state is proved. A time in the past that the replica can no longer restore is no
+    failure; it is in ``gaps`` of the result.
 
     A row is committed to the database (table ``_litestream_verification``, which stays; the row
-    is removed again), the replica is waited for until it holds that commit, restored into a private
-    temporary directory and checked, and the row must be there. That does not compare the rest:
-    damage that leaves the file sound and its newest row in place goes unseen, such as changes lost
-    in the middle, or rows of another database mixed in.
+    is removed again). When the replica holds that commit, the backup is restored into a private
+    temporary directory and checked, and the row must be there. The other rows are not compared:
+    this does not find damage that leaves the file sound and its newest row in place, such as
+    changes lost in the middle, or rows of another database mixed in.
 
-    With ``exact`` nothing is written to the database. What is restored must be equal to what the
-    database held at one transaction, not older than this call: every page, or else every row of
-    every table, the schema, ``user_version`` and ``application_id``. Only that is a proof of the
-    content. It takes the database's size once more in ``directory``, and while it runs the
-    database's WAL grows by what is written; no writer waits for it.
+    With ``exact`` nothing is written to the database. The restored copy must equal the database at
+    one transaction, not older than this call: every page, or else every row of every table, the
+    schema, ``user_version`` and ``application_id``. Only that proves the content. The comparison
+    takes the database's size once more in ``directory``, and the WAL is not restarted meanwhile; no
+    writer waits.
 
-    With ``timestamp`` nothing is written either: it is proved that what the replica held at that
-    time can be restored, without a gap before it, and is sound. There is nothing left to compare it
-    with, so ``exact`` is refused.
+    With ``timestamp`` nothing is written either: the state that the replica held at that time must
+    restore, without a gap before it, and be sound. There is nothing left to compare it with, so
+    ``exact`` is refused.
 
-    What comes of it is kept beside the database (see ``history``).
+    The outcome is recorded beside the database (see ``history``).
 
     Args:
         database: The database's path, as the config has it.
@@ -89,13 +90,14 @@ def verify(
         expand_env: Replace ``$NAME`` in the config, as Litestream does without ``-no-expand-env``.
         progress: Called some ten times a second, as by ``commands.restore``: with 0 bytes while
             the commit is waited for, with all of them while the copy is checked and compared.
-            What it raises ends the verify.
+            An exception of it ends the verify.
 
     Raises:
-        VerificationFailure: it is not proved; ``reason`` says which promise broke.
+        VerificationFailure: the backup is not proved; ``reason`` says which promise broke.
         ConfigurationError: the database is not in the config, or a replica URL; ``timestamp`` has
             not come yet, or ``exact`` is given with it.
-        UnusableDatabaseError: it is missing, no SQLite database, damaged, encrypted, read-only.
+        UnusableDatabaseError: the database is missing, no SQLite database, damaged, encrypted or
+            read-only.
 
     """
     integrity.require_known(integrity_check)
@@ -131,9 +133,10 @@ def _proved(
             with Staging(folder) as staging:
                 require_room(folder, connection, found, copies=2 if exact else 1)
                 if past is not None:
-                    return proof.of_past(past, connection, staging)
-                prove = proof.by_content if exact else proof.by_sentinel
-                return prove(connection, staging)
+                    return by_timestamp.prove(proof, past, connection, staging)
+                if exact:
+                    return by_content.prove(proof, connection, staging)
+                return by_sentinel.prove(proof, connection, staging)
         except OSError as error:
             if isinstance(error, LitestreamError):
                 raise
@@ -154,14 +157,14 @@ def verify_all(
     directory: StrPath | None = None,
     expand_env: bool = True,
 ) -> list[Outcome]:
-    """Verify every database of the config, and return what came of each.
+    """Verify every database of the config, and return the outcome of each.
 
     ``jobs`` copies are restored and checked at a time; meanwhile the commits of the next databases
     are waited for.
 
-    One that fails never hides another: there is an ``Outcome`` for each, in the config's order,
-    true if the backup is proved. All are proved when ``all(verify_all())``, and there is at least
-    one.
+    A failure never hides another one: there is an ``Outcome`` for each database, in the config's
+    order, true if its backup is proved. ``all(verify_all())`` is true when all are proved; there is
+    at least one.
 
     Raises:
         ConfigurationError: the config cannot be read.
@@ -191,9 +194,9 @@ def each(
     progress: Callable[[StrPath, int, int | None], object] = lambda *_: None,
     **options: Any,
 ) -> Generator[Outcome, None, None]:
-    """Verify some databases side by side, and yield what came of each, in their order.
+    """Verify some databases side by side, and yield the outcome of each, in their order.
 
-    An exception in the consumer, Ctrl-C for one, ends those that run and cleans up after them.
+    An exception in the consumer, such as Ctrl-C, ends the proofs that run, and cleans up.
     """
 
     def one(database: StrPath) -> Outcome:

@@ -158,6 +158,7 @@ RULES = [  # series, id, line, config, 0.5's own words
     ("0.3", "unknown-type", 5, one("type: gs, bucket: b"), "unknown replica type in config"),
     ("0.3", "unknown-type", 5, one("url: 'webdav://h/a'"), "unknown replica type in config"),
     ("0.5", "no-type", 5, one("bucket: b, path: a"), ""),
+    *[(s, "bad-value", 5, one("url: 's3://[b/a'"), "") for s in VERSIONS],
     ("0.5", "bad-value", 5, one(S3 + ", sync-interval: 0s"), "sync interval must be greater than"),
     *[("0.5", "bad-value", 1, one(S3, top=f"{top}").lstrip(), words) for top, words in [
         ("snapshot: {interval: 0s}", "snapshot.interval: snapshot interval must be greater than 0"),

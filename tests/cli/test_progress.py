@@ -9,6 +9,7 @@ import pytest
 
 import litestream
 from litestream._cli import progress
+from litestream._executable import run
 
 
 class Terminal(io.StringIO):
@@ -44,7 +45,8 @@ def test_plain_lines_without_rich(monkeypatch, expected, shown):
     assert f"app.db: 5{shown} bytes restored\n" == terminal.getvalue()
 
 
-def test_recover_tells_its_progress(replicated):
+def test_recover_tells_its_progress(replicated, monkeypatch):
+    monkeypatch.setattr(run, "_LOOK", 0.001)
     rows = replicated.rows()
     replicated.connection.close()
     for path in replicated.directory.glob("app.db*"):
@@ -53,4 +55,5 @@ def test_recover_tells_its_progress(replicated):
     litestream.recover(config=replicated.config, progress=lambda *report: told.append(report))
     size = replicated.database.stat().st_size
     assert (str(replicated.database), size, size) == told[-1]
+    assert told[0][1] < size, "nothing was told while it was being restored"
     assert rows == replicated.rows(replicated.database)

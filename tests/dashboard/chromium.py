@@ -57,6 +57,7 @@ class Chromium:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        self._open: list[Any] = []
         try:
             self._connect(directory / "DevToolsActivePort")
         except BaseException:
@@ -70,6 +71,7 @@ class Chromium:
             pages = [one for one in json.load(answer) if one["type"] == "page"]
         path = pages[0]["webSocketDebuggerUrl"].partition(str(port))[2]
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+        self._open.append(self._socket)
         key = base64.b64encode(os.urandom(16)).decode()
         self._socket.sendall(
             f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\n"
@@ -77,6 +79,7 @@ class Chromium:
             "Sec-WebSocket-Version: 13\r\n\r\n".encode()
         )
         self._stream = self._socket.makefile("rb")
+        self._open.append(self._stream)
         while self._stream.readline().strip():
             pass
         self._number = 0
@@ -135,6 +138,8 @@ class Chromium:
 
     def close(self) -> None:
         """End the browser and all that it has started."""
+        for one in self._open:  # a socket that the garbage collector finds is an error elsewhere
+            one.close()
         self._process.terminate()
         try:
             self._process.wait(20)

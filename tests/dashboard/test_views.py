@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from litestream import _adapters, configuration, monitoring
+from litestream import configuration, monitoring, verification
 from litestream._health import history
 from litestream.dashboard import messages, words
 from litestream.dashboard.store import id_of
@@ -346,7 +346,7 @@ def test_two_hundred_requests_while_a_proof_runs(
     running: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running_, go_on = threading.Event(), threading.Event()
-    prove = _adapters.prove
+    prove = verification.verify
 
     def slow(*args: Any, **options: Any) -> Any:
         running_.set()
@@ -354,7 +354,7 @@ def test_two_hundred_requests_while_a_proof_runs(
         go_on.wait(20)
         return found
 
-    monkeypatch.setattr(_adapters, "prove", slow)
+    monkeypatch.setattr(verification, "verify", slow)
     with opened(str(running.config), tmp_path / "kept", actions=["verify"]) as browser:
         (one,) = ids_of(browser.text("/"))
         path = f"/database/{one}"
@@ -438,7 +438,7 @@ def test_a_secret_of_the_config_is_on_no_route(
     with opened(str(site.config), tmp_path / "kept", actions=["verify", "restore"]) as browser:
         store = browser.dashboard._store
         monkeypatch.setattr("litestream.dashboard.jobs._PATIENCE", 0.5)
-        monkeypatch.setattr(_adapters, "prove", fail)
+        monkeypatch.setattr(verification, "verify", fail)
         for job in ("refresh", "verify", "restore"):
             store.write(database, job, {"state": "failed", "at": 1.0, "message": text})
         one = f"/database/{id_of(database)}"

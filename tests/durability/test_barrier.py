@@ -15,6 +15,7 @@ from litestream._database.connect import bump
 from litestream._database.files import wal_path
 from litestream._database.lock import Lock
 from litestream._durability import barrier
+from litestream._durability.series_03 import Look03
 from litestream._durability.watch import NotArrivedError, Watch
 from tests.support import free_port, restored
 
@@ -73,10 +74,10 @@ def test_a_commit_that_is_kept_back_is_pushed_on(site, monkeypatch):
     site.write(1)
     site.start()
     site.wait_for_backup()
-    are_at = Watch._are_at
+    are_at = Look03._are_at
     bumped: list[str] = []
     monkeypatch.setattr(barrier, "bump", bumped.append)
-    monkeypatch.setattr(Watch, "_are_at", lambda *a: bool(bumped) and are_at(*a))
+    monkeypatch.setattr(Look03, "_are_at", lambda *a: bool(bumped) and are_at(*a))
     litestream.sync(site.database, timeout=4, config=site.config)
     assert [str(site.database)] == bumped
 

@@ -39,11 +39,11 @@ def silent(make_site, port: int):
     return make_site("silent", replica=replica)
 
 
-@pytest.mark.parametrize("options", [{"timeout": 0.5}, {}])
+@pytest.mark.parametrize("options", [{"timeout": 0.5}, {}, {"timeout": 300}])
 def test_a_hung_endpoint_ends_in_time(make_site, silent_endpoint, target, monkeypatch, options):
     monkeypatch.setattr(executable_run, "STALL", 0.5)
     site = silent(make_site, silent_endpoint)
-    with pytest.raises(litestream.CommandTimeoutError):
+    with pytest.raises(litestream.CommandTimeoutError, match=r"(within|for) 0\.5 s"):
         restore(site, target, **options)
     assert set() == listing(target.parent)
     assert [] == children()

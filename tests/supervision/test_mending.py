@@ -14,7 +14,8 @@ import pytest
 
 import litestream
 from litestream import Replication, commands
-from litestream._database.audit import Audit, audit
+from litestream._database.audit import Audit
+from litestream._database.audits import audit
 from litestream._database.files import meta_path, wal_path
 from litestream._database.local_state import newest_local
 from litestream._database.lock import Lock

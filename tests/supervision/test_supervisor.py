@@ -209,16 +209,6 @@ def test_only_a_directory_of_ours_is_removed(sited: Site) -> None:
     assert not ours.exists()
 
 
-def test_delays_double_and_end_after_a_quiet_minute(sited: Site) -> None:
-    supervisor = Supervisor(job(sited, delays=(0.5, 30.0)), DefaultSelector(), lambda _: None)
-    waits = []
-    for life in (1.0, 1.0, 1.0, *[10.0] * 6, 61.0, 10.0, 1.0):
-        supervisor._restart(life)
-        waits.append(supervisor._delay)
-    assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 0.0, 0.0, 0.5]
-    supervisor._close()
-
-
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
@@ -319,3 +309,26 @@ def test_05_says_when_it_last_synced(make_site: Callable[..., Site]) -> None:
         health = driver.supervisor._health
         health._last_look = 0.0
         driver.until(lambda: health.look() and health._synced[str(site.database)][0])
+
+
+def test_a_stop_ends_without_the_daemon_that_may_not_be_started_again(
+    sited: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With none there, a signal to process 0 would reach the whole group: this process, too."""
+    kill, pids = os.kill, []
+
+    def noted(pid: int, number: int) -> None:
+        pids.append(pid)
+        if pid:
+            kill(pid, number)
+
+    monkeypatch.setattr(os, "kill", noted)
+    with supervised(sited) as driver:
+        driver.until_let_go()
+        supervisor = driver.supervisor
+        monkeypatch.setattr(supervisor._final_sync, "must_repeat", lambda _settle: True)
+        monkeypatch.setattr(supervisor._health, "forbidden", lambda: "it may not be started")
+        supervisor.stop()
+        driver.until(lambda: supervisor.finished)
+    assert 0 not in pids
+    assert driver.synced() is False

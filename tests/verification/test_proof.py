@@ -11,8 +11,7 @@ import pytest
 import litestream
 from litestream._database import integrity
 from litestream._database import wal as wal_file
-from litestream._verification import by_sentinel as verification_by_sentinel
-from litestream._verification.proof import Proof
+from litestream._verification import by_content, by_sentinel
 from litestream.errors import UnusableDatabaseError, VerificationFailure
 from tests.support import free_port, writing
 
@@ -109,7 +108,7 @@ def test_another_databases_replica_ends_at_the_deadline(running, monkeypatch, wa
         restores.append(copy)
         return False
 
-    monkeypatch.setattr(verification_by_sentinel, "is_in", is_in)
+    monkeypatch.setattr(by_sentinel, "is_in", is_in)
     if not wal:
         monkeypatch.setattr(wal_file, "committed_end", lambda *_: None)
     begun = time.monotonic()
@@ -124,7 +123,7 @@ def test_an_unsure_arrival_ends_at_the_deadline(make_site, s3, monkeypatch):
     site.write(10)
     site.start()
     site.wait_for_backup()
-    monkeypatch.setattr(verification_by_sentinel, "is_in", lambda *_: False)
+    monkeypatch.setattr(by_sentinel, "is_in", lambda *_: False)
     with writing(site):
         assert fails(site, timeout=2).reason in ("different", "stale")
 
@@ -174,7 +173,7 @@ def test_a_full_disk_is_not_taken_for_a_damaged_database(running, monkeypatch, e
     def full(*_):
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(Proof, "by_content" if exact else "by_sentinel", full)
+    monkeypatch.setattr(by_content if exact else by_sentinel, "prove", full)
     with pytest.raises(UnusableDatabaseError, match=r"disk is full\. Make room") as caught:
         verify(running, exact=exact)
     assert "damaged" not in str(caught.value)
@@ -189,12 +188,12 @@ def test_an_in_memory_database_has_no_backup(site, name):
 def test_what_it_commits_waits_for_no_disk(running, monkeypatch):
     """Killed in a COMMIT with ``FULL``, it would leave frames that only Litestream reads."""
     modes: list[int] = []
-    by_sentinel = Proof.by_sentinel
+    prove = by_sentinel.prove
 
     def noted(proof, connection, staging):
         modes.append(connection.execute("PRAGMA synchronous").fetchone()[0])
-        return by_sentinel(proof, connection, staging)
+        return prove(proof, connection, staging)
 
-    monkeypatch.setattr(Proof, "by_sentinel", noted)
+    monkeypatch.setattr(by_sentinel, "prove", noted)
     assert verify(running)
     assert [1] == modes

@@ -1,1 +1,1 @@
-"""What is wrong with a config, and what comes of trying it."""
+"""The faults of a config, and a trial of it."""

@@ -1,4 +1,4 @@
-"""What is wrong with a config, found without opening a database or the network."""
+"""The faults of a config, found without opening a database or the network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def check(path: str, version: str, *, literal: bool = False) -> list[FindingRow]:
-    """Return what is wrong with the config, as the executable of ``version`` reads it."""
+    """Return the faults of the config, as the executable of ``version`` reads it."""
     return load(path, version, literal=literal)[0].sorted()
 
 
@@ -38,7 +38,7 @@ def load(path: str, version: str, *, literal: bool = False) -> tuple[Report, lis
 
 
 def check_text(source: str, path: str, series: str, *, is_known: bool = True) -> list[FindingRow]:
-    """Return what is wrong with a config's text; ``path`` is what the rows say of it."""
+    """Return the faults of a config's text; the rows give its path as ``path``."""
     return _load(Report(path, Text(source), series, is_known=is_known))[0].sorted()
 
 
@@ -80,10 +80,10 @@ def chosen(
 
 
 def require_sound(path: str | os.PathLike[str], version: str, *, literal: bool = False) -> None:
-    """Raise what is an error in a config, in the words of ``litestream check``.
+    """Raise the errors of a config, in the words of ``litestream check``.
 
     Raises:
-        ConfigurationError: The config would not do what it says; every error is named.
+        ConfigurationError: There are errors; the message names each one.
 
     """
     errors = [

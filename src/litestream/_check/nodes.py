@@ -1,7 +1,7 @@
 """A config's text as a tree whose every part knows where it stands in the file.
 
-Nothing here trusts the file: what is read, and what is built of it, is bounded, and no step calls
-itself once for each level of the file.
+Nothing here trusts the file: the bytes read and the nodes built are limited, and no step recurses
+into the levels of the file.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Unreadable(Exception):  # noqa: N818 - no error of the library's: it becomes a finding
-    """Say why there is no tree, and where in the text that is seen."""
+    """There is no tree: the reason, and its place in the text."""
 
     def __init__(self, ident: str, message: str, hint: str, at: int = 0) -> None:
         super().__init__(ident, message, hint, at)
@@ -60,7 +60,7 @@ class Node:
 
     @property
     def is_null(self) -> bool:
-        """Tell whether it is YAML's null, which Litestream takes for not given."""
+        """Tell whether the node is YAML's null, which Litestream treats as not given."""
         return (
             self.kind == "scalar" and self.plain and self.text in ("", "~", "null", "Null", "NULL")
         )
@@ -112,7 +112,7 @@ def read(path: str) -> str:
     """Return a config's text.
 
     Raises:
-        Unreadable: It is no file, too big, or in another encoding than UTF-8.
+        Unreadable: The path is no file, or the file is too big, or not in UTF-8.
 
     """
     try:
@@ -154,7 +154,7 @@ def build(text: str) -> Node | None:
     """Return the tree of a text's first document, or None where there is none.
 
     Raises:
-        Unreadable: It is no YAML, or YAML that is made to be big.
+        Unreadable: The text is no YAML, or YAML that expands without limit.
 
     """
     try:

@@ -1,4 +1,4 @@
-"""Try a config for real, step by step: each is named, timed and limited."""
+"""Try a config for real, in steps that are named, timed and limited."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _OLD = 3600.0
 
 
 class Step(NamedTuple):
-    """A step that was tried: how long it took, and what it said; ``trouble`` where it failed."""
+    """A step that was tried: its duration and its message; ``trouble`` if it failed."""
 
     name: str
     seconds: float
@@ -46,7 +46,7 @@ def probe(
     told: Callable[[Step], object] = lambda _step: None,
     limit: float = LIMIT,
 ) -> None:
-    """Try each step, add what fails to the report, and tell of each."""
+    """Try each step, add failures to the report, and announce each step."""
     trial = _Trial(report, told, limit)
     start = databases[0].node if databases else 0
     if not trial.step("executable", start, _executable, executable):
@@ -78,7 +78,7 @@ class _Trial:
         self._report, self._told, self._limit = report, told, limit
 
     def step(self, name: str, at: Node | int, run: Callable[..., str], *given: object) -> bool:
-        """Run a step for as long as it may take; one that hangs is left behind."""
+        """Run a step for as long as it may take; leave a step that hangs behind."""
         said: list[str] = []
         failed: list[Trouble] = []
 
@@ -153,7 +153,7 @@ def _database(path: str) -> str:
 
 
 def _file_system(path: str) -> str:
-    """Return the type of a path's file system, nothing where that is not known (macOS)."""
+    """Return the type of a path's file system; empty if unknown (macOS)."""
     best, kind = "", ""
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:

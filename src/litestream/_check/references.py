@@ -1,4 +1,4 @@
-"""The references of a config to variables, and the secrets that should be some."""
+"""The references of a config to variables, and secrets that should be references."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _VITAL = ("path", "url", "dir", "bucket", "host", "meta-path", "meta-dir", "webd
 
 
 def check(report: Report, root: Node) -> None:
-    """Report references that are replaced by nothing, and secrets that are no references."""
+    """Report references to unset variables, and secrets that are no references."""
     secret = {
         key.name for keys in BY_PLACE.values() for key in keys.values() if key.kind == "secret"
     }

@@ -1,4 +1,4 @@
-"""What is found to be wrong with a config: the ids, where it stands, and which key was meant."""
+"""The findings on a config: their ids, their places, and the keys that were meant."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ IDS = {
     "no-host-key": "The SFTP server is not told apart from another.",
     "costly-interval": "The interval makes requests that cost money.",
 }
-"""The ids of the findings, and what each says."""
+"""The ids of the findings, and their meanings."""
 
 ONLINE = {
     "no-executable": "There is no executable, or it cannot be run.",
@@ -73,7 +73,7 @@ ONLINE = {
     "old-backup": "The newest backup is older than the database's last change by an hour or more.",
     "old-proof": "The backup was last proved more than two days ago, or the last proof failed.",
 }
-"""The ids of what only a trial finds."""
+"""The ids of findings that need a trial."""
 
 _WARNINGS = {
     *("other-series", "replica-in-tree", "relative-path", "unset-variable", "secret-in-file"),
@@ -99,7 +99,7 @@ class Report:
     def __init__(self, path: str, text: Text | None, series: str, *, is_known: bool = True) -> None:
         self.path, self.series, self._text = path, series, text
         self.is_known = is_known
-        """Whether the tables are of this very release: else a key may be one that they lack."""
+        """Whether the tables are of this very release: otherwise they may lack a key."""
         self.rows: list[FindingRow] = []
         self.root: Node | None = None
 
@@ -147,7 +147,7 @@ def line(row: FindingRow) -> str:
 
 
 def values(report: Report, mapping: Node, place: str) -> dict[str, Node]:
-    """Return a mapping's values by key, those alone that Litestream can decode; report the rest."""
+    """Return the values of a mapping that Litestream can decode, by key; report the others."""
     found: dict[str, Node] = {}
     lines: dict[str, int] = {}
     known = BY_PLACE[place]

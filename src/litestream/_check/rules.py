@@ -1,4 +1,4 @@
-"""What a config means, database by database, and what of it goes wrong."""
+"""The meaning of a config, database by database, and its faults."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Database:
         self.replicas: list[tuple[Node, dict[str, Node]]] = []
 
     def paths(self) -> list[str]:
-        """Return the files that it names: one, or those that are in its directory now."""
+        """Return the files that the entry names: one, or those in its directory now."""
         if self.path:
             return [replicas.absolute(re.sub("^sqlite3?://", "", self.path))]
         import glob
@@ -49,7 +49,7 @@ class Database:
 
 
 def check(report: Report, root: Node) -> list[Database]:
-    """Report what is wrong with a config's root, and return its databases."""
+    """Report the faults of a config's root, and return its databases."""
     top = values(report, root, "")
     own: dict[str, dict[str, Node]] = {}
     for name in ("snapshot", "retention", "validation", "socket", "logging", "age"):
@@ -181,7 +181,7 @@ def _replicas(report: Report, database: Database, top: dict[str, Node], given: s
     wrong = {"replica", "replicas"} & given - found.keys()
     if report.series == "0.3":
         wrong.discard("replica")
-    if not nodes and not found.get("replicas") and not wrong:  # what is wrong is reported already
+    if not nodes and not found.get("replicas") and not wrong:  # the fault is reported already
         message = "must specify replica for database: it is copied nowhere"
         hint = "Add 'replicas:' with an entry; litestream init writes one"
         report.add("no-replica", database.node, message, hint)

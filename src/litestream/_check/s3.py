@@ -34,7 +34,7 @@ _NEEDED = {
 
 
 class Trouble(Exception):  # noqa: N818 - it becomes a finding
-    """Say what a step of the probe met, and what to do."""
+    """A step of the probe failed: the reason, and what to do."""
 
     def __init__(self, ident: str, message: str, hint: str, *, level: str = "error") -> None:
         super().__init__(ident, message, hint)
@@ -42,7 +42,7 @@ class Trouble(Exception):  # noqa: N818 - it becomes a finding
 
 
 class Bucket(NamedTuple):
-    """A bucket, where it is, and who asks."""
+    """A bucket, its place, and the credentials."""
 
     secure: bool
     host: str
@@ -57,7 +57,7 @@ class Bucket(NamedTuple):
 
 
 def bucket(found: dict[str, Node]) -> Bucket | None:
-    """Return the bucket of a replica, or None where this cannot ask for it itself.
+    """Return the bucket of a replica, or None if this probe cannot call it.
 
     Credentials that are no keys (a role, a profile, the machine's own) are left to Litestream.
     """

@@ -1,4 +1,4 @@
-"""What a config's value may be: the kinds of the key tables, as Litestream decodes them."""
+"""The values that a config may have: the kinds of the key tables, as Litestream decodes them."""
 
 from __future__ import annotations
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
-import shlex
 import signal
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, TextIO
 
 from litestream import configuration
-from litestream._cli import config, dashboard, health, listings, verify
 from litestream._cli.arguments import with_two_dashes
-from litestream._executable import run as executable_run
 from litestream._executable.find import find as find_executable
 from litestream._executable.series import version as version_of
 from litestream._executable.traps import EXAMINED, TRAPS, is_among, of
@@ -39,6 +36,13 @@ PURPOSES = {
     "which": "print the path of the executable",
 }
 _HIDDEN = "***"
+_MODULES = {  # of _cli, whose imports the other verbs do not pay for
+    **dict.fromkeys(("check", "config", "init", "upgrade"), "config"),
+    **dict.fromkeys(("health", "history"), "health"),
+    **dict.fromkeys(("generations", "snapshots"), "listings"),
+    "dashboard": "dashboard",
+    "verify": "verify",
+}
 
 
 def run(argv: Sequence[str]) -> int:
@@ -72,9 +76,9 @@ def _run_verb(argv: Sequence[str]) -> int:
         from litestream._cli.run import run as run_command
 
         return run_command(argv[1:])
-    if argv[0] not in PURPOSES and argv[0] not in listings.PURPOSES:
+    if argv[0] not in PURPOSES and argv[0] not in _MODULES:
         return _help(sys.stdout)
-    parser, verbs = _parser()
+    parser, verbs = _parser(argv[0])
     options, rest = parser.parse_known_args([argv[0], *with_two_dashes(argv[1:])])
     if rest:
         verbs.choices[argv[0]].error(f"unrecognized arguments: {' '.join(rest)}")
@@ -82,8 +86,7 @@ def _run_verb(argv: Sequence[str]) -> int:
         status: int = options.run(options)
     except LitestreamError as error:
         if getattr(options, "json", False):
-            known = verify.UNUSABLE if argv[0] == "verify" else {}
-            print(json.dumps({**known, "error": type(error).__name__, "message": str(error)}))
+            _print_error(argv[0], error)
         raise
     return status
 
@@ -96,6 +99,8 @@ def _discard_output() -> None:
 
 def _help(stream: TextIO) -> int:
     """Print what the command can do; a usage error where nobody has asked for it."""
+    from litestream._cli import listings
+
     upstream = _upstream_help()
     purposes = dict(PURPOSES)
     purposes |= {v: t for v, t in listings.PURPOSES.items() if f"\n    {v} " not in upstream}
@@ -111,6 +116,8 @@ def _help(stream: TextIO) -> int:
 
 
 def _upstream_help() -> str:
+    from litestream._executable import run as executable_run
+
     try:
         path = find_executable()
         printed = executable_run.run(
@@ -127,9 +134,19 @@ def _upstream_help() -> str:
     )
 
 
-def _parser() -> tuple[
-    argparse.ArgumentParser, argparse._SubParsersAction[argparse.ArgumentParser]
-]:
+def _print_error(verb: str, error: LitestreamError) -> None:
+    import json
+
+    from litestream._cli.verify import UNUSABLE
+
+    known = UNUSABLE if verb == "verify" else {}
+    print(json.dumps({**known, "error": type(error).__name__, "message": str(error)}))
+
+
+def _parser(
+    verb: str,
+) -> tuple[argparse.ArgumentParser, argparse._SubParsersAction[argparse.ArgumentParser]]:
+    """Return the parser of a verb, whose usage line names all of them, and its subparsers."""
     parser = argparse.ArgumentParser(prog="litestream", allow_abbrev=False)
     # `run` has a parser of its own, and belongs into the usage line all the same.
     every = "{" + ",".join(PURPOSES) + "}"
@@ -140,9 +157,9 @@ def _parser() -> tuple[
         prog=parser.prog,  # argparse would import shutil to work it out
     )
 
-    config.add(verbs)
-    listings.add(verbs)
-    dashboard.add(verbs)
+    if verb in _MODULES:
+        import_module(f"litestream._cli.{_MODULES[verb]}").add(verbs)
+        return parser, verbs
 
     demo = verbs.add_parser("demo", description=PURPOSES["demo"].capitalize() + ".")
     demo.set_defaults(run=_demo)
@@ -155,7 +172,6 @@ def _parser() -> tuple[
     env.add_argument("--show-secrets", action="store_true", help="print the keys, not ***")
     env.set_defaults(run=_env)
 
-    health.add(verbs)
     recover = verbs.add_parser("recover", description=PURPOSES["recover"].capitalize() + ".")
     recover.add_argument("database", nargs="?", help="its path; by default all of the config")
     recover.add_argument("--config", metavar="FILE", help="the config; by default looked for")
@@ -176,7 +192,6 @@ def _parser() -> tuple[
     )
     recover.add_argument("--json", action="store_true", help="print one JSON object for each")
     recover.set_defaults(run=_recover)
-    verify.add(verbs)
 
     which = verbs.add_parser("which", description="Print the path of the executable.")
     which.add_argument(
@@ -193,6 +208,8 @@ def _demo(_options: argparse.Namespace) -> int:
 
 
 def _recover(options: argparse.Namespace) -> int:
+    import json
+
     from litestream import recovery
     from litestream._cli import progress
 
@@ -211,6 +228,8 @@ def _recover(options: argparse.Namespace) -> int:
 
 
 def _env(options: argparse.Namespace) -> int:
+    import shlex
+
     values = configuration.variables()
     for variable in dict.fromkeys([*configuration.VARIABLES.values(), *values]):
         value = values.get(variable)

@@ -32,10 +32,10 @@ DEFAULT_SOCKET = "/var/run/litestream.sock"
 
 
 class Config:
-    """What Litestream is told, read when it is first asked for, and once only.
+    """The config of Litestream, read when it is first needed, and once only.
 
     ``path`` is the user's file, "" for a mapping. With ``flags`` the executable reads ``file`` as
-    it was read here. ``socket`` is the control socket that the config names (0.5).
+    this object does. ``socket`` is the control socket that the config names (0.5).
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Config:
 
     @classmethod
     def load(cls, given: ConfigArgument, series: str, *, expand_env: bool = True) -> Config:
-        """Return the config that is given, or else found; a mapping is never expanded.
+        """Return the given config, or the one that is found; a mapping is never expanded.
 
         Raises:
             ConfigNotFoundError: There is none; the message lists the places.
@@ -83,10 +83,10 @@ class Config:
 
     @cached_property
     def content(self) -> Mapping[str, Any]:
-        """Return what the config says.
+        """Return the content of the config.
 
         Raises:
-            ConfigurationError: It cannot be read, is no YAML, or is no mapping.
+            ConfigurationError: The file cannot be read, is no YAML, or is no mapping.
 
         """
         text = self.text if self.literal else config_file.expand(self.text)
@@ -214,8 +214,8 @@ class Config:
         """Return the databases.
 
         Raises:
-            ConfigurationError: There is none, or one has no replica that this series would use, or
-                two have the same: each would write over the other's backups.
+            ConfigurationError: There is no database, or one has no replica for this series, or two
+                share a replica: each would write over the other's backups.
 
         """
         entries = config_databases.named(self.content, self.series)
@@ -302,9 +302,9 @@ class Config:
 class Database(NamedTuple):
     """A database of the config.
 
-    ``meta`` is Litestream's local state, ``replicas`` what the config says of them. ``interval``
-    are the seconds between two syncs, ``monitor_interval`` those between two looks at the database.
-    ``replica`` is the name of the one that is meant (0.3), None where there is but one.
+    ``meta`` is Litestream's local state, ``replicas`` are the replicas as the config has them.
+    ``interval`` is the number of seconds between two syncs, ``monitor_interval`` between two looks
+    at the database. ``replica`` names the chosen one (0.3); None if there is only one.
     """
 
     config: Config
@@ -319,7 +319,7 @@ class Database(NamedTuple):
 
     @property
     def folders(self) -> list[str] | None:
-        """Return the replicas' directories; None if one is on no disk, or cannot be looked into."""
+        """Return the replicas' directories; None if a replica is no readable directory."""
         found = [not r.get("age") and places.directory(r) for r in self.replicas]
         return [folder for folder in found if folder] if all(found) else None
 
@@ -330,11 +330,11 @@ class Database(NamedTuple):
 
     @property
     def has_local_state(self) -> bool:
-        """Tell whether Litestream, of either series, already keeps state of its own for it."""
+        """Tell whether Litestream, of either series, already keeps local state for the database."""
         return any(os.path.exists(os.path.join(self.meta, name)) for name in ("generation", "ltx"))
 
     def is_at(self, path: StrPath) -> bool:
-        """Tell whether it is meant by a path, which may be that of a symbolic link."""
+        """Tell whether a path, which may be a symbolic link, leads to this database."""
         name = target(path)
         return self.path in (name, os.path.realpath(name))
 
@@ -354,14 +354,14 @@ class Database(NamedTuple):
         return found
 
     def each_replica(self) -> list[Database]:
-        """Return it once for each of its replicas, with that one alone."""
+        """Return the database once for each of its replicas, with that replica alone."""
         if len(self.replicas) == 1:
             return [self]
         return [self._replace(replicas=[r], replica=places.name(r)) for r in self.replicas]
 
 
 def _written(text: str) -> str:
-    """Write a config of ours into a private directory, and return that."""
+    """Write a config of ours into a private directory, and return the directory."""
     directory = runtime_directory.make()
     try:
         runtime_directory.write(directory, text)
@@ -377,5 +377,5 @@ def _written(text: str) -> str:
 
 
 def _remove(directory: str, process: int) -> None:
-    if os.getpid() == process:  # a forked child has the object, too
+    if os.getpid() == process:  # a forked child has a copy of the object
         runtime_directory.remove(directory)

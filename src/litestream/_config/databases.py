@@ -1,4 +1,4 @@
-"""What a config's text says of its databases, as the executable would read it."""
+"""The databases in the content of a config, as the executable reads them."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def replicas_of(path: str, raw: Mapping[str, Any], series: str) -> list[dict[str
 def refuse_link(path: str) -> None:
     """Refuse a database of the config that is a symbolic link, even one that leads nowhere.
 
-    Source: SQLite keeps the WAL beside the file that a link leads to; both series look for it
-    beside the link, and so copy nothing, or what lies there from before.
+    Source: SQLite keeps the WAL beside the file to which a link leads; both series look for the WAL
+    beside the link, and so copy nothing, or an old file that lies there.
     """
     if os.path.islink(path):
         target = os.path.realpath(path)

@@ -39,7 +39,7 @@ class Key(NamedTuple):
 
     ``kind`` is ``text``, ``secret``, ``bool``, ``int``, ``mode``, ``duration``, ``size``,
     ``texts`` (a list), ``mapping``, ``mappings`` (a list) or ``any`` (a list's entry decides).
-    ``holds`` is the place of what is in a mapping.
+    ``holds`` is the place of the keys in a mapping.
     """
 
     place: str

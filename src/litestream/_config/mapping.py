@@ -6,12 +6,15 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litestream import configuration
 from litestream._config import paths
 from litestream._config.keys import BY_PLACE, PLACES
 from litestream.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from litestream._config.config import ConfigArgument
 
 _DURATION = re.compile(r"(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+|0")
 _KINDS: dict[str, tuple[type, ...]] = {
@@ -24,12 +27,12 @@ _WANTED = {"bool": "True or False", "int": "a whole number", "texts": "a list", 
 
 
 def resolved(databases: Mapping[Any, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Return each database's file and its replicas: the files to which the paths lead now.
+    """Return each database's file and its replicas, with symbolic links resolved now.
 
-    Where a symbolic link leads later must not change what is replicated.
+    A link that is changed later must not change what is replicated.
 
     Raises:
-        ConfigurationError: A path or a replica is none, or two paths lead to one file.
+        ConfigurationError: A path or a replica is not valid, or two paths lead to one file.
 
     """
     found: dict[str, list[dict[str, Any]]] = {}
@@ -40,6 +43,16 @@ def resolved(databases: Mapping[Any, Any]) -> dict[str, list[dict[str, Any]]]:
         several = isinstance(given, (list, tuple))
         found[path] = [_replica(path, one) for one in (given if several else [given])]
     return found
+
+
+def absolute(config: ConfigArgument) -> ConfigArgument:
+    """Return a config whose paths no longer depend on the current directory."""
+    if config is None:
+        return None
+    if isinstance(config, (str, os.PathLike)):
+        return os.path.abspath(os.path.expanduser(os.fspath(config)))
+    given = configuration.chosen_config(config)
+    return given if isinstance(given, str) else resolved(given)
 
 
 def content_of(databases: Mapping[Any, Any], series: str) -> dict[str, Any]:
@@ -60,14 +73,14 @@ def content_of(databases: Mapping[Any, Any], series: str) -> dict[str, Any]:
 def as_yaml(content: Mapping[str, Any], *, expanded: bool = True) -> str:
     """Write JSON, which is YAML; unescaped, as YAML knows no surrogate pairs.
 
-    Where there is nothing to expand, a ``$`` is escaped all the same: not every reader is told so.
+    A ``$`` is escaped even where nothing is to be expanded: a reader may expand it all the same.
     """
     text = json.dumps(content, indent=2, ensure_ascii=False)
     return configuration.Text((text.replace("$", r"\u0024") if expanded else text) + "\n")
 
 
 def _file(given: Any) -> str:
-    """Return the file that is named: SQLite keeps the WAL beside that one, not beside a link."""
+    """Return the file to which a path leads: SQLite keeps the WAL beside it, not beside a link."""
     if not isinstance(given, (str, os.PathLike)) or not os.fspath(given):
         raise ConfigurationError(
             f"A config that is a mapping maps each database's path to its replica; {given!r} is "
@@ -91,7 +104,7 @@ def _file(given: Any) -> str:
 
 
 def _replica(path: str, given: Any) -> dict[str, Any]:
-    """Return a replica as a config has it; a directory by its path, which no URL escapes."""
+    """Return a replica as a config has it; a directory by its path, where nothing is escaped."""
     if isinstance(given, Mapping):
         found = configuration.Content({key: _plain(value) for key, value in given.items()})
         url = found.get("url")

@@ -48,10 +48,10 @@ def target(database: StrPath) -> str:
 
 
 def escaped(url: str) -> str:
-    """Return the characters of a directory's URL that Litestream would escape, and so mistake.
+    """Return the characters of a directory's URL that Litestream escapes, and so misreads.
 
-    Source: both series escape what stands for itself in a ``file://`` URL: ``/my disk`` is
-    ``/my%20disk`` to them, and ``/my%20disk`` is that, too.
+    Source: both series escape such characters in a ``file://`` URL: they read ``/my disk`` as
+    ``/my%20disk``, and ``/my%20disk`` as the same.
     """
     return "".join(_ESCAPED.findall(url)) if url.lower().startswith("file://") else ""
 
@@ -67,7 +67,7 @@ def directory(url: str) -> str:
 def refuse_stray(path: str, series: str) -> None:
     """Refuse a path for which an executable of the series would open another file.
 
-    Source: both hand the path to SQLite within a URI; 0.3.13 alone escapes ``#`` and ``%``.
+    Source: both series pass the path to SQLite in a URI; only 0.3.13 escapes ``#`` and ``%``.
     """
     found = [letter for letter in ("?" if series == "0.3" else "#%?") if letter in path]
     if found:

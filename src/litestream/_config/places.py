@@ -1,4 +1,4 @@
-"""Where a replica is, however the config writes it: two databases in one place destroy each other.
+"""The place of a replica, however it is written: two databases in one place destroy each other.
 
 Source: `NewReplicaFromConfig` of 0.3.13 and 0.5.17, which take a place from a URL or from single
 keys; 0.5 takes what a replica does not say from the top level of the config.
@@ -29,7 +29,7 @@ _S3_HOST = re.compile(  # a bucket before the name of a known service
 )
 _OSS_HOST = re.compile(r"(?P<bucket>.+?)\.oss-[\w-]+\.aliyuncs\.com")
 _PLAIN_URL = re.compile(r"[\w.~$&+,/:;=@-]+", re.ASCII)
-"""A URL in which Litestream escapes nothing: it names the directory as it stands there."""
+"""A URL in which Litestream escapes nothing, so that it names the directory literally."""
 OWN = ("generations", "ltx")
 """What Litestream, of one series or the other, owns in a replica's directory."""
 
@@ -63,9 +63,9 @@ def directory(replica: Mapping[str, Any]) -> str | None:
 
 
 def place(replica: Mapping[str, Any], content: Mapping[str, Any], series: str) -> Place:
-    """Return what two replicas have in common when they are in one place, and only then.
+    """Return a value that two replicas share if, and only if, they are in one place.
 
-    Credentials do not count, but for the user of an SFTP server, who may have a root of his own.
+    Credentials do not count, except the user of an SFTP server, who may have another root.
     """
     if series == "0.5":
         replica = {**{key: content[key] for key in _INHERITED if content.get(key)}, **replica}
@@ -84,7 +84,7 @@ def _remote(kept: str, replica: Mapping[str, Any]) -> Sequence[str]:
     url = _split(said("url"))
     path = _clean(said("path") or url.path)
     if kept == "sftp":
-        # What does not begin with a slash is below the user's home directory.
+        # A path without a leading slash is below the user's home directory.
         path = posixpath.normpath(said("path") or url.path or ".")
         return (_host(said("host") or url.host, "22"), said("user") or url.user, path)
     if kept == "webdav":
@@ -116,7 +116,7 @@ def _remote(kept: str, replica: Mapping[str, Any]) -> Sequence[str]:
 
 
 class _Split:
-    """The parts of a URL, and nothing where it has none."""
+    """The parts of a URL; a missing part is empty."""
 
     def __init__(self, url: str) -> None:
         if url.lower().startswith("s3://arn:"):  # an access point: colons and a slash in its name
@@ -201,7 +201,7 @@ def require_apart(
 
 
 def _require_no_intrusion(folders: Mapping[str, str], states: Mapping[str, str]) -> None:
-    """Refuse a directory replica in what is Litestream's own: one above another does no harm.
+    """Refuse a directory replica inside Litestream's own files; one above another does no harm.
 
     Source: in a replica, 0.3.13 writes and removes below ``generations``, 0.5.17 below ``ltx``.
     """

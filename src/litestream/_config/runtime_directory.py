@@ -16,13 +16,13 @@ _NAMES = ("litestream.yml", "litestream.sock", "litestream.yml.new")
 def make() -> str:
     """Make a private directory (0700) whose path is short enough for a socket in it.
 
-    Not in XDG_RUNTIME_DIR: that is emptied when its user logs out, and a daemon may go on.
+    XDG_RUNTIME_DIR will not do: it is emptied when the user logs out, and a daemon may go on.
     """
-    import tempfile  # only who makes one needs it
+    import tempfile  # only the process that makes a directory needs it
 
     for parent in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - mkdtemp makes it 0700
         length = len(os.fsencode(parent)) + len("/litestream-12345678/litestream.sock")
-        # What the user's config refers to is expanded, and our path stands in it.
+        # The config's text is expanded, and our path stands in it.
         good = parent and "$" not in parent and length < _LONGEST_SOCKET
         if good and os.access(parent, os.W_OK | os.X_OK):
             return tempfile.mkdtemp(prefix=_PREFIX, dir=parent)
@@ -30,9 +30,9 @@ def make() -> str:
 
 
 def write(directory: str, config: str) -> None:
-    """Write our config where it is missing; nothing where there is none of ours.
+    """Write our config if it is missing; do nothing if there is no config of ours.
 
-    The directory is made again when somebody has removed it, as those do who empty `/tmp`.
+    A directory that was removed, as when `/tmp` is emptied, is made again.
 
     Raises:
         OSError: It cannot be written, or what is there is not a private directory of ours.
@@ -74,7 +74,7 @@ def _create(path: str, config: str) -> None:
     try:
         with open(file, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
             stream.write(config)
-    except OSError:  # a full disk: half of it would be read as if it were all
+    except OSError:  # a full disk: half a config would be read as a whole one
         os.unlink(path)
         raise
 
@@ -96,10 +96,10 @@ def is_ours(directory: str) -> bool:
 
 
 def keep(directory: str) -> None:
-    """Touch what is in a directory of ours, lest it be cleared away as old.
+    """Touch the files of our directory, so that nobody removes them as old.
 
-    Source: systemd-tmpfiles removes what is ten days old from the temporary directory, macOS what
-    is three days old.
+    Source: systemd-tmpfiles removes files that are ten days old from the temporary directory, macOS
+    files that are three days old.
     """
     for name in ("", *_NAMES) if directory else ():
         with suppress(OSError):
@@ -107,7 +107,7 @@ def keep(directory: str) -> None:
 
 
 def remove(directory: str) -> None:
-    """Remove a directory that `make` has made; nothing when it is another, or gone.
+    """Remove a directory that `make` has made; do nothing if it is another one, or gone.
 
     Its name may come from a lock file, which others can write where the folder is theirs.
     """

@@ -31,7 +31,7 @@ class _Connection(http.client.HTTPConnection):
 
 
 class ControlSocket:
-    """A control socket; every request is a connection of its own and takes ``timeout`` at most."""
+    """A control socket; each request has its own connection and ``timeout`` seconds."""
 
     def __init__(self, path: str, timeout: float = 10.0) -> None:
         require_positive(timeout)
@@ -39,7 +39,7 @@ class ControlSocket:
         self.timeout = timeout
 
     def info(self) -> InfoRow:
-        """Return what the daemon says of itself."""
+        """Return the daemon's version, pid and start."""
         answer: InfoRow = self.request("GET", "/info")
         return answer
 
@@ -60,7 +60,7 @@ class ControlSocket:
         return int(self.request("GET", f"/txid?{urlencode({'path': database})}")["txid"])
 
     def sync(self, database: str) -> SyncResult:
-        """Ask for a sync and return at once; the only form that is safe.
+        """Request a sync and return at once: the only safe form of the request.
 
         ``wait`` and ``timeout`` are never sent: with either, 0.5.17 takes its long-lived read
         lock under the request's context, loses it when the request ends, and from then on may
@@ -76,10 +76,10 @@ class ControlSocket:
         }
 
     def sync_and_wait(self, database: str, timeout: float) -> SyncResult:
-        """Return when all that was committed before the call is in the replica.
+        """Return when everything committed before the call is in the replica.
 
         Raises:
-            ControlSocketError: it was not after ``timeout`` seconds.
+            ControlSocketError: the replica did not have it after ``timeout`` seconds.
 
         """
         deadline = time.monotonic() + timeout

@@ -1,4 +1,4 @@
-"""The commands that a running 0.5 daemon carries out, asked over its control socket."""
+"""The commands that a running 0.5 daemon carries out, sent over its control socket."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _UNSAFE = (
 def info(
     *, socket: StrPath | None = None, config: ConfigArgument = None, timeout: float = 10.0
 ) -> InfoRow:
-    """Return what a running daemon says of itself: version, pid, start, number of databases.
+    """Return a running daemon's version, pid, start and number of databases.
 
     It is the config's daemon: at its ``socket.path``, at the private socket of a Replication or of
     ``litestream run``, or at upstream's ``/var/run/litestream.sock``; or the one at ``socket``.
@@ -114,8 +114,8 @@ def sync(
 ) -> SyncResult:
     """Have a running daemon sync a database now.
 
-    With ``wait`` the call returns when all that was committed before it is in the replica
-    (``replicated_txid`` has reached the ``txid`` of the first answer). It asks again and again
+    With ``wait`` the call returns when everything committed before it is in the replica
+    (``replicated_txid`` has reached the ``txid`` of the first answer). It repeats the request
     instead of using upstream's own wait, which on 0.5.17 can damage the replica for good. Without
     ``wait`` the changes are in the local LTX files, and the replica follows at its interval.
 

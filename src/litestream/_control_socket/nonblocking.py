@@ -8,8 +8,8 @@ import socket
 class Request:
     """One request on its way; `poll` returns its answer as soon as that is complete.
 
-    `client` is for those who may wait. The supervisor may not: a daemon that waits
-    for its replica's endpoint answers after minutes, and its log must be drained meanwhile.
+    `client` is for callers that may wait. The supervisor may not: a daemon that waits for its
+    replica's endpoint answers after minutes, and its log must be drained meanwhile.
     HTTP/1.0, so that the answer ends where the connection does.
 
     Raises:
@@ -45,5 +45,5 @@ class Request:
         return (int(words[1]) if len(words) > 1 and words[1].isdigit() else 0), content
 
     def close(self) -> None:
-        """Give the request up. The daemon does what it was asked all the same."""
+        """Give the request up; the daemon carries it out all the same."""
         self._socket.close()

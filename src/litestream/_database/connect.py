@@ -27,16 +27,16 @@ def connect(
 
     WAL mode, a busy timeout of ``timeout`` seconds, ``synchronous=NORMAL``, and no checkpoints:
     neither automatic ones (``wal_autocheckpoint=0``) nor, from Python 3.12 on, one at the close
-    of the last connection. Checkpoints are then the daemon's alone, so that it never has to copy
-    the whole database anew because somebody started the WAL over while it was away.
+    of the last connection. Only the daemon makes checkpoints then, so that it never has to copy
+    the whole database again because the WAL was restarted while no daemon ran.
 
     With an SQLite before 3.50.2, ``cache_spill`` is off: a transaction that is larger than the page
     cache is kept in memory. Such an SQLite may otherwise leave frames without a checksum in the WAL
     when the transaction goes back to a savepoint; neither its own recovery after a crash nor
     Litestream reads what follows them (measured with 3.39 to 3.50.1).
 
-    The WAL grows while no daemon runs. Use it in processes that are always replicated; anything
-    else, such as a script now and then, opens the database as usual.
+    The WAL grows while no daemon runs. Use this function for a database that is always replicated;
+    in other programs, such as a script now and then, open the database as usual.
 
     Source: litestream.io/tips.
     """
@@ -71,9 +71,9 @@ connect.__module__ = "litestream"  # where a pickle finds it
 def bump(database: str) -> None:
     """Commit a change to the row that is Litestream's own, with Litestream's own statement.
 
-    It puts a frame into the WAL, over what a writer that died inside COMMIT may have left; and
-    0.3, which tells nothing of itself after a start until something is committed, shows what it
-    sees. Where it cannot be changed, nothing happens.
+    The commit puts a frame into the WAL, over frames of a writer that died inside COMMIT; and 0.3,
+    which logs nothing after its start until something is committed, logs its position. If the row
+    cannot be changed, nothing happens.
 
     Source: both series make the table when they open a database, and the row with the first
     checkpoint only.
@@ -92,7 +92,7 @@ def bump(database: str) -> None:
 
 
 def truncate_wal(connection: sqlite3.Connection) -> bool:
-    """Checkpoint all of the WAL and empty it; tell whether no reader has prevented that.
+    """Checkpoint all of the WAL and empty it; return False if a reader has prevented that.
 
     Raises:
         sqlite3.Error: The database cannot be read, or is no database.

@@ -1,4 +1,4 @@
-"""SQLite's own checks of a restored copy, which nobody but us has ever opened."""
+"""SQLite's own checks of a restored copy; no other process has ever opened it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IntegrityCheck = Literal["none", "quick", "full"]
 
 _PRAGMAS = {"quick": "quick_check", "full": "integrity_check"}
 _SHOWN = 10  # problems in an error; SQLite finds up to a hundred
-_LOOK = 0.1  # seconds between two looks at whether it shall end
+_LOOK = 0.1  # seconds between two calls of interrupt
 
 
 @contextlib.contextmanager
@@ -27,8 +27,8 @@ def opened(path: str) -> Iterator[sqlite3.Connection]:
     Immutable: no lock is taken and no ``-wal`` or ``-shm`` is made.
 
     Raises:
-        CorruptBackupError: SQLite cannot read it; never an error of SQLite's, which would be taken
-            for one of the database itself.
+        CorruptBackupError: SQLite cannot read the copy; never an error of SQLite's, which would be
+            taken for an error of the database itself.
 
     """
     uri = f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1"
@@ -55,9 +55,9 @@ def rows(
 ) -> list[tuple[Any, ...]]:
     """Return the rows of a statement that may take long; what ``interrupt`` raises ends it.
 
-    It runs in a thread of its own, so that signals are seen here. SQLite's progress handler does
-    not do: before SQLite 3.41 it is not called while the pages of a table are checked, and what a
-    signal raises in it is lost.
+    The statement runs in a thread of its own, so that signals are handled here. SQLite's progress
+    handler is not enough: before SQLite 3.41 it is not called while the pages of a table are
+    checked, and an exception that a signal raises in it is lost.
     """
     import threading
 
@@ -79,7 +79,7 @@ def rows(
         while not done.wait(_LOOK):
             interrupt()
     finally:
-        while not done.is_set():  # again and again: it may not have begun
+        while not done.is_set():  # again and again: the statement may not have begun
             connection.interrupt()
             done.wait(_LOOK)
     if failed:
@@ -99,7 +99,7 @@ def check(path: str, how: IntegrityCheck, interrupt: Callable[[], object] = lamb
     ``interrupt`` is called some ten times a second; what it raises ends the check.
 
     Raises:
-        CorruptBackupError: it fails; ``problems`` says where.
+        CorruptBackupError: the check fails; ``problems`` says where.
 
     """
     if how == "none":

@@ -1,4 +1,4 @@
-"""What Litestream has copied into its local state, and what it calls it."""
+"""Litestream's local state: what was copied there, and under which names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 LTX_HEADER_SIZE = 100
 FILES_OF_AN_END = 6
-"""LTX files that a daemon may write while it ends: the sync's, and those of a checkpoint."""
+"""LTX files that a daemon may write while it shuts down: of its sync, and of a checkpoint."""
 
 
 class LocalTransaction(NamedTuple):
@@ -49,7 +49,7 @@ def local_transactions(meta: str | os.PathLike[str]) -> Iterator[LocalTransactio
     folder = os.path.join(meta, "ltx", "0")
     with suppress(FileNotFoundError):
         for name in sorted(os.listdir(folder), reverse=True):
-            # A file may go away meanwhile (retention), and a `.tmp` is not there yet.
+            # Retention may remove a file meanwhile, and a `.tmp` is not finished.
             path = os.path.join(folder, name)
             header = head(path, LTX_HEADER_SIZE) if name.endswith(".ltx") else b""
             if header[:4] == b"LTX1":
@@ -100,9 +100,9 @@ def shadow_position(meta: str | os.PathLike[str], end: WALEnd) -> Position03 | N
 
 
 def logged_segment(fields: Mapping[str, object]) -> tuple[Position03, Position03] | None:
-    """Read from where to where a segment goes from the fields of a `wal segment written` log line.
+    """Read the start and end of a segment from the fields of a `wal segment written` log line.
 
-    Its end is how far that replica of 0.3's has come.
+    The end is the position of that replica (0.3).
 
     Source: 0.3.13 logs where a segment starts (`position=GENERATION/HEXINDEX:OFFSET`, the offset
     decimal) and how long it is uncompressed (`sz`).

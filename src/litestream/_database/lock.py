@@ -15,16 +15,17 @@ _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe in its place mus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
 
 class Lock:
     """An exclusive lock on a database, taken on the file `.NAME-litestream.lock` beside it.
 
-    It is an `flock`, so it goes when the last process that holds the open file ends, however that
-    ends; a daemon inherits it and keeps it for as long as it lives. A child made by `os.fork`
-    closes its copy and cannot free its parent's lock. The file is keyed by the database's real
-    path, and is never unlinked: two processes could each hold "the" lock then.
+    The lock is an `flock`: it is freed when the last process that has the file open ends, however
+    that happens; a daemon inherits the lock and keeps it for as long as it lives. A child made by
+    `os.fork` closes its copy and cannot free its parent's lock. The file is keyed by the database's
+    real path, and is never unlinked: two processes could each hold "the" lock then.
     """
 
     def __init__(self, database: str) -> None:
@@ -69,8 +70,8 @@ class Lock:
     def is_held(self) -> bool | None:
         """Tell whether anybody holds the lock; None where this user may not know.
 
-        Nothing is written. A lock that is free is shared for a moment, in which others find it
-        taken, and try again.
+        Nothing is written. A free lock is held as a shared one for a moment; who finds it taken
+        then tries again.
         """
         try:
             file = os.open(self.path, _FLAGS | os.O_RDONLY)
@@ -96,7 +97,7 @@ class Lock:
         database that `recover` has restored, `replicated` of the one that was replicated last.
         `state`, `pid` and `restarts` are the daemon's, `since` when the state began, `synced` when
         the replica last got something, `positions` how far each replica is (0.3).
-        Nothing is believed that a stranger may have written.
+        Notes that a stranger may have written are ignored.
         """
         import json
 
@@ -116,8 +117,7 @@ class Lock:
     def note(self, **values: object) -> None:
         """Write values into the lock file, beside those that are there. Hold the lock.
 
-        By one write, as long as what is there: nobody finds half of it, who reads meanwhile, or
-        after a kill.
+        By one write, at least as long as the old content: no reader, and no kill, sees half of it.
         """
         import json
 
@@ -126,7 +126,7 @@ class Lock:
             os.pwrite(self.file, note.ljust(os.fstat(self.file).st_size), 0)
 
     def _take_over(self, file: int) -> None:
-        """Refuse what is no lock file; as root, give it to the folder's owner, who comes next."""
+        """Refuse a file that is no lock; as root, give the lock to the folder's owner."""
         found = os.fstat(file)
         if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
             raise ConfigurationError(
@@ -137,7 +137,7 @@ class Lock:
             os.fchown(file, folder.st_uid, folder.st_gid)
 
     def _is_trusted(self, file: int) -> bool:
-        """Tell whether its owner is one who could replace the database as well: or root, or us."""
+        """Tell whether the file's owner may replace the database, too: its owner, root, or us."""
         found = os.fstat(file)
         trusted = (0, os.geteuid(), os.stat(os.path.dirname(self.path)).st_uid)
         return stat.S_ISREG(found.st_mode) and found.st_uid in trusted and not found.st_mode & 0o022
@@ -154,6 +154,23 @@ class Lock:
             "The folder of a replicated database must exist and be writable, and the lock be no "
             "symbolic link"
         )
+
+
+def acquire_all(locks: Iterable[Lock]) -> bool:
+    """Take all of some locks, or none.
+
+    Raises:
+        ConfigurationError: One of the lock files cannot be made.
+
+    """
+    taken: list[Lock] = []
+    for lock in locks:
+        if not lock.acquire():
+            for other in taken:
+                other.release()
+            return False
+        taken.append(lock)
+    return True
 
 
 _held: weakref.WeakSet[Lock] = weakref.WeakSet()

@@ -22,7 +22,7 @@ _SOME = 256
 _LOCK_BYTE = 1 << 30
 _TRAILER_SIZE = 16
 _WAL_AT, _WAL_SIZE = 48, 24
-"""Where a header says which part of which WAL it comes from: its offset, its size, the salts."""
+"""Where a header names the part of the WAL that it comes from: offset, size and salts."""
 _POLYNOMIAL = 0xD800000000000000  # of CRC-64/ISO, reflected
 
 
@@ -43,11 +43,11 @@ class Pages:
         return len(self._index.translate(None, _HIGH)) // 3
 
     def are_all(self, size: int) -> bool:
-        """Tell whether they are all the pages of a database of so many, but the one for locks."""
+        """Tell whether these are all pages of a database of that size, except the page of locks."""
         return len(self) == size - int(size > _LOCK_BYTE // self.page_size)
 
     def differing(self, wanted: Mapping[int, bytes]) -> int:
-        """Return the number of a page that is missing here, or has other content; 0 if none."""
+        """Return the number of a page that the file lacks or holds otherwise, else 0."""
         places = dict(self._places(wanted))
         with open(self._path, "rb") as file:
             for number, content in wanted.items():
@@ -60,7 +60,7 @@ class Pages:
         return 0
 
     def among(self, numbers: set[int]) -> set[int]:
-        """Return those of some pages that are in the file."""
+        """Return which of some pages are in the file."""
         return {number for number, _ in self._places(numbers)}
 
     def some(self) -> set[int]:
@@ -121,7 +121,7 @@ def unpacks_to(block: bytes, content: bytes) -> bool:
 
 
 def disguise(path: str) -> None:
-    """Let a file claim to come from the beginning of another WAL.
+    """Make a file claim to come from the beginning of another WAL.
 
     0.5 then copies the whole database next: at each sync it looks for the last frame of its newest
     local file in the WAL. It finds none, reads the whole WAL from its beginning, and writes an LTX
@@ -143,7 +143,7 @@ def disguise(path: str) -> None:
 
 
 def _checksum(delta: bytes) -> bytes:
-    """Return what cancels out a change in a file's checksum, when it is put right behind it."""
+    """Return the bytes that cancel a change out of a file's checksum, if they follow the change."""
     register = 0
     for byte in delta:
         register ^= byte

@@ -3,10 +3,10 @@
 Everything here reads the WAL by plain `open()`, which is safe for it. It never opens the database
 or its `-shm`: closing those drops the locks that SQLite holds on them in the same process (POSIX).
 
-The question "is this commit in the replica?" takes three answers:
+The question "is this commit in the replica?" needs three answers:
 
 1. `committed_end`: where the WAL's last commit ends, right after the commit returned;
-2. what Litestream calls that place, as soon as it has copied it (`local_state`);
+2. Litestream's name for that place, as soon as it has copied the commit (`local_state`);
 3. what the replica holds: on 0.5 the highest `max_txid` of `litestream ltx -level all`, or the
    control socket's `replicated_txid`; on 0.3 the daemon's log (`local_state`), its metrics, or a
    replica on disk (`_durability.series_03`).
@@ -26,7 +26,7 @@ from litestream._database.wal_index import committed_frames
 
 WAL_HEADER_SIZE = 32
 WAL_FRAME_HEADER_SIZE = 24
-_FRAMES = 5000  # of one transaction, until that counts as a commit on its way
+_FRAMES = 5000  # of one transaction, until it counts as a commit that is under way
 
 Salts = tuple[int, int]
 
@@ -85,7 +85,7 @@ def committed_end(wal: str | os.PathLike[str]) -> WALEnd | None:
 def holds_more(wal: str, copied: WALEnd | None) -> bool:
     """Tell whether a WAL holds a commit behind what was copied of it, without the wal-index.
 
-    What a writer has left that died in its COMMIT counts as one, until it is written over.
+    The frames of a writer that died in its COMMIT count as a commit until they are written over.
     """
     try:
         file = os.open(wal, os.O_RDONLY | os.O_CLOEXEC)

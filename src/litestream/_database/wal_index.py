@@ -1,8 +1,8 @@
 """Read what SQLite's wal-index says: how many frames of a WAL are committed.
 
-A frame that stands in the WAL with the right salts and checksums need not be committed. A writer
+A frame in the WAL with the right salts and checksums need not be committed. A writer
 that is killed inside COMMIT leaves such frames; no SQLite reads them, and the next writer writes
-over them. Only the wal-index (the `-shm` file) knows where the committed ones end.
+over them. Only the wal-index (the `-shm` file) says where the committed frames end.
 
 Source: https://www.sqlite.org/walformat.html, "The WAL-Index File Format".
 """
@@ -40,7 +40,7 @@ def kept_open(path: str) -> int | None:
     """Return a descriptor of a database or its wal-index for reading; None when it is missing.
 
     The file is opened once and stays open: closing it would drop the locks that SQLite holds on
-    it in this process (POSIX). One that was deleted or replaced is closed: no other process can
+    it in this process (POSIX). A file that was deleted or replaced is closed: no other process can
     look for our locks there.
     """
     try:

@@ -1,4 +1,4 @@
-"""The durability barrier: return when what is committed is in the replica."""
+"""The durability barrier: return when everything committed is in the replica."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def sync(
     The daemon's control socket is asked (0.5), else the position of the last commit is followed
     through Litestream's local state into the replica. On 0.3 with a replica on a server, the
     config's ``addr:`` makes that cheap; without it the replica is listed, and Litestream's own row
-    changed once a second, until something lies behind that commit.
+    changed once a second, until a segment lies behind that commit.
 
     ``config`` is as for ``configure``; with ``expand_env=False`` a ``$`` in it is a ``$``, as for
     a daemon that runs with ``-no-expand-env``.

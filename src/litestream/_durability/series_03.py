@@ -1,14 +1,134 @@
-"""What a 0.3 replica holds: its metrics page, or its directory."""
+"""Whether a 0.3 replica holds a commit: by the log, the metrics page, its directory or listing."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import time
+from typing import TYPE_CHECKING
 
-from litestream._database.local_state import Position03
+from litestream._database.local_state import Position03, shadow_position
+from litestream._durability.goal import Arrival
 from litestream._durability.lz4 import lz4_length
+from litestream._executable import listings
+from litestream.errors import LitestreamError
 
-REQUEST = 5.0  # seconds that a metrics page or a daemon's answer may take
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from litestream._durability.goal import Goal
+    from litestream.rows import WALRow
+
+_REQUEST = 5.0
+"""Seconds that a metrics page may take."""
+
+
+class Look03:
+    """Looks for a commit in the replicas, by its position.
+
+    ``local`` says that the daemon has copied the commit. ``positions`` are those that a daemon of
+    ours has logged, by database and replica. With ``sure`` an arrival needs no restore to confirm
+    it. With ``only_new`` a segment counts only if it is newer than those that are there now.
+    """
+
+    asked = False
+
+    def __init__(
+        self,
+        goal: Goal,
+        *,
+        positions: Mapping[tuple[str, str], Position03] | None,
+        only_new: bool,
+        sure: bool,
+    ) -> None:
+        database = goal.database
+        self._goal = goal
+        self._positions = positions
+        self._sure = sure
+        self._touch_at = (time.monotonic() + goal.deadline) / 2
+        self._woken = False
+        self.local = False
+        self._listed = positions is None and not database.config.metrics and not database.folders
+        self._seen = self._newest_segment() if only_new and self._listed else None
+
+    def forget(self) -> None:
+        """Do nothing: no look depends on the one before."""
+
+    def look(self) -> Arrival | None:
+        """Find the place in the shadow WAL, then in the replicas.
+
+        Half-way through the wait another commit is made, to wake a daemon that has overlooked the
+        last one. Source: 0.3.13 reads the WAL's size, then copies the WAL. A commit in between is
+        copied, but not uploaded before the next commit follows; that happens to about one commit
+        in a thousand with the default interval.
+        """
+        if time.monotonic() > self._touch_at:
+            self._touch_at = self._goal.deadline
+            self._goal.touch()
+        place = self._goal.end and shadow_position(self._goal.database.meta, self._goal.end)
+        if place is None:
+            self._goal.follow()
+            return None
+        self.local = True
+        if not self._listed:
+            return Arrival(sure=True) if self._are_at(place) else None
+        if self._sure:
+            return self._listed_behind(place)
+        newest = self._newest_segment()
+        if newest in (None, self._seen):
+            return None
+        self._seen = newest
+        return Arrival(sure=False)
+
+    def _are_at(self, place: Position03) -> bool:
+        """Tell whether every replica is known to hold the WAL up to a place."""
+        database = self._goal.database
+        if self._positions is not None:
+            logged = [
+                at for (path, _), at in list(self._positions.items()) if path == database.path
+            ]
+            if len(logged) >= len(database.replicas) and all(at.reaches(place) for at in logged):
+                return True
+            if not logged and not self._woken:  # a daemon logs nothing until the next commit
+                self._woken = True
+                self._goal.touch()
+        if database.config.metrics:
+            page = metrics_page(database.config.metrics)
+            found = [measured_position(page, database.path, place.generation, database.replica)]
+        else:
+            folders = database.folders or []
+            found = [stored_position(folder, place.generation) for folder in folders]
+        return bool(found) and all(at is not None and at.reaches(place) for at in found)
+
+    def _listed_behind(self, place: Position03) -> Arrival | None:
+        """Look for segments that begin at a place or behind it: 0.3 writes them in their order.
+
+        The segment that holds the place itself proves nothing: the listing has its beginning, and
+        not its uncompressed length.
+        """
+        reached = {
+            row["replica"]
+            for row in self._segments()
+            if Position03(row["generation"], row["index"], row["offset"]).reaches(place)
+        }
+        if len(reached) >= len(self._goal.database.replicas):
+            return Arrival(sure=True)
+        self._goal.touch_now_and_then()
+        return None
+
+    def _newest_segment(self) -> object:
+        rows = self._segments()
+        return max(((row["created"], row["index"], row["offset"]) for row in rows), default=None)
+
+    def _segments(self) -> list[WALRow]:
+        with contextlib.suppress(LitestreamError):
+            return listings.wal(
+                self._goal.database.path,
+                replica=self._goal.database.replica,
+                config=self._goal.database.config,
+                timeout=self._goal.left(),
+            )
+        return []
 
 
 def measured_position(
@@ -47,11 +167,11 @@ def stored_position(replica: str | os.PathLike[str], generation: str) -> Positio
         index, offset = (int(part, 16) for part in newest.partition(".")[0].split("_"))
         with open(os.path.join(folder, newest), "rb") as file:
             return Position03(generation, index, offset + lz4_length(file.read()))
-    except (FileNotFoundError, ValueError):  # nothing there yet, or being written
+    except (FileNotFoundError, ValueError):  # the segment is missing, or still being written
         return None
 
 
-def metrics_page(address: str, timeout: float = REQUEST) -> str:
+def metrics_page(address: str, timeout: float = _REQUEST) -> str:
     """Return the text of a daemon's metrics page, or nothing."""
     import http.client
 

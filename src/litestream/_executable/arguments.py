@@ -40,12 +40,12 @@ def arguments(verb: str, *positional: str, **flags: Flag) -> list[str]:
 
 @contextmanager
 def loaded(config: ConfigArgument, *, expand_env: bool = True) -> Iterator[Config]:
-    """Give the config of a public call, for as long as the block runs."""
+    """Load the config of a public call, for as long as the block runs."""
     found = Config.load(config, series(), expand_env=expand_env)
     try:
         yield found
     finally:
-        if found is not config:  # who has loaded it, closes it
+        if found is not config:  # whoever has loaded the config closes it
             found.close()
 
 
@@ -55,8 +55,8 @@ def located(
 ) -> Iterator[tuple[str, Config | None]]:
     """Give a database as the executable looks it up: a path and its config, or a replica URL alone.
 
-    A directory whose URL Litestream would escape is the replica of a config of ours. The database
-    there is a path that exists and has just changed: 0.3.13 takes the lag from that.
+    A directory whose URL Litestream would escape becomes the replica in a config of ours. Its
+    database is a file that exists and has just changed: 0.3.13 computes the lag from that.
     """
     name = paths.target(database)
     if paths.is_url(name):

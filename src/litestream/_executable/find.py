@@ -19,8 +19,8 @@ BUNDLED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 def find() -> str:
     """Return the absolute path of the executable.
 
-    Looked for in ``LITESTREAM_INSTALL_DIR``, then inside this package, then on ``PATH``. Where
-    ``LITESTREAM_INSTALL_DIR`` is set, nothing else is looked at: a wrong value is an error, never
+    The places are ``LITESTREAM_INSTALL_DIR``, then this package, then ``PATH``. If
+    ``LITESTREAM_INSTALL_DIR`` is set, no other place is searched: a wrong value is an error, never
     a silent change of the executable.
 
     Raises:
@@ -71,7 +71,7 @@ def _on_path() -> str | None:
 
 
 def _is_own_script(path: str) -> bool:
-    """Tell whether it is this package's own script, which would run itself for ever."""
+    """Tell whether a file is this package's own script, which would run itself for ever."""
     with open(path, "rb") as file:
         start = file.read(4096)
     return start.startswith(b"#!") and b"litestream.cli" in start

@@ -1,10 +1,10 @@
-"""The commands that list what is configured, and what the replicas hold."""
+"""The commands that list the config's databases and the content of replicas."""
 
 from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from litestream._config.paths import is_url, target
 from litestream._deadline import require_positive
@@ -14,11 +14,15 @@ from litestream._executable.series import require_series, series
 from litestream.rows import DatabaseRow, GenerationRow, SnapshotRow, StatusRow, WALRow
 
 if TYPE_CHECKING:
-    from litestream._config.config import Config, ConfigArgument
+    from collections.abc import Callable
+
+    from litestream._config.config import Config, ConfigArgument, Database
     from litestream._config.paths import StrPath
     from litestream._executable.arguments import Flag
     from litestream.rows import LTXRow
 
+_REQUEST = 5.0
+"""Seconds that a replica may take to tell of its newest change."""
 _SNAPSHOTS = 9
 """The level of the LTX files that are snapshots (0.5)."""
 
@@ -236,6 +240,33 @@ def _ltx_rows(
             listed = databases(config=where, expand_env=True, timeout=timeout, **flags)
             name = next((row["replicas"] for row in listed if row["path"] == path), "")
         return name, ltx(path, level=level, config=where, expand_env=True, timeout=timeout, **flags)
+
+
+def last_replicated(database: Database) -> tuple[str, str] | None:
+    """Return the newest position in the replica and when it was written; None in an empty one.
+
+    Raises:
+        CommandFailedError, CommandTimeoutError: it cannot be read.
+
+    """
+
+    def rows(listing: Callable[..., list[Any]], **options: Any) -> list[Any]:
+        return listing(
+            database.path,
+            config=database.config,
+            timeout=_REQUEST,
+            **options,
+        )
+
+    if database.config.series == "0.5":
+        found = rows(ltx, level="all")
+        return max(((row["max_txid"], row["created"]) for row in found), default=None)
+    one = {"replica": database.replica}
+    found = [*rows(snapshots, **one), *rows(wal, **one)]
+    newest = max(found, key=lambda row: (row["created"], row["index"]), default=None)
+    if newest is None:
+        return None
+    return f"{newest['generation']}/{newest['index']}", newest["created"]
 
 
 def _generations_05(database: StrPath, name: str, rows: list[LTXRow]) -> list[GenerationRow]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import NamedTuple
 
@@ -49,18 +48,17 @@ def escaped(text: str) -> str:
 
 
 def _from_json(line: str) -> LogLine | None:
+    import json  # few logs are in it
+
     try:
-        fields = {key: _text(value) for key, value in json.loads(line).items()}
+        found = json.loads(line).items()
     except ValueError:
         return None
+    fields = {k: v if isinstance(v, str) else json.dumps(v) for k, v in found}
     if "level" not in fields:
         return None
     fields.pop("time", None)
     return LogLine(fields.pop("level").upper(), fields.pop("msg", ""), fields)
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _fields(text: str) -> dict[str, str]:

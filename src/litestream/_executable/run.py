@@ -24,20 +24,31 @@ if TYPE_CHECKING:
 TIMEOUT = 60.0
 """Seconds that a listing may take. 0.5 waits for minutes for an endpoint that is down."""
 STALL = 120.0
-"""Seconds without a byte after which a restore without a time limit of its own is given up.
+"""Seconds without a byte after which a restore is given up.
 
 An endpoint that takes connections and never answers makes both series wait for ever.
 """
 _KEPT = 4096  # bytes of a daemon's output, for its error
 _LOOK = 0.1  # seconds between two looks at what a run does
-_STOP_TIMEOUT = 35.0  # 0.5 gives its final sync 30 s
+_STOP_TIMEOUT = 35.0  # the final sync of 0.5 takes 30 s at most
 
 
 class Output(NamedTuple):
-    """What a run printed; bytes that are no UTF-8 stand as surrogates, as in file names."""
+    """The output of a run; bytes that are no UTF-8 stand as surrogates, as in file names."""
 
     stdout: str
     stderr: str
+
+
+class StalledError(CommandTimeoutError):
+    """Say that a run made no progress for ``timeout`` seconds and was killed."""
+
+    def __str__(self) -> str:
+        said = f" Its last words: {self.reason}." if self.reason else ""
+        return (
+            f"litestream {self.argv[1]} made no progress for {self.timeout:g} s and was killed."
+            f"{said} Check that the replica's endpoint answers"
+        )
 
 
 class Directory(Protocol):
@@ -61,15 +72,15 @@ def run(
 ) -> Output:
     """Run ``argv`` to its end, at most ``timeout`` seconds, and return what it printed.
 
-    Without ``timeout``, a run that ``fills`` a directory is killed when it makes no progress there
-    for ``stall`` seconds (``STALL`` by default). The child holds the directory's lock too: while it
-    lives, nobody sweeps under it. ``progress`` is called with the bytes there and those
-    ``expected``; what it raises ends the run.
+    A run that ``fills`` a directory is killed when it makes no progress there for ``stall``
+    seconds (``STALL`` by default), too. The child holds the directory's lock: while it lives,
+    nobody removes the directory. ``progress`` is called with the bytes written and those
+    ``expected``; an exception of it ends the run.
 
     Raises:
         CommandFailedError: an exit status that is not ``accepted``, or an error in the log
             of a run that exits 0 (as 0.3 does) and fills no directory.
-        CommandTimeoutError: it did not end in time; it is killed, and no process stays.
+        CommandTimeoutError: the run did not end in time; it is killed, and no process stays.
         ExecutableError: it cannot be run on this machine.
 
     """
@@ -125,8 +136,8 @@ def _watch(
                 before, moved = written, now
             if progress is not None:
                 progress(written[0], expected)
-            if timeout is None and now - moved >= stall:
-                raise CommandTimeoutError(masked_all(argv), round(now - start))
+            if now - moved >= stall:
+                raise StalledError(masked_all(argv), stall, masked(_reason(*printed)))
         if timeout is not None and now - start >= timeout:
             raise CommandTimeoutError(masked_all(argv), timeout, masked(_reason(*printed)))
 

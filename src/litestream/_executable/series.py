@@ -5,11 +5,17 @@ from __future__ import annotations
 import functools
 import os
 import re
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from litestream._executable import run
 from litestream._executable.find import find as find_executable
 from litestream._executable.traps import WITH_OTHER_FILES, WITHOUT_JSON, is_among
-from litestream.errors import ExecutableError, UnsupportedCommandError
+from litestream.errors import ExecutableError, LitestreamError, UnsupportedCommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _VERSION_TIMEOUT = 30.0
 
@@ -27,9 +33,26 @@ def _version_of(path: str, _size: int, _mtime_ns: int, _inode: int) -> str:
 
 
 def version(executable: str) -> str:
-    """Return the version of an executable, such as ``"0.5.17"``; asked once per file."""
+    """Return the version of an executable, such as ``"0.5.17"``; run once for each file."""
     stat = os.stat(executable)
     return _version_of(executable, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+
+def asked(executable: str) -> Callable[[], str]:
+    """Ask an executable for its version, and return at once what waits for the answer."""
+
+    def ask() -> None:
+        with suppress(LitestreamError):  # it is raised to whoever wants the answer
+            version(executable)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+
+    def answer() -> str:
+        thread.join()
+        return version(executable)
+
+    return answer
 
 
 def series(executable: str | None = None) -> str:

@@ -1,4 +1,4 @@
-"""Calls of the executable side by side, in threads: one that fails or is given up ends the rest."""
+"""Calls of the executable side by side, in threads; one that fails or is given up ends all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PAUSE = 0.1
 
 
 class NotWantedError(KeyboardInterrupt):
-    """Nobody waits for this thread's result any more."""
+    """The result of this thread is not wanted any more."""
 
 
 def results(
@@ -26,9 +26,9 @@ def results(
 ) -> Generator[Result, None, None]:
     """Call a function with each item, ``jobs`` at a time, and yield the results in their order.
 
-    An exception, of a call or of the consumer (Ctrl-C for one), ends the calls that run. Of those
-    that take a ``turn`` for what keeps the machine busy, there may be some more, ``waiting`` for
-    something else meanwhile.
+    An exception, of a call or of the consumer (such as Ctrl-C), ends the calls that run. If the
+    calls take a ``turn`` for the work that keeps the machine busy, ``waiting`` more of them may
+    wait for something else meanwhile.
     """
     found = list(items)
     if min(jobs + waiting, len(found)) <= 1:

@@ -1,4 +1,4 @@
-"""What is known of Litestream's releases: its traps, and the releases in which each was found.
+"""The traps of Litestream's releases, and the releases in which each was found.
 
 Each row is a probe in `upstream/` of the same name; `make upstream` runs it, and docs/upstream.md
 has the evidence. A release that is newer than all examined ones is taken to have every trap.
@@ -131,7 +131,7 @@ def of(version: str) -> list[str]:
 
 
 def has(trap: str, version: str) -> bool:
-    """Tell whether a release has a trap, for all that is known."""
+    """Tell whether a release has a trap, as far as that is known."""
     return not is_among(version, EXAMINED) or is_among(version, FOUND[trap])
 
 

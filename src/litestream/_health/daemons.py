@@ -1,7 +1,7 @@
-"""Which daemon replicates a database on this host, and what it says when it is asked.
+"""Which daemon replicates a database on this host, and what it reports.
 
-A daemon of this library holds the lock beside the database, and its keeper notes there how it is.
-Any daemon of 0.5 may have a control socket. What is left is found in the process table.
+A daemon of this library holds the lock beside the database, and its keeper notes its state there.
+Any daemon of 0.5 may have a control socket. Other daemons are found in the process table.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class _Seen(NamedTuple):
 
 
 def find(databases: Sequence[Watched]) -> list[Daemon]:
-    """Return the daemon of each database; all are looked for at once."""
+    """Return the daemon of each database, all of them searched for at once."""
     seen = [_seen(database) for database in databases]
     answers = _asked({one.socket for one in seen if one.socket})
     open_by: dict[str, int] = {}
@@ -110,7 +110,7 @@ def _moment(text: object) -> float:
 
 
 def _asked(sockets: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Ask the daemons at some sockets for their databases; those that are silent are left out."""
+    """Ask the daemons at some sockets for their databases; leave out those that are silent."""
     waiting: dict[str, Request] = {}
     found: dict[str, dict[str, Any]] = {}
     for path in sockets:

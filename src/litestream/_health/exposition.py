@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Value = Callable[[HealthRow], float | None]
 
 DETAILED, WORST = 100, 10
-"""Databases up to which each has its own samples; of more, so many have that are worst."""
+"""Databases that have samples of their own at most: if there are more, the worst ones."""
 _PREFIX = "litestream_backup_"
 _SAMPLES: tuple[tuple[str, str, str, Value], ...] = (
     ("ok", "gauge", "Whether all is well with the backup.", lambda row: row["verdict"] == "ok"),

@@ -1,4 +1,4 @@
-"""The history of proofs: a small file beside each database, to which whoever verifies appends.
+"""The history of proofs: a small file beside each database, to which each verify appends.
 
 It is one JSON object a line. Every writer holds an `flock` on the file while it appends one line by
 one `write`; the lock goes with its process. A line that a killed writer, or a full disk, has cut
@@ -63,7 +63,7 @@ def path_of(database: str) -> str | None:
 
 
 def append(row: HistoryRow) -> None:
-    """Append a row to its database's history; that it cannot be written is a warning in the log."""
+    """Append a row to its database's history; a failure to write it is a warning in the log."""
     path = path_of(row["database"])
     if path is None:
         return
@@ -96,7 +96,7 @@ def newest(database: str) -> HistoryRow | None:
 
 
 def newest_first(database: str) -> Iterator[HistoryRow]:
-    """Yield the rows of a database's history, newest first; a file is read as far as is needed."""
+    """Yield the rows of a database's history, newest first, and read no more than is needed."""
     path = path_of(database)
     if path is None:
         return
@@ -104,7 +104,7 @@ def newest_first(database: str) -> Iterator[HistoryRow]:
         file = os.open(path, _FLAGS | os.O_RDONLY)
     except PermissionError:
         raise
-    except OSError:  # there is none, or it is no file
+    except OSError:  # there is no history, or it is no file
         return
     try:
         found = os.fstat(file)

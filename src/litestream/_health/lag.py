@@ -1,9 +1,9 @@
-"""How far a replica is behind, as far as that can be told without a call of it.
+"""How far a replica is behind, as far as that is known without a call of the replica.
 
-Two ways lead there. What is committed is compared with what the daemon has copied into its local
-state; what it has copied, with what it says that the replica has. No time is noted for a change
-that was not copied yet, so the first is a lower bound; a process that looks again and again
-remembers when it first saw that a copy stood still.
+Two differences are measured: between the committed WAL and the daemon's local state, and between
+that state and the replica, as the daemon reports it. Nothing records when a change was committed
+that is not copied yet, so the first difference is a lower bound; a process that looks again and
+again remembers when it first saw that the copy stood still.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Pages(dict[str, str]):
 
 
 def measure(database: Watched, daemon: Daemon, pages: Pages, now: float) -> Lag:
-    """Say how far the replica of one database is behind."""
+    """Return how far the replica of one database is behind."""
     try:
         return (_lag_03 if database.series == "0.3" else _lag_05)(database, daemon, pages, now)
     except (OSError, ValueError):  # what is read goes away meanwhile
@@ -108,7 +108,7 @@ class _Copied(NamedTuple):
 
 
 def _is_there(database: Watched, daemon: Daemon, pages: Pages, copied: _Copied) -> bool | None:
-    """Say whether all that was copied is in the replicas; None where nobody tells."""
+    """Return whether the replicas hold all that was copied; None if that is unknown."""
     place, noted = copied.place, daemon.noted
     positions = noted.get("positions")
     if isinstance(positions, dict):

@@ -1,4 +1,4 @@
-"""Look at databases and judge how their backups are."""
+"""Judge the backups of databases."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _HIDDEN: tuple[Verdict, str] = ("unknown", "This user may not read the history o
 
 
 class Limits(NamedTuple):
-    """From when on a figure is bad: seconds and bytes."""
+    """The limits beyond which a figure is bad, in seconds and bytes."""
 
     behind: float
     proof_age: float

@@ -1,4 +1,4 @@
-"""Which databases are watched, and what the config says of them."""
+"""The databases that are watched, and their settings in the config."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Watched(NamedTuple):
 
 
 def find(named: Sequence[StrPath] | None, config: ConfigArgument) -> list[Watched]:
-    """Return what is to be watched: what is named, or all of the config, which is read once.
+    """Return the databases to watch: the named ones, or all of the config, which is read once.
 
     A database that is named need not be in the config: its daemon may have been given another.
 

@@ -39,7 +39,7 @@ class Prepared(NamedTuple):
     directory: str
     """A private run-time directory, to be removed with what is in it; empty when none is needed."""
     text: str = ""
-    """What our own config in `directory` says; a `Text`."""
+    """The text of our own config in `directory`; a `Text`."""
     directories: Sequence[Directory] = ()
     """Those of the config, watched or not."""
 
@@ -49,7 +49,7 @@ class Prepared(NamedTuple):
         return [*(one.lock for one in self.directories), *(one.path for one in self.databases)]
 
     def job(self, **options: Any) -> Job:
-        """Return what a keeper is told; ``options`` are those of ``Job`` that have defaults."""
+        """Return the job of a keeper; ``options`` are those of ``Job`` that have defaults."""
         return Job(
             self.argv,
             self.config.series,
@@ -85,14 +85,14 @@ def prepare(
     """Say how to start a daemon on a config that is `sound`.
 
     The user's config is passed on as it is written, environment references included; only the
-    control socket is added, where it does not speak of it. In a mapping, changes are looked for,
-    and sent if its replica does not say otherwise, every ``interval`` seconds. Directories are
-    listed now, ``without`` some databases. Where there is a run-time ``directory`` already, nothing
-    is written: the keeper does that.
+    control socket is added, where the config has no ``socket:``. For a mapping, changes are looked
+    for every ``interval`` seconds, and sent as often if the replica has no interval of its own.
+    Directories are listed now, ``without`` some databases. Where there is a run-time ``directory``
+    already, nothing is written: the keeper does that.
 
     Raises:
         ConfigurationError: The config is not one that replicates something.
-        ReplicationError: There is no room for the config that is written.
+        ReplicationError: There is no room for our own config.
 
     """
     require_known_files()
@@ -179,7 +179,7 @@ def _with_socket(text: str, content: Mapping[str, Any], socket: str, config: Con
 
 
 def _extended(text: str, socket: str) -> Iterator[str]:
-    """Yield what may be the text with the control socket: one of them is, in most cases."""
+    """Yield texts with the control socket added; the caller takes the first one that is valid."""
     yield configuration.Text(f"{text}\n\nsocket: {socket}\n")
     at = len(text)
     while (at := text.rfind("}", 0, at)) >= 0:  # a mapping in braces, a comment behind it

@@ -16,7 +16,7 @@ logger = logging.getLogger("litestream.daemon")
 
 _KEPT = 200
 _REPEAT = 1.0
-"""Seconds in which the same complaint about the same database is passed on once."""
+"""Seconds in which the same complaint about the same database is logged once."""
 _LEVELS = {
     "TRACE": logging.DEBUG,
     "DEBUG": logging.DEBUG,
@@ -33,7 +33,7 @@ _TAKEN = {*vars(logging.makeLogRecord({})), "message", "asctime"}
 
 
 class DaemonLog:
-    """The log of one daemon: its last lines, and what is passed on to `logging`.
+    """The log of one daemon: its last lines, and the records for `logging`.
 
     A record has the line's level, but DEBUG for housekeeping, and its message with what that is
     about (`compaction complete db=app.db level=1`). All fields (`db`, `replica`, `error`, …) are
@@ -46,7 +46,7 @@ class DaemonLog:
         self._seen: dict[tuple[str, str, str], tuple[float, int]] = {}
 
     def line(self, text: str, dropped: int = 0) -> str | None:
-        """Take one line, and return the error that it tells, if it tells one.
+        """Take one line, and return the error in it, if there is one.
 
         `dropped` lines before it were lost because this process was too slow.
         """
@@ -95,7 +95,7 @@ class DaemonLog:
         logger.warning("%s", escaped(masked(message)))
 
     def _suppressed(self, level: int, log: log_lines.LogLine) -> int | None:
-        """Return how many like it were suppressed before it, or None to suppress it."""
+        """Return how many records like this one were suppressed, or None to suppress it."""
         if level < logging.WARNING:
             return 0
         key = log.message, log.fields.get("db", ""), log.fields.get("replica", "")

@@ -81,7 +81,7 @@ def is_own(database: Database) -> bool:
         return bool(noted.get("restored") == file)
     if "replicated" not in noted or _was_replicated(database.path):
         return True
-    # Its tables were dropped since, or it is a new file: file systems give a number again.
+    # Its tables were dropped since, or it is a new file: file systems reuse inode numbers.
     changes = connect.schema_version(database.path)
     return bool(noted["replicated"] == file and changes > noted.get("schema", 0))
 

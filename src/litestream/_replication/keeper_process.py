@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from litestream._supervision.job import Job
 
 _OPTIONS = ("-I", "-S")
-"""Without `site` and the user's settings: it starts in half the time, and needs nothing but the
-standard library and this package."""
+"""Without `site` and the user's settings a keeper starts in half the time. It needs nothing but
+the standard library and this package."""
 _BOOT = (
     "import sys; sys.path.append(sys.argv[1]); "
     "from litestream._supervision.keeper import main; main()"
@@ -31,7 +31,8 @@ _PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__fi
 _REAP = 5.0
 
 _orphaned: list[object] = []
-"""Streams of a parent's: their files are closed, and must not be closed again when collected."""
+"""Pipes inherited by fork, already closed; kept alive so that the garbage collector does not close
+whatever reuses their numbers."""
 
 
 class KeeperProcess:
@@ -83,7 +84,7 @@ class KeeperProcess:
             self._process.stdin.flush()
 
     def end(self, timeout: float) -> bool:
-        """Tell it to stop the daemon; say whether it has ended within `timeout` seconds."""
+        """Let the keeper stop the daemon; return whether it has ended within `timeout` seconds."""
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()
@@ -91,13 +92,13 @@ class KeeperProcess:
         return not self._thread.is_alive()
 
     def kill(self) -> None:
-        """Kill it. On Linux its daemon gets SIGTERM then."""
+        """Kill the keeper. On Linux its daemon gets SIGTERM or SIGKILL then."""
         self._process.kill()
         self._thread.join(_REAP)
 
     def reap(self) -> None:
         """Take its exit status, and close the pipes."""
-        # Under gunicorn's master somebody else may have taken it: Popen then reports 0.
+        # Under gunicorn's master another one may have taken it: Popen then reports 0.
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_REAP)
         for stream in (self._process.stdin, self._process.stdout):
@@ -106,7 +107,7 @@ class KeeperProcess:
                     stream.close()
 
     def disown(self) -> None:
-        """Leave it to the parent of this forked process: close our copies of the pipes."""
+        """Leave the keeper to the parent of this forked process: close our copies of the pipes."""
         self._process.returncode = 0  # it is no child of ours
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None and not stream.closed:
@@ -124,6 +125,6 @@ class KeeperProcess:
             try:
                 self._receive(event)
             except Exception:
-                # A filter or handler of the application's, for one. Nobody else drains the pipe.
+                # A logging filter of the application's, for one. Nobody else drains the pipe.
                 traceback.print_exc()
         self._ended()

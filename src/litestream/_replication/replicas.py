@@ -30,7 +30,7 @@ _LONG_AGO = "1971-01-01T00:00:00Z"
 
 
 class Held(NamedTuple):
-    """The newest change that a replica holds; an empty ``as_of`` where that cannot be told.
+    """The newest change that a replica holds; ``as_of`` is empty where its time is unknown.
 
     ``replica`` is the name to restore by, on 0.3 with several.
     """
@@ -40,7 +40,7 @@ class Held(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """The replicas that hold a backup, newest first, those that hold none, and the silent ones."""
+    """The replicas with a backup, newest first, those without, and those that do not answer."""
 
     held: list[Held]
     empty: list[str]

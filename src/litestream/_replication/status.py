@@ -1,4 +1,4 @@
-"""What a keeper has told of its daemon."""
+"""The state of a daemon, as its keeper has reported it."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ class Told:
                 self.change(event["state"])
 
     def lose(self, because: str) -> None:
-        """Note that there is no keeper, and so nobody who could tell of a final sync."""
+        """Note that the keeper is gone, so that nobody knows about a final sync."""
         self.synced = False
         self._earlier = self.restarts
         self.last_error = escaped(configuration.masked(because))
         self.log.error(because)
 
     def change(self, state: State) -> None:
-        """Change the state, and wake who waits for that."""
+        """Change the state, and wake the threads that wait for it."""
         with self.changed:
             self.state = state
             if state in ("backing off", "stopped", "failed"):

@@ -31,7 +31,7 @@ def fetch(
 ) -> str:
     """Restore ``source``, a path or a replica URL, into ``staging``; return the copy's path.
 
-    All the children together have until ``deadline`` (``time.monotonic``); ``stall`` is that of
+    All child processes together have until ``deadline`` (``time.monotonic``); ``stall`` is as for
     ``run``. ``report`` is the progress callback and the expected size. ``config`` is None for a
     replica URL.
 
@@ -80,7 +80,8 @@ def fetch(
             raise not_found(argv, 0, "", f"there is no WAL index {index} (hexadecimal) yet")
         staging.output = output
         return copy
-    # What was asked for is the last change. A change that arrives now would be one too many.
+    # The requested time is after the last change: restore the newest state, then make sure that
+    # nothing arrived meanwhile.
     last = {**flags, "timestamp": None}
     fetch(source, staging, last, config=config, deadline=deadline, stall=stall, report=report)
     if is_after_last_change(source, flags, config, deadline):
@@ -94,7 +95,7 @@ def fetch(
 def not_found(
     argv: Sequence[str], returncode: int, stderr: str, reason: str
 ) -> BackupNotFoundError:
-    """Return the error that says that a replica holds nothing that fits."""
+    """Return the error for a replica that holds nothing that fits the request."""
     hint = (
         "nothing in the replica fits what was asked for; an empty or mistyped replica path looks "
         "the same"

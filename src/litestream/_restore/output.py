@@ -1,4 +1,4 @@
-"""The place where a restored database goes: what stands in the way, and the last step."""
+"""The output of a restore: the checks before it, and the last step, the rename."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _is_full(path: str) -> bool:
 
 
 def put_in_place(made: str, path: str, *, force: bool) -> None:
-    """Move a finished database to its place, in one step, and make that last.
+    """Move a finished database to the output, in one step, and flush the directory.
 
     Without ``force`` a file that has appeared there meanwhile is left alone.
 
@@ -122,7 +122,7 @@ def put_in_place(made: str, path: str, *, force: bool) -> None:
 
 
 def _link(made: str, path: str) -> None:
-    """Rename without ever replacing, which ``os.rename`` cannot do."""
+    """Rename without replacing a file, which ``os.rename`` cannot do."""
     try:
         os.link(made, path)
     except FileExistsError:
@@ -137,7 +137,7 @@ def _held(path: str, *, alone: bool = False) -> Iterator[None]:
     """Hold the database that is to be replaced, so that no process can open it meanwhile.
 
     With ``alone`` its WAL is first moved into it and removed: a crash between here and the rename
-    leaves the old database complete, and the new one never finds the old one's WAL.
+    leaves the old database complete, and the new database never meets the old WAL.
 
     Raises:
         OutputInUseError: a process has it open.
@@ -159,7 +159,7 @@ def _held(path: str, *, alone: bool = False) -> Iterator[None]:
                     f"The output {path!r} is a database that a process has open. Stop that "
                     "process (and the daemon that replicates it), or name another output"
                 ) from None
-            # damaged, encrypted, or no database at all: nothing that a process could be using
+            # damaged, encrypted, or no database at all: no process can be using it
         yield
     finally:
         connection.close()
@@ -176,7 +176,7 @@ def _remove_side_files(path: str) -> None:
 
 
 def _take_over_mode(old: str, new: str) -> None:
-    """Give the new file the old one's mode and owner, so that the application can open it."""
+    """Give the new file the mode and owner of the old one, so that the application can open it."""
     stat = os.stat(old)
     with contextlib.suppress(PermissionError):
         os.chown(new, stat.st_uid, stat.st_gid)

@@ -54,7 +54,7 @@ def read(text: str) -> datetime:
 def is_after_last_change(
     source: str, flags: Mapping[str, Flag], config: Config | None, deadline: float | None
 ) -> bool:
-    """Say whether the time asked for lies after everything that the replica holds.
+    """Say whether the requested time lies after everything that the replica holds.
 
     Source: 0.3.13 finds nothing then, and neither does 0.5.17 in a replica URL; 0.5.17 with a
     config restores the last change.
@@ -68,14 +68,14 @@ def is_after_last_change(
         found = _rows(listings.snapshots, source, flags, config, deadline)
         found += _rows(listings.wal, source, flags, config, deadline)
     last = _moment(max((row["created"] for row in found), default=""))
-    # rows give whole seconds: what they call :19 may have happened at :19.9
+    # rows have whole seconds: a change at :19.9 is listed as :19
     return last is not None and wanted >= last + timedelta(seconds=1)
 
 
 def generation_at(
     source: str, flags: Mapping[str, Flag], config: Config | None, deadline: float | None
 ) -> dict[str, Flag] | None:
-    """Name the generation that was the newest at the time asked for, if that was not named yet.
+    """Name the generation that was the newest at the requested time, unless one is named.
 
     Source: where one generation had ended and the next not begun, 0.3.13 finds nothing.
     """

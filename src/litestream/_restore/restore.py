@@ -143,8 +143,8 @@ def restore(
             (None where nothing tells).
         config: The config's path, or a mapping; see ``configure``.
         expand_env: False takes a ``$`` in the config for a ``$``.
-        timeout: Seconds for all of it. By default a restore may take as long as it makes progress;
-            one that stands still for two minutes is killed.
+        timeout: Seconds for all of it. By default a restore may take as long as it makes progress.
+            One that stands still for two minutes is killed in any case.
         **flags: Further flags of ``litestream restore``.
 
     Raises:
@@ -199,7 +199,7 @@ def restore(
             return None
         raise
     except CommandTimeoutError as error:
-        if timeout is None or error.timeout == timeout:
+        if timeout in (None, error.timeout) or isinstance(error, run.StalledError):
             raise
         # the last of several children had what was left
         raise CommandTimeoutError(error.argv, timeout, error.reason) from None

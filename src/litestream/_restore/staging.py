@@ -1,4 +1,4 @@
-"""A private directory for a file that is being made, and for nothing that outlives its maker."""
+"""A private directory in which a file is built, removed once its maker is gone."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _NAME = re.compile(re.escape(_PREFIX) + "[0-9a-f]{16}")
 class Staging:
     """A directory of mode 0700 in ``folder``, removed at the end of the ``with`` block.
 
-    It is locked for as long as this process, or a child that was given ``lock``, lives. Whoever
-    makes the next one in the same folder removes those that nobody holds any more: the only way to
-    clean up after a process that was killed by SIGKILL. A child that has outlived it, as one does
-    whose endpoint never answers, is killed then.
+    The directory is locked for as long as this process, or a child that was given ``lock``, lives.
+    The next restore in the same folder removes directories that nobody locks any more: the only way
+    to clean up after a process that was killed by SIGKILL. A child that outlives such a process,
+    because its endpoint never answers, is killed then.
     """
 
     def __init__(self, folder: str) -> None:

@@ -172,7 +172,7 @@ def plan(databases: Iterable[str | os.PathLike[str]], root: str, series: str) ->
 
 
 def _unfit(path: str, series: str) -> str:
-    """Say why Litestream cannot replicate a path, or nothing."""
+    """Return why Litestream cannot replicate a path; empty if it can."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -189,7 +189,7 @@ def _unfit(path: str, series: str) -> str:
 
 
 def _named(chosen: list[Found], root: str) -> dict[str, Found]:
-    """Give each database a prefix of its own, which stays when others come."""
+    """Give each database a prefix of its own, which stays when others are added."""
     names = [_name(each.path, root) for each in chosen]
     found = {}
     for name, each in zip(names, chosen, strict=True):
@@ -260,7 +260,7 @@ def _lines(kind: Kind, series: str) -> list[str]:
 
 
 def _scalar(path: str) -> str:
-    r"""Write a path as YAML, and a ``$`` as ``\x24``, lest Litestream replace it."""
+    r"""Write a path as YAML, and a ``$`` as ``\x24``, so that Litestream does not replace it."""
     if _PLAIN.fullmatch(path):
         return path
     quoted = json.dumps(path, ensure_ascii=False).replace("$", r"\x24")
@@ -277,7 +277,7 @@ def config_text(
 ) -> str:
     """Return the text of a config for databases; nothing is written.
 
-    For those that are given, else for those of the project in ``directory``: Django's
+    The databases are the given ones, or those of the project in ``directory``: Django's
     ``DATABASES``, a SQLite URL in ``DATABASE_URL``, else the SQLite files below it that are not
     tests', caches' or tools'. ``to`` is a kind of replica: ``s3``, ``r2``, ``b2``, ``minio``,
     ``spaces``, ``tigris``, ``hetzner``, ``sftp``, ``abs``, ``gs``, ``webdav``, ``nats`` or

@@ -19,7 +19,7 @@ _MOST = 300_000
 
 
 def scan(root: str) -> list[tuple[str, str]]:
-    """Return each SQLite file and why it is left out, nothing where it is not."""
+    """Return each SQLite file, and why it is left out (empty if it is not)."""
     found: list[tuple[str, str]] = []
     seen = 0
     for folder, directories, files in os.walk(root):
@@ -43,7 +43,7 @@ def scan(root: str) -> list[tuple[str, str]]:
 
 
 def reason(root: str, path: str) -> str:
-    """Say why a database that was found is none of the project's own, or nothing."""
+    """Return why a database is not one of the project's own; empty if it is."""
     parts = os.path.relpath(path, root).lower().split(os.sep)
     stem = parts[-1].split(".")[0]
     if stem.startswith(("test_", "test-")) or stem.endswith(("_test", "-test")) or stem == "test":

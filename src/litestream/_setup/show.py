@@ -1,4 +1,4 @@
-"""The config as the daemon sees it: every value, its default too, and where it came from."""
+"""The config as the daemon sees it: every value, defaults included, and its origin."""
 
 from __future__ import annotations
 

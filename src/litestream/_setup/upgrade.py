@@ -1,4 +1,4 @@
-"""From a config of 0.3 to one of 0.5: what changes, what cannot be had, and the way there."""
+"""From a config of 0.3 to one of 0.5: what changes, what is lost, and the steps."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from litestream.rows import FindingRow
 
 SUFFIX = "-0.5"
-"""What the new prefix ends with."""
+"""The end of the new prefix."""
 _GONE = ("retention", "retention-check-interval", "snapshot-interval", "validation-interval")
 
 
 class Upgrade(NamedTuple):
-    """The text for 0.5, what is different with it, and what stands against it."""
+    """The text for 0.5, its differences, and the obstacles."""
 
     text: str
     notes: list[str]
@@ -30,7 +30,7 @@ def upgrade(source: str, path: str) -> Upgrade:
     """Return a 0.3 config's text as one for 0.5; comments and order stay.
 
     Raises:
-        ConfigurationError: It is not one that 0.3 reads.
+        ConfigurationError: 0.3 does not read the config.
 
     """
     rows = check.check_text(source, path, "0.3")

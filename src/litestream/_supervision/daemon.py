@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
 _LINE = 8192
 """Bytes of a log line that are kept."""
 _UP_AFTER = 3.0
-"""Seconds after which a daemon counts as up that says nothing: its log level is "warn"."""
+"""Seconds after which a silent daemon counts as up: its log level may be "warn"."""
 
 
 def orphan_signal(series: str) -> signal.Signals:
-    """Return the signal for a daemon that nobody keeps any more.
+    """Return the signal that ends a daemon whose keeper is gone.
 
     0.5 does a final sync. While 0.3.13 ends, it may write a part of the WAL twice, and restores
-    nothing that follows it: only a keeper that reads its log knows that (see `watchdog`).
+    nothing that follows: only a keeper that reads the log notices that (see `watchdog`).
     """
     return signal.SIGTERM if series == "0.5" else signal.SIGKILL
 
@@ -55,6 +56,7 @@ class Daemon:
         self._rest = b""
         self._announced = False
         self._started = 0.0
+        self._kill_at = math.inf
         self._asked: dict[str, Request] = {}
 
     @property
@@ -70,13 +72,14 @@ class Daemon:
     def start(self, locks: Sequence[Lock], *flags: str) -> None:
         """Start it: with the locks, a umask of 077, and its output in a pipe to us.
 
-        A session of its own keeps Ctrl-C from it, which 0.5 takes, beside our SIGTERM, for the
-        wish to skip the final sync.
+        A session of its own keeps Ctrl-C away from the daemon: 0.5 takes a second signal, beside
+        our SIGTERM, for the wish to skip the final sync.
 
         Raises:
             OSError: It cannot be run.
 
         """
+        self._kill_at = math.inf
         log, output = os.pipe()
         os.set_blocking(log, False)
         self._log = log
@@ -92,9 +95,9 @@ class Daemon:
             for file in passed:
                 os.set_inheritable(file, True)
             if sys.platform == "linux":
-                # The reading end too. Told to end by our death, it would die of SIGPIPE at the
-                # first line that it logs, before its final sync. On macOS, where nobody tells it,
-                # SIGPIPE is what ends it.
+                # The daemon inherits the reading end too. When our death ends it, it would die of
+                # SIGPIPE at the first line of its log, before the final sync. On macOS no signal
+                # follows our death: there SIGPIPE ends the daemon.
                 os.set_inheritable(log, True)
             os.umask(0o077)  # 0.5.17 restores a private database as 0644
 
@@ -114,6 +117,28 @@ class Daemon:
         """Send it a signal."""
         os.kill(self.pid, number)
 
+    def end(self, timeout: float) -> None:
+        """Send SIGTERM; `kill_if_late` kills the daemon after so many seconds."""
+        self.kill_after(timeout)
+        self.signal(signal.SIGTERM)
+
+    def kill_after(self, timeout: float) -> None:
+        """Let `kill_if_late` kill the daemon after so many seconds."""
+        self._kill_at = time.monotonic() + timeout
+
+    @property
+    def must_end(self) -> bool:
+        """Tell whether the daemon is ending, and is killed if that takes too long."""
+        return self._kill_at != math.inf
+
+    def kill_if_late(self) -> bool:
+        """Kill the daemon if it should have ended by now; return whether it was killed."""
+        if time.monotonic() <= self._kill_at:
+            return False
+        self._kill_at = math.inf
+        self.signal(signal.SIGKILL)
+        return True
+
     def reap(self, reaped: dict[int, int]) -> int | None:
         """Return its wait status once it has ended, else None.
 
@@ -127,19 +152,19 @@ class Daemon:
             return None
         while self._log is not None and self._read():
             pass
-        self._close_log()  # whoever else holds it open does not keep us
+        self._close_log()  # another process that holds the pipe open does not keep us
         self.pid = 0
         return status
 
     def is_up(self) -> bool:
-        """Tell whether it runs: its log said so, or its socket answers, and as its own."""
+        """Tell whether the daemon is up: its log said so, or its own socket answers."""
         if self._announced or self.age > _UP_AFTER:
             return True
         answer = self._ask("", "GET", "/info")
         return answer is not None and b'"pid":%d,' % self.pid in answer.replace(b" ", b"")
 
     def has_synced(self, database: str) -> bool:
-        """Tell whether it has answered a bare `/sync`; it is asked the first time.
+        """Tell whether the daemon has answered a bare `/sync`; the first call sends the request.
 
         `wait` and `timeout` are never sent: either makes 0.5.17 lose its read transaction.
         """

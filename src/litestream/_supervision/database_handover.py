@@ -41,7 +41,7 @@ import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
-from litestream._database.audit import is_copy_of_all
+from litestream._database.audit_05 import is_copy_of_all
 from litestream._database.connect import LOCK_WAIT, TRUNCATE_WAIT, bump, open_by_uri, truncate_wal
 from litestream._database.files import wal_path
 from litestream._database.local_state import (
@@ -61,9 +61,9 @@ if TYPE_CHECKING:
     from litestream._database.wal import WALEnd
 
 WRITERS_WAIT = 1.4
-"""Seconds that one database's writers are held at most."""
+"""Seconds for which the writers of one database are blocked at most."""
 PIN_TIME = 60.0
-"""Seconds that the WAL is kept from being restarted at most; it grows meanwhile."""
+"""Seconds for which the WAL is pinned at most; it grows meanwhile."""
 
 
 class Handover:
@@ -95,8 +95,8 @@ class Handover:
     def arm(self, *, whole: bool = False, trusted: bool = True) -> None:
         """Keep the WAL, or let the daemon copy the whole database: with `whole`, or if need be.
 
-        `trusted` says that the last daemon cannot have jumped over anything at its end: it was
-        killed, or ended while the WAL was held.
+        `trusted`: the last daemon cannot have skipped frames while it shut down, because it was
+        killed, or because the WAL was held.
         """
         self._before = newest_local(self.meta)
         whole = whole or not (trusted or one_wal(self.meta, FILES_OF_AN_END))
@@ -106,7 +106,7 @@ class Handover:
             return
         self.whole = True
         if self._before is not None:
-            bump(self.database)  # what a dead writer has left must not be copied
+            bump(self.database)  # frames that a dead writer has left must not be copied
             with suppress(OSError):
                 disguise(self._before.path)
             self.close()
@@ -117,20 +117,20 @@ class Handover:
             self.close()
 
     def hold(self, deadline: float) -> bool:
-        """Lock writers out, unless the WAL was truncated; say whether they are.
+        """Block writers, unless the WAL was truncated; return whether they are blocked.
 
-        `deadline` is when to give up (monotonic clock): a long write transaction is under way.
-        Then the pin has to do.
+        At the `deadline` (monotonic clock) a long write transaction is still under way: then the
+        pin alone must do.
         """
         return self._kept and self._attempt(lambda: self._lock(deadline))
 
     @property
     def is_pinned(self) -> bool:
-        """Tell whether the WAL is kept from being restarted."""
+        """Tell whether the WAL is pinned, so that nobody restarts it."""
         return self._pin is not None
 
     def poll(self, answered: Callable[[], bool]) -> None:
-        """Let go of what is no longer needed; `answered` tells whether the daemon has synced."""
+        """Release the locks that are no longer needed; `answered`: the daemon has synced."""
         if self.done:
             return
         if self._has_read() or answered():
@@ -147,25 +147,25 @@ class Handover:
     def hold_for_end(self) -> None:
         """Pin the WAL while a daemon that still runs does its final sync.
 
-        The pin reads from the WAL for sure: the change before it is not checkpointed, for the
-        daemon's own read transaction is older. So writers need not be held.
+        The pin certainly reads from the WAL: the daemon's own read transaction is older, so the
+        change before the pin is not checkpointed. So writers need not be blocked.
         """
         self.close()
         bump(self.database)
         self._attempt(self._pin_wal)
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release the pin and the write lock."""
         self._release_writers()
         if self._pin is not None:
             self._pin.close()
             self._pin = None
 
     def _attempt(self, step: Callable[[], bool]) -> bool:
-        """Do one step; one that the database does not allow is left out.
+        """Do one step, and skip a step that the database does not allow.
 
-        It is locked for long, read-only, or no database: the daemon will say so itself, and
-        whether it missed something shows in what it writes.
+        The database is locked for long, read-only, or no database at all: the daemon will log
+        that, and its LTX files show whether it missed frames.
         """
         import sqlite3
 
@@ -189,7 +189,7 @@ class Handover:
         return True
 
     def _keep(self) -> bool:
-        """Pin the WAL, and say whether it is still the one that is wanted."""
+        """Pin the WAL, and return whether it is still the wanted one."""
         if self._pin is None:
             self._pin_wal()
         return self._describes()

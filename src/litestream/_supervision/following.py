@@ -44,13 +44,8 @@ class Following:
                 return self._wait(str(error))
             if not free:
                 return self._wait(f"{lock.database} is in use by another process")
-        stranger = foreign_daemons.find(lock.database for lock in self._new)
-        if stranger is not None:
-            return self._wait(
-                f"a Litestream that this library did not start replicates {stranger[1]} (process "
-                f"{stranger[0]}); two would destroy the replica. Stop that one first"
-            )
-        return True
+        stranger = foreign_daemons.hindrance(lock.database for lock in self._new)
+        return self._wait(stranger) if stranger else True
 
     def take(self) -> list[Lock]:
         """Return the job's locks, and free those that it does not need."""

@@ -1,4 +1,4 @@
-"""Find a daemon on a database that nobody started through this library: it holds no lock."""
+"""Find a daemon that was not started through this library, and so holds no lock."""
 
 from __future__ import annotations
 
@@ -19,6 +19,17 @@ def find(databases: Iterable[str]) -> tuple[int, str] | None:
     return next(((pid, path) for path, pid in find_all(databases).items()), None)
 
 
+def hindrance(databases: Iterable[str]) -> str:
+    """Return why a daemon of ours must not start beside another one; empty if it may."""
+    found = find(databases)
+    if found is None:
+        return ""
+    return (
+        f"a Litestream that this library did not start replicates {found[1]} (process "
+        f"{found[0]}); two would destroy the replica. Stop that one first"
+    )
+
+
 def find_all(databases: Iterable[str]) -> dict[str, int]:
     """Return the process of a Litestream for each of the databases that one has open."""
     paths = {os.path.realpath(path) for path in databases}
@@ -32,7 +43,7 @@ def find_all(databases: Iterable[str]) -> dict[str, int]:
 
 
 def may_be_hidden() -> bool:
-    """Tell whether a daemon may run that cannot be seen: no process table, or another user's."""
+    """Tell whether a daemon may run unseen: there is no process table, or it is another user's."""
     try:
         names = os.listdir("/proc")
     except OSError:

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from litestream._supervision.job import Job
 
 _LOCK_WAIT, _NEXT_WAIT = 2.0, 0.3
-"""Seconds to wait for the end of a write transaction: at most, and once writers are held."""
+"""Seconds to wait for a write transaction to end: the first time, and once writers are blocked."""
 
 
 class Handovers:
-    """Those from a daemon that has ended to the next one; none on 0.3, which needs none."""
+    """The hand-overs of all databases from one daemon to the next; empty on 0.3."""
 
     def __init__(self, job: Job, locks: Sequence[Lock]) -> None:
         self._databases = job.databases if job.series == "0.5" and job.hand_over else []
@@ -35,21 +35,21 @@ class Handovers:
         return bool(self._open)
 
     def begin(self) -> None:
-        """Keep the WALs from being restarted while no daemon does."""
+        """Pin every WAL, so that none is restarted while no daemon holds it."""
         self.close()
         self._open = [Handover(d.path, d.meta) for d in self._databases if is_database(d.path)]
 
     def let_go(self) -> None:
-        """Hold nothing until the next step: a WAL is to be emptied."""
+        """Release every WAL, since one must be emptied."""
         for handover in self._open:
             handover.close()
 
     def arm(self, *, whole: bool, killed: bool, hole: Callable[[str], str]) -> None:
         """Get ready for the next daemon's start.
 
-        `whole`: it copies every database whole. `killed`: the last one did no final sync. `hole`
-        says what is known to be missing from the copy of a database. What takes long comes first:
-        while the writers of one database are held, nothing waits for those of another for long.
+        `whole`: the next daemon copies every database whole. `killed`: the last daemon did no
+        final sync. `hole` says what the copy of a database lacks. Slow steps come first, so that
+        blocked writers of one database never wait for another database.
         """
         for handover in self._open:
             handover.arm(
@@ -62,9 +62,9 @@ class Handovers:
                 deadline = min(deadline, time.monotonic() + _NEXT_WAIT)
 
     def pages_changed(self) -> bool:
-        """Tell whether the pages of a database have another size than in its local state.
+        """Tell whether the page size of a database differs from that of its local state.
 
-        0.5.17 does not restore a chain of both; a snapshot is what begins a new one.
+        0.5.17 restores no chain with both page sizes; a snapshot begins a new chain.
         """
         for handover in self._open:
             newest, size = newest_local(handover.meta), page_size(wal_path(handover.database))
@@ -73,7 +73,7 @@ class Handovers:
         return False
 
     def poll(self, has_synced: Callable[[str], bool]) -> list[Handover]:
-        """Let go of what is no longer needed, and return those that are done."""
+        """Release the locks that are no longer needed; return the hand-overs that are done."""
         for handover in self._open:
             handover.poll(partial(has_synced, handover.database))
         done = [handover for handover in self._open if handover.done]
@@ -90,8 +90,8 @@ class Handovers:
     def note_end(self, looked: Container[str]) -> None:
         """Note where the local state ends, for the next daemon's start to trust it.
 
-        Not of a database whose WAL could not be held, or that this daemon is not known to have
-        taken up well: `looked` are those that it has opened.
+        Skip a database whose WAL could not be held, and one that this daemon may not have opened:
+        `looked` are those that it has.
         """
         for handover in self._open:
             newest = newest_local(handover.meta)
@@ -100,7 +100,7 @@ class Handovers:
                 self._lock(handover).note(ended=newest.txid)
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release every WAL."""
         for handover in self._open:
             handover.close()
         self._open = []

@@ -1,4 +1,4 @@
-"""What a keeper is told: which daemon to run, on which databases, and how patiently."""
+"""The job of a keeper: which daemon to run, on which databases, with which time limits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         interval: float
 
     class Job(NamedTuple):
-        """What to run, on what, and how patiently."""
+        """The daemon, its databases and the time limits."""
 
         argv: list[str]
         series: str

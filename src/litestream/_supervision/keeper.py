@@ -2,10 +2,10 @@
 
 Why a process of its own, and not a thread of the application's:
 
-- When the application dies, by SIGKILL too, its end of the pipe closes. That is the signal to sync
-  and to end the daemon, on Linux and on macOS, without anybody polling.
-- gunicorn's master reaps every child there is, and so takes the daemon's exit status away from
-  whoever started it. Here, nobody does.
+- When the application dies, even by SIGKILL, its end of the pipe closes. That is the signal to sync
+  and to end the daemon, on Linux and on macOS, without polling.
+- gunicorn's master reaps every child, and so takes away the daemon's exit status. A daemon that is
+  the keeper's child keeps it.
 - The hand-over opens the database. In the application's process that is dangerous as soon as the
   application has a SQLite library of its own: closing a file drops all locks on it (POSIX).
 - A fork of the application, a thread that ends, a signal for the whole terminal: none concerns it.
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _BACKLOG = 1 << 18
-"""Bytes that wait for a slow reader at most; log lines beyond are dropped and counted."""
+"""Bytes that wait for a slow reader at most; further log lines are dropped and counted."""
 
 
 class Events:
@@ -87,7 +87,7 @@ def main() -> None:
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-        # A handler and not SIG_IGN: that the daemon would inherit.
+        # A handler and not SIG_IGN, which the daemon would inherit.
         signal.signal(number, lambda *_: None)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     raise_file_limit()
@@ -108,7 +108,7 @@ def main() -> None:
         supervisor.stop()
 
     def signalled() -> None:
-        """SIGTERM: whoever ends a whole group has told the daemon, too."""
+        """SIGTERM: whoever ends a whole process group has ended the daemon, too."""
         if signal.SIGTERM in os.read(woken, 64):
             supervisor.expect_end()
 

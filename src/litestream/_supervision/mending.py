@@ -1,8 +1,8 @@
 """Mend what a daemon has copied and SQLite never committed (see `audit`), while it runs.
 
 A WAL that SQLite has torn is mended while no daemon runs: a daemon's read transaction keeps the WAL
-from being emptied. A connection of ours is open from the moment that this is seen: without any, the
-next one would recover the WAL, and lose what follows the tear.
+from being emptied. We keep a connection open from the moment that the tear is found: without any,
+the next connection would recover the WAL, and lose the frames that follow the tear.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import time
 from contextlib import closing, suppress
 
-from litestream._database.audit import audit
+from litestream._database.audits import audit
 from litestream._database.connect import (
     LOCK_WAIT,
     TRUNCATE_WAIT,
@@ -24,8 +24,7 @@ from litestream._database.connect import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Callable, Sequence
 
     from litestream._database.lock import Lock
     from litestream._supervision.job import Database, Job
@@ -41,11 +40,9 @@ _PIECES = 64
 
 
 class Mending:
-    """The audits of a daemon's databases. `report` is told of each hole that is found."""
+    """The audits of a daemon's databases. `report` is called with each hole that is found."""
 
-    def __init__(
-        self, job: Job, locks: Sequence[Lock], report: Callable[[Mapping[str, Any]], None]
-    ) -> None:
+    def __init__(self, job: Job, locks: Sequence[Lock], report: Callable[[str], None]) -> None:
         by_path = {lock.database: lock for lock in locks}
         self._databases = {
             database.path: _Database(job.series, database, by_path[os.path.realpath(database.path)])
@@ -73,16 +70,16 @@ class Mending:
                 database.empty()
 
     def close(self) -> None:
-        """Let go of the databases."""
+        """Close the connections to the databases."""
         for database in self._databases.values():
             database.let_go()
 
     def hole(self, path: str) -> str:
-        """Say what is known to be wrong in the copy of a database."""
+        """Return the known hole in the copy of a database."""
         return self._databases[path].audit.hole
 
     def declare(self, path: str, hole: str) -> None:
-        """Take note of a hole that was not seen in the local state, and tell others at once."""
+        """Note a hole that the local state does not show, and report it at once."""
         self._databases[path].declare(hole, self._report)
 
     def look(self) -> bool:
@@ -114,7 +111,7 @@ class _Database:
         self._empty_pause = _AGAIN
         self._kept: sqlite3.Connection | None = None
 
-    def look(self, report: Callable[[Mapping[str, Any]], None]) -> bool:
+    def look(self, report: Callable[[str], None]) -> bool:
         self.audit.final = False
         if self._look() or self.audit.hole:
             self._settled = time.monotonic()
@@ -129,7 +126,7 @@ class _Database:
             self._remove_leftover()
         return self.audit.clean
 
-    def declare(self, hole: str, report: Callable[[Mapping[str, Any]], None]) -> None:
+    def declare(self, hole: str, report: Callable[[str], None]) -> None:
         self.audit.look()
         self.audit.hole = self.audit.hole or hole
         self._tell(report)
@@ -137,7 +134,7 @@ class _Database:
     def is_due(self) -> bool:
         return self.audit.torn and time.monotonic() > self._empty_again
 
-    def settle(self, report: Callable[[Mapping[str, Any]], None]) -> bool:
+    def settle(self, report: Callable[[str], None]) -> bool:
         self.audit.final = True
         if not self._look() and self.audit.ahead and not self.audit.hole:
             bump(self._path)  # waits for a writer, and writes over what a dead one has left
@@ -177,7 +174,7 @@ class _Database:
         self._empty_pause = min(2 * self._empty_pause, _EMPTY_PAUSE)
 
     def _ask_for_the_writer(self) -> None:
-        """Tell a writer that is in its COMMIT from one that has died there: nobody writes then."""
+        """Distinguish a writer in its COMMIT from one that died there: then nobody else writes."""
         with is_unused(self._path) as unused:
             if unused and not self.audit.look() and self.audit.ahead:
                 self._blame_the_dead()
@@ -195,15 +192,15 @@ class _Database:
         if not self.audit.hole:
             self.audit.hole = "a transaction was copied whose writer died before it was committed"
 
-    def _tell(self, report: Callable[[Mapping[str, Any]], None]) -> None:
-        """Tell of a hole, and others by the lock's note, once; and once that it is mended."""
+    def _tell(self, report: Callable[[str], None]) -> None:
+        """Report a hole once, to other processes by the lock's note; and once that it is mended."""
         hole = self.audit.hole
         if bool(hole) == bool(self._told):
             return
         self._told, self._forgotten = hole, ""
         self._lock.note(hole=hole)
         if hole:
-            report({"fault": f"{self._path}: {hole}. The whole database is copied once more"})
+            report(f"{self._path}: {hole}. The whole database is copied once more")
 
     def _mend(self) -> None:
         newest = self.audit.newest()

@@ -1,6 +1,6 @@
-"""What the locks' files tell other processes: a daemon's state, and how far 0.3's replicas are.
+"""The notes in the lock files, for other processes: a daemon's state, the positions of 0.3.
 
-0.3 tells nobody but its log how far it is, and 0.5 is asked over its socket.
+0.3 reports its positions in its log alone; 0.5 is asked over its socket.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _AT_ONCE = 50  # of a thousand databases that are all written to, some wait for 
 
 
 class Notes:
-    """The notes in some locks, which are written while those are held; a full disk costs them."""
+    """The notes in some locks, written while the locks are held; a full disk costs the notes."""
 
     def __init__(self, locks: Sequence[Lock]) -> None:
         self._locks = locks

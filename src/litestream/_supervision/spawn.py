@@ -1,4 +1,4 @@
-"""Start a child by hand, where `subprocess` cannot do what is needed without `preexec_fn`.
+"""Start a child by hand, since `subprocess` would need `preexec_fn` for this.
 
 That function is unsafe with threads, and `subprocess` knows no other way to ask Linux to end a
 child with its parent, or, before Python 3.11, to give it a process group. Whoever calls `spawn` has
@@ -60,7 +60,7 @@ def spawn(
 
 
 def parent_death_signal(number: int = signal.SIGTERM) -> Callable[[], object]:
-    """Return what a child calls to get a signal when its parent dies; it does nothing on macOS.
+    """Return a function by which a child gets a signal when its parent dies; a no-op on macOS.
 
     On Linux it is the second net, for a keeper that is killed together with the process that it
     serves; the pipe between the two is the first. `litestream run` has no other.

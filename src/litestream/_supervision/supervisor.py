@@ -1,30 +1,30 @@
 """Keep one daemon running: lock, hand-over, restart, health, stop. One process, no thread.
 
 The loop is the caller's: it calls `Supervisor.tick` and waits, for as long as that says, for the
-files in `selector`. `keeper` runs it beside an application, `litestream run` in the
-foreground.
+files in `selector`. `keeper` runs it beside an application, `litestream run` in the foreground.
 """
 
 from __future__ import annotations
 
 import errno
-import math
 import os
 import signal
 import time
-from contextlib import suppress
 
-from litestream._config.runtime_directory import forget, keep, remove, write
-from litestream._database.connect import schema_version
+from litestream._config.runtime_directory import forget, keep, write
+from litestream._database.lock import acquire_all
 from litestream._executable import messages
 from litestream._supervision import foreign_daemons
+from litestream._supervision.account import Account
+from litestream._supervision.backoff import Backoff
 from litestream._supervision.daemon import Daemon
+from litestream._supervision.final_sync import SETTLE, FinalSync
 from litestream._supervision.following import Following, locks_of
 from litestream._supervision.handover import Handovers
 from litestream._supervision.mending import Mending
-from litestream._supervision.notes import Notes
+from litestream._supervision.oversight import LOOK_BUSY, Oversight
 from litestream._supervision.spawn import too_few_files
-from litestream._supervision.watchdog import Health, is_error, says
+from litestream._supervision.watchdog import Health
 from litestream.errors import ConfigurationError
 
 TYPE_CHECKING = False
@@ -33,19 +33,11 @@ if TYPE_CHECKING:
     from selectors import BaseSelector
     from typing import Any
 
-    from litestream._database.lock import Lock
     from litestream._supervision.job import Job
 
 _STAND_BY = 0.25
 """Seconds between two looks whether the lock is free."""
-_SHORT_LIFE, _QUIET = 5.0, 60.0
-_SETTLE = 5.0
-"""Seconds that a stop waits for a young daemon's first look at its databases. That comes one
-monitor interval after its start; told to end before, a daemon replicates nothing."""
 _KEEP_EVERY = 3600.0
-_LOOK, _LOOK_BUSY = 0.25, 0.02
-"""Seconds between two looks at what the daemon has copied; and while a hole is being mended."""
-_TWICE = "a part of the WAL was written twice, and 0.3.13 restores nothing that follows it"
 _SNAPSHOT = ("-once", "-force-snapshot")
 
 
@@ -64,39 +56,39 @@ class Supervisor:
     ) -> None:
         self.job = job
         self.finished = False
-        self.state = "stopped"
-        self.restarts = 0
         self.reaped: dict[int, int] = {}
-        self._selector = selector
-        self._report = report
         self._locks = locks_of(job)
-        self._notes = Notes(self._locks)
+        self._backoff = Backoff(*job.delays)
+        self._account = Account(job, self._locks, report, self._backoff)
+        self._final_sync = FinalSync(job.series)
         self._handovers = Handovers(job, self._locks)
-        self._mending = Mending(job, self._locks, self._report_fault)
+        self._mending = Mending(job, self._locks, self._account.fault)
         self._health = Health(job)
-        self._daemon = Daemon(job, selector, self._hear, environment)
-        self._error = ""
-        self._stop_error = ""
+        self._daemon = Daemon(job, selector, lambda line: self._oversight.hear(line), environment)
+        looks = self._handovers, self._mending, self._health
+        self._oversight = Oversight(job, self._daemon, *looks, self._account, self._final_sync)
         self._forbidden = ""
         self._is_first_of_two = False
         self._running = False
         self._ran_before = False
-        self._whole = self._is_leaving = False
         self._killed_off = False
-        self._delay = 0.0
-        self._due = 0.0
-        self._deadline = self._keep_at = self._pinned_until = 0.0
-        self._kill_at = math.inf
-        self._retried = self._mended = self._is_leaving = False
-        self._signalled = False
-        self._killed = False
-        self._following: Following | None = None
+        self._keep_at = self._pinned_until = 0.0
         self._next: Callable[[], float] = self._stand_by
 
     @property
     def pid(self) -> int:
         """Return the daemon's process id, 0 when there is none."""
         return self._daemon.pid
+
+    @property
+    def state(self) -> str:
+        """Return what the daemon does."""
+        return self._account.state
+
+    @property
+    def restarts(self) -> int:
+        """Return how often the daemon was started again."""
+        return self._backoff.restarts
 
     @property
     def synced(self) -> float:
@@ -115,17 +107,17 @@ class Supervisor:
 
     def replace(self, job: Job) -> None:
         """Go on with another job: other databases, the same run-time directory and socket."""
-        if self._following is not None:
-            self._following.close()
-        self._following = Following(job, self._locks, self._report)
+        if self._oversight.following is not None:
+            self._oversight.following.close()
+        self._oversight.following = Following(job, self._locks, self._account.report)
 
     def stop(self) -> None:
         """Begin to stop: a final sync, then the end; `finished` says when."""
-        if self._deadline or self.finished:
+        if self._final_sync or self.finished:
             return
-        self._deadline = time.monotonic() + self.job.stop_timeout
+        self._final_sync.begin(self.job.stop_timeout)
         if not self._daemon.pid and self._next == self._idle:
-            self._is_leaving = True  # for what has appeared just now
+            self._oversight.is_leaving = True  # for what has appeared just now
             self._start()
         elif not self._daemon.pid and self.state == "backing off":
             self._start()  # for the final sync
@@ -133,55 +125,47 @@ class Supervisor:
             if not self.finished:
                 self._finish()
             return
-        self._due = time.monotonic() + min(_SETTLE, self.job.stop_timeout / 2)
+        self._final_sync.settle(self.job.stop_timeout)
         self._next = self._settle
 
     def expect_end(self) -> None:
         """Pin the WALs at once: somebody else may have told the daemon to end."""
-        if self._running and not self._deadline and not self._health.replaced():
+        if self._running and not self._final_sync and not self._health.replaced():
             self._handovers.hold_for_end()
-            self._pinned_until = time.monotonic() + _SETTLE
+            self._pinned_until = time.monotonic() + SETTLE
 
     # The states, in the order in which they come.
 
     def _stand_by(self) -> float:
-        if self._following is not None:
+        if self._oversight.following is not None:
             self._take_over(locked=False)
-        taken: list[Lock] = []
-        for lock in self._locks:
-            try:
-                free = lock.acquire()
-            except ConfigurationError as error:
-                self._fail(str(error), misconfigured=True)
-                return 0.0
-            if not free:
-                for other in taken:
-                    other.release()
-                if self.state != "standby":
-                    self._tell("standby")
-                return _STAND_BY
-            taken.append(lock)
-        stranger = foreign_daemons.find(d.path for d in self.job.databases)
-        if stranger is not None:
-            self._fail(
-                f"a Litestream that this library did not start replicates {stranger[1]} (process "
-                f"{stranger[0]}); two would destroy the replica. Stop that one first"
-            )
+        try:
+            free = acquire_all(self._locks)
+        except ConfigurationError as error:
+            self._fail(str(error), misconfigured=True)
+            return 0.0
+        if not free:
+            if self.state != "standby":
+                self._tell("standby")
+            return _STAND_BY
+        stranger = foreign_daemons.hindrance(d.path for d in self.job.databases)
+        if stranger:
+            self._fail(stranger)
             return 0.0
         lack = too_few_files(len(self.job.databases))
         if lack:
-            self._report({"fault": lack})
+            self._account.report({"fault": lack})
         self._begin_handover()
         return self._start()
 
     def _start(self) -> float:
-        may_follow = self._is_leaving or not self._deadline
-        if may_follow and self._following is not None and self._following.is_ready():
+        may_follow = self._oversight.is_leaving or not self._final_sync
+        if may_follow and self._oversight.may_follow():
             self._take_over()
             self._begin_handover()
         if not self.job.databases:
-            self._is_leaving = False
-            if self._deadline:
+            self._oversight.is_leaving = False
+            if self._final_sync:
                 self._finish()
                 return 0.0
             self._tell("replicating")
@@ -195,9 +179,10 @@ class Supervisor:
             self._forbidden = ""
             self._begin_handover()
         self._settle_copies()
-        self._handovers.arm(whole=self._whole, killed=self._killed_off, hole=self._mending.hole)
-        self._whole = self._running = self._killed_off = self._is_leaving = False
-        self._kill_at = math.inf
+        whole, hole = self._oversight.whole, self._mending.hole
+        self._handovers.arm(whole=whole, killed=self._killed_off, hole=hole)
+        self._oversight.whole = self._running = self._killed_off = False
+        self._oversight.is_leaving = False
         try:
             write(self.job.directory, self.job.config)
             self._is_first_of_two = self._handovers.pages_changed()
@@ -214,11 +199,11 @@ class Supervisor:
     def _wait_for_permission(self, forbidden: str) -> None:
         if forbidden != self._forbidden:
             self._forbidden = forbidden
-            self._report_fault({"fault": forbidden})
+            self._account.fault(forbidden)
             self._tell("backing off")
-        if self._deadline:
-            self._stop_error = forbidden
-        self._due = time.monotonic() + _STAND_BY
+        if self._final_sync:
+            self._final_sync.error = forbidden
+        self._backoff.wait(_STAND_BY)
         self._next = self._back_off
 
     def _watch(self) -> float:
@@ -226,87 +211,22 @@ class Supervisor:
             return 0.0
         if not self._running and self._daemon.is_up():
             self._running = self._ran_before = True
-            self._note_socket()
+            self._account.note_socket()
             self._tell("replicating")
-        if time.monotonic() > self._kill_at:
-            self._kill_at = math.inf
-            self._daemon.signal(signal.SIGKILL)
+        if self._daemon.kill_if_late():
             return 0.05
         if self._handovers and time.monotonic() > self._pinned_until:
-            self._poll_handovers()
-        if not self._running:
-            return 0.005
-        self._notes.flush(self._health.positions)
-        changed = self._health.replaced()
-        if changed:
-            self._report({"fault": changed})
-            self._error = changed
-            # No final sync: it would mix the old file's pages with the new one's.
-            self._daemon.signal(signal.SIGKILL)
-            self._whole = True
-            return 0.05
-        if self._health.lost_tables and self._kill_at == math.inf:
-            self._health.lost_tables = False
-            self._report_fault({"fault": "Litestream's tables were dropped; it starts again"})
-            self._daemon.signal(signal.SIGTERM)
-            self._kill_at = time.monotonic() + self.job.stop_timeout
-            return 0.05
-        if self._is_lost():
-            self._report({"fault": f"{self.job.directory} was removed; the daemon starts again"})
-            self._kill_at = time.monotonic() + self.job.stop_timeout
-            self._daemon.signal(signal.SIGTERM)
-            return 0.05
-        if self._is_followed():
-            self._leave()
-            return 0.05
-        clean = self._mending.look()
-        if self._mending.torn and self._kill_at == math.inf:
-            self._kill_at = time.monotonic() + self.job.stop_timeout
-            self._daemon.signal(signal.SIGTERM)
-        state = "mending" if self._mending.holes else self._health.look()
-        if state != self.state:
-            self._tell(state, age=self._health.age)
-        if self._handovers:
-            return 0.005 if self._daemon.age < 2 else 0.05
-        return _LOOK if clean else _LOOK_BUSY
-
-    def _is_followed(self) -> bool:
-        """Tell whether to end this daemon for one with other databases: all is settled."""
-        if self._following is None or self._handovers or self._kill_at != math.inf:
-            return False
-        looked = self._health.has_looked(self._daemon.has_synced)
-        if not looked and self._daemon.age < _SETTLE:
-            return False
-        there = [d.path for d in self.job.databases if os.path.exists(d.path)]
-        return not any(map(self._mending.hole, there)) and self._following.is_ready()
-
-    def _leave(self) -> None:
-        """End this daemon, for the next one to replicate other databases."""
-        self._handovers.hold_for_end()
-        if self._kill_at == math.inf:
-            self._daemon.signal(signal.SIGTERM)
-        self._kill_at = time.monotonic() + self.job.stop_timeout
-        self._is_leaving = True
+            self._oversight.poll_handovers()
+        return self._oversight.look() if self._running else 0.005
 
     def _idle(self) -> float:
         """Wait for a database."""
-        if self._following is not None and self._following.is_ready():
-            return self._start()
-        return _STAND_BY
+        return self._start() if self._oversight.may_follow() else _STAND_BY
 
     def _wait_for_snapshot(self) -> float:
         """Wait for a daemon that makes a snapshot and ends; then start one that stays."""
         self._ended()
         return 0.05
-
-    def _poll_handovers(self) -> None:
-        done = self._handovers.poll(self._daemon.has_synced)
-        self._health.looked.update(handover.database for handover in done)
-        for handover in done:
-            if handover.broken:
-                self._mending.declare(
-                    handover.database, "the daemon missed changes while it started"
-                )
 
     def _begin_handover(self) -> None:
         self._daemon.give_up_asking()
@@ -314,7 +234,7 @@ class Supervisor:
             self._handovers.begin()
 
     def _back_off(self) -> float:
-        left = self._due - time.monotonic()
+        left = self._backoff.left
         return left if left > 0 else self._start()
 
     def _settle(self) -> float:
@@ -322,79 +242,37 @@ class Supervisor:
         if self._ended():
             return 0.0
         if self._handovers:
-            self._poll_handovers()
+            self._oversight.poll_handovers()
         if not self._health.has_looked(self._daemon.has_synced):
-            if time.monotonic() < self._due:
+            if time.monotonic() < self._final_sync.due:
                 return 0.01
             if self.job.series == "0.3" or self.job.socket:  # else nobody can tell
-                self._stop_error = self._error or "the daemon never looked at its databases"
-        if not self._mending.look() and time.monotonic() < self._deadline - _SETTLE:
-            return _LOOK_BUSY
+                self._final_sync.error = (
+                    self._account.error or "the daemon never looked at its databases"
+                )
+        if not self._mending.look() and self._final_sync.left > SETTLE:
+            return LOOK_BUSY
         self._daemon.give_up_asking()
-        if self._following is not None and self._following.is_ready():
-            self._leave()
+        if self._oversight.may_follow():
+            self._oversight.leave()
             self._next = self._wait_for_end
             return 0.005
         self._handovers.hold_for_end()
-        if self._kill_at == math.inf:  # a second SIGTERM would end 0.5's final sync
+        if not self._daemon.must_end:  # a second SIGTERM would end 0.5's final sync
             self._daemon.signal(signal.SIGTERM)
-        self._signalled = True
+        self._final_sync.signalled = True
         self._next = self._wait_for_end
         return 0.005
 
     def _wait_for_end(self) -> float:
         if self._ended():
             return 0.0
-        if time.monotonic() > self._deadline and not self._killed:
-            self._killed = True
+        if self._final_sync.left < 0 and not self._final_sync.killed:
+            self._final_sync.killed = True
             self._daemon.signal(signal.SIGKILL)
         return 0.01
 
     # What they are made of.
-
-    def _report_fault(self, event: Mapping[str, Any]) -> None:
-        self._error = event["fault"]
-        self._report(event)
-
-    def _hear(self, text: str) -> None:
-        if is_error(text) or text.startswith(messages.ERROR):
-            self._error = text
-        if says(text, messages.SIGNAL):  # not always of ours; 0.3 may hang in its end
-            self._kill_at = time.monotonic() + self.job.stop_timeout
-        if self._signalled and self._health.is_unsynced(text):
-            self._stop_error = text
-        position = self._health.hear(text)
-        while self._health.overlapping:  # told before the position is: nothing has arrived there
-            self._mending.declare(self._health.overlapping.pop(), _TWICE)
-        if position is not None:
-            self._notes.arrived(position[0])
-            self._report({"position": position})
-        self._report({"log": text})
-
-    def _is_lost(self) -> bool:
-        """Tell whether nobody can reach the daemon any more; its config is simply written again."""
-        with suppress(OSError):
-            write(self.job.directory, self.job.config)
-        known = self.job.directory and self.job.socket and self._daemon.age > _SHORT_LIFE
-        return bool(known) and self._kill_at == math.inf and not os.path.exists(self.job.socket)
-
-    def _note_socket(self) -> None:
-        """Tell others where the socket is, and remove what a killed predecessor left behind."""
-        for lock in self._locks:
-            before = str(lock.noted().get("directory", ""))
-            if before != self.job.directory:
-                remove(before)
-            lock.note(socket=self.job.socket, directory=self.job.directory)
-        self._note_files()
-
-    def _note_files(self) -> None:
-        """Note which files these are, lest a new one replaces their backups (`recovery.guard`)."""
-        for lock in self._locks:
-            with suppress(OSError):
-                found = os.stat(lock.database)
-                lock.note(
-                    replicated=[found.st_dev, found.st_ino], schema=schema_version(lock.database)
-                )
 
     def _ended(self) -> bool:
         """Tell whether the daemon has ended, and do what follows from that."""
@@ -402,45 +280,45 @@ class Supervisor:
         status = self._daemon.reap(self.reaped)
         if status is None:
             return False
+        error = self._account.error
         # By a signal that leaves it no time for a final sync, or a panic (2).
         self._killed_off = os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 2
-        if self._is_leaving:
+        if self._oversight.is_leaving:
             if not self._killed_off:
                 self._handovers.note_end(self._health.looked)
-            self._begin_handover()
-            self._start()
-            if self._deadline and not self.finished:
-                self._next = self._settle
+            self._start_again()
         elif self._is_first_of_two and not status:
-            self._begin_handover()
-            self._start()
-            self._next = self._settle if self._deadline else self._next
-        elif self._deadline and self._must_repeat():
-            self._signalled, self._stop_error = False, ""
-            self._begin_handover()
-            self._start()
-            self._next = self._settle
-        elif self._deadline:
-            if not self._signalled:
-                self._stop_error = self._error or "the daemon ended before its final sync"
+            self._start_again()
+        elif self._final_sync and self._final_sync.must_repeat(self._settle_copies):
+            self._final_sync.repeat()
+            self._start_again()
+        elif self._final_sync:
+            if not self._final_sync.signalled:
+                self._final_sync.error = (
+                    self._account.error or "the daemon ended before its final sync"
+                )
             self._finish()
-        elif (
-            not self._ran_before
-            and status
-            and not any(t in self._error for t in messages.TRANSIENT)
-        ):
+        elif status and not (self._ran_before or any(t in error for t in messages.TRANSIENT)):
             code = os.waitstatus_to_exitcode(status)
-            self._fail(self._error or f"the daemon ended with exit status {code}")
+            self._fail(error or f"the daemon ended with exit status {code}")
         elif self.job.max_restarts is not None and self.restarts >= self.job.max_restarts:
-            self._fail(self._error or "the daemon ended too often")
+            self._fail(error or "the daemon ended too often")
         else:
             self._restart(life)
         return True
 
+    def _start_again(self) -> None:
+        self._begin_handover()
+        self._start()
+        if self._final_sync and self._daemon.pid:
+            self._next = self._settle
+        elif self._final_sync and not self.finished:
+            self._finish()
+
     def _take_over(self, *, locked: bool = True) -> None:
         """Take the following job for this one."""
-        assert self._following is not None
-        following, self._following = self._following, None
+        following, self._oversight.following = self._oversight.following, None
+        assert following is not None
         self._handovers.close()
         if locked:
             self._locks = following.take()
@@ -448,9 +326,10 @@ class Supervisor:
             following.close()
             self._locks = locks_of(following.job)
         self.job = self._health.job = following.job
-        self._notes = Notes(self._locks)
+        self._account.take_over(self.job, self._locks)
         self._handovers = Handovers(self.job, self._locks)
-        self._mending = Mending(self.job, self._locks, self._report_fault)
+        self._mending = Mending(self.job, self._locks, self._account.fault)
+        self._oversight.take_over(self.job, self._handovers, self._mending)
         forget(self.job.directory)  # the next start writes it
 
     def _settle_copies(self) -> bool:
@@ -461,55 +340,30 @@ class Supervisor:
             self._mending.empty()
         return clean
 
-    def _must_repeat(self) -> bool:
-        """Tell whether the final sync is to be done once more, by another daemon.
-
-        0.3.13's monitor and its final sync may write the same segment at the same moment; then
-        one of them fails, and the newest changes may not be in the replica.
-        """
-        if self._killed or time.monotonic() > self._deadline:
-            return False
-        if self.job.series == "0.3" and self._stop_error and not self._retried:
-            self._retried = True
-            return True
-        if not self._settle_copies():
-            if not self._mended:
-                self._mended = True
-                return True
-            self._stop_error = "changes that were committed are missing from the replica"
-        return False
-
     def _restart(self, life: float) -> None:
-        self.restarts += 1
-        first, last = self.job.delays
-        if life > _QUIET:
-            self._delay = 0.0
-        elif life < _SHORT_LIFE or self._delay:
-            self._delay = min(max(self._delay * 2, first), last)
-        jitter = 0.8 + 0.2 * os.urandom(1)[0] / 255  # `random` takes long to import
-        self._due = time.monotonic() + self._delay * jitter
+        self._backoff.restart(life)
         self._pinned_until = 0.0
         self._begin_handover()
         self._tell("backing off")
         self._next = self._back_off
 
     def _fail(self, error: str, **more: object) -> None:
-        self._error = error
-        self._notes.state("failed", 0, self.restarts)
+        self._account.error = error
+        self._account.notes.state("failed", 0, self.restarts)
         self._close()
         if self._ran_before:
-            self._report({"synced": False, "killed": False})
+            self._account.report({"synced": False, "killed": False})
         self._tell("failed", **more)
 
     def _finish(self) -> None:
-        if self._signalled and not self._killed:
+        if self._final_sync.signalled and not self._final_sync.killed:
             self._handovers.note_end(self._health.looked)
-            self._note_files()
-        synced = not self._killed and not self._stop_error
+            self._account.note_files()
+        synced = self._final_sync.reached
         more = {"synced": time.time()} if synced else {}
-        self._notes.state("stopped", 0, self.restarts, **more)
+        self._account.notes.state("stopped", 0, self.restarts, **more)
         self._close()
-        self._report({"synced": synced, "killed": self._killed})
+        self._account.report({"synced": synced, "killed": self._final_sync.killed})
         self._tell("stopped")
 
     def _close(self) -> None:
@@ -517,15 +371,11 @@ class Supervisor:
         self._mending.close()
         self._daemon.give_up_asking()
         self._health.give_up_asking()
-        if self._following is not None:
-            self._following.close()
+        if self._oversight.following is not None:
+            self._oversight.following.close()
         for lock in self._locks:
             lock.release()
         self.finished = True
 
     def _tell(self, state: str, **more: object) -> None:
-        self.state = state
-        self._notes.state(
-            state, self._daemon.pid, self.restarts, self._health.age, talks=self._health.talks
-        )
-        self._report({"state": state, "restarts": self.restarts, "error": self._error, **more})
+        self._account.change(state, self._daemon.pid, self._health, **more)

@@ -1,4 +1,4 @@
-"""The row by which a verify recognises its own commit in the restored copy."""
+"""Prove that a commit of ours comes back: a row by which the restored copy is recognised."""
 
 from __future__ import annotations
 
@@ -6,12 +6,22 @@ import contextlib
 import secrets
 import sqlite3
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from litestream._database import integrity
+from litestream._database import wal as wal_file
+from litestream._database.files import wal_path
+from litestream._verification.failures import failure_of, unlocked
+from litestream._verification.result import BUSY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from litestream._config.config import Database
+    from litestream._restore.staging import Staging
+    from litestream._verification.proof import Proof
+    from litestream._verification.result import Verification
 
 _TABLE = "_litestream_verification"
 _CREATE = f"CREATE TABLE IF NOT EXISTS {_TABLE} (id INTEGER PRIMARY KEY, uuid BLOB)"
@@ -22,8 +32,46 @@ _SWEEP = (
 )
 
 
+def prove(proof: Proof, connection: sqlite3.Connection, staging: Staging) -> Verification:
+    """Prove that a commit of ours comes back, from every replica."""
+    token = new_token()
+
+    watches = [  # made before the commit, to notice it
+        (database, proof.watch(database, lambda: touch(connection, token), only_new=True))
+        for database in proof.database.each_replica()
+    ]
+    with (
+        unlocked(proof.database, min(BUSY, proof.timeout)),
+        sentinel(connection, token),
+    ):
+        end = wal_file.committed_end(wal_path(proof.database.path))
+        for database, watch in watches:
+            attempt = partial(_restore_with, token, proof, database, staging, connection)
+            proved = proof.repeated(database, watch, lambda _: end, attempt)
+        return proof.result(connection, proved, exact=False)
+
+
+def _restore_with(
+    token: bytes,
+    proof: Proof,
+    database: Database,
+    staging: Staging,
+    connection: sqlite3.Connection,
+) -> str:
+    """Restore a copy that holds the row, and return its path."""
+    copy = proof.restore(database, staging, connection)
+    if is_in(copy, token):
+        return copy
+    raise failure_of(
+        database,
+        "different",
+        "the row that was written for this verify reached the replica, and is not in what is "
+        "restored: that is another database, or an older state",
+    )
+
+
 def new_token() -> bytes:
-    """Return what the row of one verify is recognised by."""
+    """Return the token by which one verify recognises its row."""
     return _uuid(time.time())
 
 
@@ -31,9 +79,9 @@ def new_token() -> bytes:
 def sentinel(connection: sqlite3.Connection, token: bytes) -> Iterator[None]:
     """Commit a row of our own, and remove it at the end.
 
-    The table has the shape that the Ruby gem gives it, and one made by the gem is used as it is.
-    It stays: making it anew would have every connection prepare its statements again. Rows that a
-    killed verify has left go with the next one, a day later; others' rows are never touched.
+    The table has the shape that the Ruby gem gives it, and a table of the gem's is used as it is.
+    The table stays: creating it again would make every connection prepare its statements again.
+    Rows of a killed verify are removed by the next one after a day; rows of others are not touched.
     """
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -43,7 +91,7 @@ def sentinel(connection: sqlite3.Connection, token: bytes) -> Iterator[None]:
         connection.execute("COMMIT")
         yield
     except BaseException:
-        with contextlib.suppress(sqlite3.Error):  # the error that is under way says more
+        with contextlib.suppress(sqlite3.Error):  # the first error says more
             _remove(connection, token)
         raise
     _remove(connection, token)
@@ -67,7 +115,7 @@ def is_in(copy: str, token: bytes) -> bool:
 
 
 def touch(connection: sqlite3.Connection, token: bytes) -> None:
-    """Make another commit: the row gets a new number. One that changes nothing writes nothing."""
+    """Make another commit: give the row a new number (without a change nothing is written)."""
     connection.execute(
         f"UPDATE {_TABLE} SET id = (SELECT max(id) + 1 FROM {_TABLE}) WHERE uuid = ?",  # noqa: S608
         (token,),

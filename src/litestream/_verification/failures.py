@@ -7,7 +7,7 @@ import sqlite3
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from litestream._durability.watch import last_replicated
+from litestream._executable.listings import last_replicated
 from litestream.errors import (
     CommandFailedError,
     CommandTimeoutError,
@@ -45,7 +45,7 @@ def different(
 
 @contextlib.contextmanager
 def explained(database: Database) -> Iterator[None]:
-    """Turn an error of a restore, or of what came back, into the failure that says so."""
+    """Turn an error of a restore, or of the restored copy, into a VerificationFailure."""
     try:
         yield
     except CorruptBackupError as error:
@@ -59,7 +59,7 @@ def explained(database: Database) -> Iterator[None]:
 
 @contextlib.contextmanager
 def unlocked(database: Database, seconds: float) -> Iterator[None]:
-    """Turn SQLite's "locked" into the failure that says so."""
+    """Turn SQLite's "locked" into a VerificationFailure."""
     try:
         yield
     except sqlite3.OperationalError as error:

@@ -6,8 +6,8 @@ database at that commit, wherever the reader itself stands: pages that no frame 
 same in both. So the source is copied once, the frames are laid over it commit by commit, and the
 restored copy must be equal at one of those commits, none of them older than the call.
 
-Equal is: every page, but those that are free in both. Nothing less will do: an index, a type or a
-rowid that is not what it was leaves every ``SELECT *`` as it was.
+Equal means every page except those that are free in both files. Nothing less will do: a changed
+index, type or rowid leaves every ``SELECT *`` as it was.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ _LOCKED = 0x40000000  # the byte that SQLite locks; its page holds nothing
 
 
 class MovedError(Exception):
-    """The source's WAL was restarted meanwhile: what was read does not fit together."""
+    """The source's WAL was restarted meanwhile, so the pages read do not fit together."""
 
 
 class Pin:
-    """A read transaction on the source; ``end`` covers every commit from before it was made.
+    """A read transaction on the source; ``end`` covers every commit that came before it.
 
-    ``interrupt`` is called again and again by what takes long, and ends it by raising.
+    Long steps call ``interrupt`` again and again; it may raise to end them.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Pin:
 
         """
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as copy:
-            copy.execute("PRAGMA journal_mode=OFF")  # nobody needs half a copy
+            copy.execute("PRAGMA journal_mode=OFF")  # half a copy is of no use
             copy.execute("PRAGMA synchronous=OFF")
             try:
                 self.connection.backup(
@@ -118,7 +118,7 @@ class Commit(NamedTuple):
 
 
 def _commits(wal: str, end: WALEnd) -> Iterator[Commit]:
-    """Yield the commits up to ``end``: frames behind it may look like one, and are none."""
+    """Yield the commits up to ``end``; frames behind it may look like a commit, and are none."""
     with open(wal, "rb") as file:
         header = file.read(WAL_HEADER_SIZE)
         (page_size,) = struct.unpack(">I", header[8:12])
@@ -181,7 +181,7 @@ class _Files(NamedTuple):
 
 
 def _fewest(files: _Files, after: list[Commit]) -> tuple[int, int]:
-    """Return how many pages differ where the fewest do, and after how many commits that is."""
+    """Return the smallest number of differing pages, and after how many commits it occurs."""
     restored = os.fstat(files.other).st_size // files.page_size
     size = os.fstat(files.mine).st_size // files.page_size
     free = _free(files, files.other, {})
@@ -200,7 +200,7 @@ def _fewest(files: _Files, after: list[Commit]) -> tuple[int, int]:
             size = commit.size
         at_risk = {page for page in differing if page <= size}
         left = len(at_risk - free) + (size != restored)
-        if not left and at_risk:  # they are free in what is restored: in the database, too?
+        if not left and at_risk:  # they are free in the restored file: in the database, too?
             here = _free(files, files.mine, written)
             left = len(at_risk - here) or int(here != free)
         if fewest is None or left < fewest:
@@ -259,11 +259,11 @@ def _masked(content: bytes) -> bytes:
 
 
 def _differing(files: _Files, allowed: set[int]) -> set[int]:
-    """Return the pages that are not the same in both files, as far as both go.
+    """Return the pages that differ, as far as both files go.
 
-    The first that is not among those ``allowed``, which change later or are free, ends it: such
-    pages will never be equal, and their number knows no bounds. Page 1 does not: what it holds is
-    the least part of what may differ.
+    Stop at the first differing page that is not ``allowed`` (rewritten later, or free): it can
+    never become equal, and there may be any number of such pages. Go on behind page 1: it is the
+    smallest part of what may differ.
     """
     found: set[int] = set()
     size = files.page_size

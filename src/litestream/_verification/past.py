@@ -1,8 +1,8 @@
 """Find the points in time that a replica should be able to give back, and cannot.
 
-A restore takes the last snapshot before the time that is asked for, and what follows it without a
-break. Where something is missing in between, the newest state is restored by a newer snapshot as if
-nothing had happened.
+A restore takes the last snapshot before the requested time, and the files that follow it without a
+break. Where a file is missing in between, the newest state still comes back from a newer snapshot,
+as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _in_generations(
     """Yield the gaps in generations: WAL indexes of which all segments or the first are missing.
 
     Source: 0.3.13 restores nothing behind a missing index, and, once an index lacks its beginning,
-    nothing of that generation at all. A segment that is missing behind it is not seen in listings.
+    nothing of that generation at all. Listings do not show a gap behind the first segment.
     """
     rows = sorted([*snapshots, *segments], key=lambda row: (row["generation"], row["index"]))
     generations = [list(group) for _, group in groupby(rows, key=lambda row: row["generation"])]

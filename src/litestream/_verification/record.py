@@ -1,4 +1,4 @@
-"""Keep what comes of each proof in the database's history."""
+"""Record the outcome of each proof in the database's history."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _SECRETS = frozenset(key.name for key in KEYS if key.kind == "secret")
 
 
 class Kept:
-    """A proof on its way; `proved` is what came of it."""
+    """A proof that is under way; `proved` is its result."""
 
     proved: Verification | None = None
 
 
 @contextmanager
 def kept(database: Database, *, exact: bool, past: bool) -> Iterator[Kept]:
-    """Append what comes of the block to the history; one that is interrupted leaves no row."""
+    """Append the outcome of the block to the history; an interrupted block leaves no row."""
     at, began, proof = datetime.now(timezone.utc), time.monotonic(), Kept()
     try:
         yield proof

@@ -1,4 +1,4 @@
-"""What a verify finds: a proof of one backup, and for many what came of each."""
+"""The results of a verify: the proof of one backup, or an outcome for each of many."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BUSY = 5.0
 
 
 class Gap(TypedDict):
-    """A time whose states a replica cannot give back, from ``start`` to ``end`` (UTC)."""
+    """A span of time that a replica cannot restore, from ``start`` to ``end`` (UTC)."""
 
     replica: str
     start: str
@@ -26,16 +26,16 @@ class Gap(TypedDict):
 
 @dataclasses.dataclass(frozen=True)
 class Verification:
-    """What was proved of a backup. It is true.
+    """The proof of a backup; as a condition it is true.
 
-    ``size`` is in bytes, ``tables`` counts tables. ``txid`` is the transaction that was waited for
-    (0.5), ``replicas`` are the names of those that were restored: all of the database's, or the one
-    that was named. ``exact`` says that the content was compared. Durations are in seconds:
-    ``waited`` until the replica had the last commit, ``restored`` for the restore, ``seconds`` for
-    all of it. ``started`` is in UTC.
+    ``size`` is in bytes, ``tables`` counts tables. ``txid`` is the transaction that the replica
+    had to reach (0.5), ``replicas`` are the names of the replicas that were restored: all of the
+    database's, or the named one. ``exact`` says that the content was compared. Durations are in
+    seconds: ``waited`` until the replica had the last commit, ``restored`` for the restore,
+    ``seconds`` for all of it. ``started`` is in UTC.
 
-    It is the newest state that was proved, or the one at ``timestamp``. ``gaps`` are the times in
-    the past that cannot be restored; None where the replicas could not be listed.
+    The newest state was proved, or the one at ``timestamp``. ``gaps`` are the times in the past
+    that cannot be restored; None if the replicas could not be listed.
     """
 
     database: str
@@ -74,7 +74,7 @@ class Verification:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What came of one database in ``verify_all``: true if its backup is proved.
+    """The outcome of one database in ``verify_all``: true if its backup is proved.
 
     Either ``verification`` says what was proved, or ``failure`` why nothing was.
     """
@@ -92,9 +92,9 @@ class Outcome:
         return self.proved
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as a dict that is ready for JSON, as ``litestream verify --json`` prints it.
+        """Return the outcome as a dict for JSON, as ``litestream verify --json`` prints it.
 
-        ``database`` and ``proved`` are always there; beside them all of a ``Verification``, or a
+        ``database`` and ``proved`` are always there, with all fields of a ``Verification``, or a
         failure's ``reason``, ``message`` and ``details``.
         """
         known: dict[str, Any] = {"database": self.database, "proved": self.proved}

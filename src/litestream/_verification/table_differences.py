@@ -1,4 +1,4 @@
-"""Describe in what two private copies of a database differ that are known not to be the same."""
+"""Describe how two private copies of a database differ."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _NOWHERE = "some differ, though no row, type, rowid or index does"
 def differences(
     original: str, restored: str, interrupt: Callable[[], object] = lambda: None
 ) -> dict[str, str]:
-    """Return what differs, and how: by table; ``"schema"``, ``"indexes"``, … for the rest.
+    """Return the differences by table; ``"schema"``, ``"indexes"``, … name the rest.
 
-    Every row of every table is compared, in constant memory. There is always something in it:
-    ``"pages"`` where nothing differs that a statement could show. ``interrupt`` is called again and
-    again, and ends it by raising.
+    Every row of every table is compared, in constant memory. The result is never empty: it has
+    ``"pages"`` if no statement can show a difference. ``interrupt`` is called again and again, and
+    may raise to end the comparison.
     """
     with integrity.opened(original) as mine, integrity.opened(restored) as others:
         mine.text_factory = others.text_factory = _text
@@ -50,7 +50,7 @@ def differences(
 
 
 def _hidden(restored: str, interrupt: Callable[[], object]) -> dict[str, str]:
-    """Return what no row shows: indexes that do not fit their tables, or nothing but pages."""
+    """Return a difference that no row shows: indexes that do not fit their tables, or pages."""
     try:
         integrity.check(restored, "full", interrupt)
     except CorruptBackupError as error:
@@ -99,7 +99,7 @@ def _difference(
 
 
 def _only(one: tuple[Any, ...] | None, other: tuple[Any, ...] | None) -> str:
-    """Say that two rows differ in a type or in the rowid alone, if they do."""
+    """Return how two rows differ if only a type or the rowid differs."""
     if one is None or other is None or len(one) != len(other):
         return ""
     pairs = list(zip(one[1:], other[1:], strict=True))
@@ -115,7 +115,7 @@ def _only(one: tuple[Any, ...] | None, other: tuple[Any, ...] | None) -> str:
 
 
 def _plain(value: object) -> object:
-    """Return a value as text where it has a type that a CAST makes of it."""
+    """Return a value as text if its type is one that a CAST produces."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
     return f"{value:g}" if isinstance(value, int | float) else value

@@ -1,4 +1,4 @@
-"""A page that says how backups are: over WSGI or ASGI, under any prefix, closed by default.
+"""A page about the health of backups: over WSGI or ASGI, under any prefix, closed by default.
 
 ::
 
@@ -6,8 +6,8 @@
 
     application = litestream.dashboard.wsgi(auth=("ops", "scrypt$…"))  # litestream dashboard --hash
 
-It is drawn from what is on this host. The replica is asked in the background alone, when somebody
-presses the button for it.
+The page is made from facts on this host. The replica is called only in the background, when
+somebody presses a button for it.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ def wsgi(
     """Return the dashboard as a WSGI application.
 
     Args:
-        auth: Who may see it: a function of a ``Request`` that returns True, a user's name and the
+        auth: Who may see the page: a function of a ``Request`` that returns True, a name and the
             ``password_hash`` of the password, or ``"open"`` for everybody who reaches it.
-        config: The config's path, or a mapping of a database's path to its replica; by default it
-            is looked for as ever.
+        config: The config's path, or a mapping of a database's path to its replica; by default the
+            config is looked for as ever.
         actions: Which buttons there are, of ``"verify"`` and ``"restore"``.
-        directory: Where figures for the plots and the lists of backups are kept; by default in the
-            temporary directory, until the next reboot.
+        directory: The place of the figures for the plots and of the lists of backups; by default
+            the temporary directory, until the next reboot.
         secret: A key that several processes share, for the tokens in forms. Not needed with a
             password's hash.
         thresholds: Those of ``litestream.health``, such as ``max_behind=60``.

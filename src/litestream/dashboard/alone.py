@@ -1,4 +1,4 @@
-"""The dashboard alone: on the loopback address, for whoever was given the one-time address."""
+"""The dashboard alone: on the loopback address, for the browser with the one-time address."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Alone:
     def _answer(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
-        # Another site's name may be made to lead here; its pages have no business with us.
+        # The name of another site may be pointed at this address: refuse requests of its pages.
         if not _LOOPBACK.fullmatch(environ.get("HTTP_HOST", "")):
             return _told(start_response, "403 Forbidden", "This is for this computer alone.")
         request = request_of({**environ, "CONTENT_LENGTH": "0"})
@@ -129,7 +129,7 @@ class _Server(socketserver.ThreadingMixIn, simple_server.WSGIServer):
             self._room.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a client that has gone."""
+        """Log nothing about a client that has gone."""
 
 
 class _Handler(simple_server.WSGIRequestHandler):

@@ -67,12 +67,12 @@ class Guard:
             raise ConfigurationError(_HOW)
 
     def refusal(self, request: Request) -> int:
-        """Return 0, or 401, 403 or 429. What the function for ``auth=`` raises is raised."""
+        """Return 0, or 401, 403 or 429. Exceptions of the function for ``auth=`` are passed on."""
         return self._asked(request)
 
 
 class _Password:
-    """One user's password, in HTTP's own form; what was right once is not worked out again."""
+    """One user's password, in HTTP's Basic form; a right password is hashed only once."""
 
     def __init__(self, user: object, hashed: object) -> None:
         found = re.fullmatch(r"scrypt\$(\d+)\$(\d+)\$(\d+)\$([\w-]+)\$([\w-]+)", str(hashed))
@@ -119,7 +119,7 @@ class _Password:
 
 
 class Forms:
-    """Tokens for forms: a cookie, and in the form what only this key makes of it."""
+    """Tokens for forms: a cookie, and in the form a value that only this key makes of it."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key

@@ -1,4 +1,4 @@
-"""What is done in the background because somebody pressed a button: listing, proof, restore."""
+"""The jobs behind the buttons, in the background: listing, proof, restore."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from litestream import _adapters, commands
+from litestream import commands, verification
 from litestream._executable.arguments import loaded
 from litestream.errors import ConfigurationError, LitestreamError, UnsupportedCommandError
 
@@ -74,7 +74,7 @@ class Jobs:
         return True
 
     def state(self, kind: str, database: str) -> dict[str, Any]:
-        """Return what came of the last job of a kind; its state is "" when there was none."""
+        """Return the result of the last job of a kind; its state is "" if there was none."""
         found = {"state": "", "at": None, "message": "", **self._store.read(database, kind)}
         if found.get("state") == "running" and not _is_alive(found.get("pid")):
             return {**found, "state": "failed", "message": "The process that did it has ended"}
@@ -98,8 +98,8 @@ class Jobs:
                 self._names.discard((kind, database))
 
     def _verify(self, database: str) -> str:
-        (done,) = _adapters.prove(self._config, database, exact=True)
-        return f"Proved in {done['seconds']:.1f} s: the backup restores, and equals the database"
+        done = verification.verify(database, config=self._config, exact=True)
+        return f"Proved in {done.seconds:.1f} s: the backup restores, and equals the database"
 
     def _restore(self, database: str) -> str:
         return f"Restored to {commands.restore(database, config=self._config)}"
@@ -113,7 +113,7 @@ class Jobs:
 
 
 def listed(database: str, config: ConfigArgument) -> dict[str, Any]:
-    """Ask the replica which backups exist: the newest ones, and how many there are of each kind."""
+    """List the backups in the replica: the newest ones, and the number of each kind."""
     options: dict[str, Any] = {"config": config, "timeout": _PATIENCE}
     generations = commands.generations(database, **options)
     snapshots = sorted(

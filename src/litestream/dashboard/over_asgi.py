@@ -58,7 +58,7 @@ class Asgi:
         await send({"type": "http.response.body", "body": body})
 
     def close(self) -> None:
-        """Look at the databases no longer."""
+        """Stop looking at the databases."""
         self._dashboard.close()
         self._threads.shutdown(wait=False)
 

@@ -29,7 +29,7 @@ class Wsgi:
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [response.body]
 
     def close(self) -> None:
-        """Look at the databases no longer."""
+        """Stop looking at the databases."""
         self._dashboard.close()
 
 

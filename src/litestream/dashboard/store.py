@@ -1,4 +1,4 @@
-"""What the dashboard keeps: samples for plots, lists of backups, and what came of an action.
+"""The files of the dashboard: samples for plots, lists of backups, results of actions.
 
 A private directory, one file of a fixed size for a database's samples, and small JSON files. All
 processes that serve the dashboard share it.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from litestream.rows import HealthRow
 
 RANGES = {"24h": (300, 288), "7d": (1800, 336), "30d": (7200, 360)}
-"""What can be plotted: the seconds of a step, and how many steps."""
+"""The ranges of the plots: the seconds of a step, and the number of steps."""
 _RECORD = struct.Struct("<dddd")
 _PAUSE = 55.0
 _FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW
@@ -69,7 +69,7 @@ class Store:
         return os.path.join(self._directory, f"{id_of(database)}.{kind}")
 
     def write(self, database: str, kind: str, content: dict[str, Any]) -> None:
-        """Keep something of a database; all of it, or nothing."""
+        """Write a file about a database, completely or not at all."""
         with contextlib.suppress(OSError):  # a full disk costs a list, not a page
             file, temporary = tempfile.mkstemp(dir=self._directory, suffix=".tmp")
             try:
@@ -81,7 +81,7 @@ class Store:
                 raise
 
     def read(self, database: str, kind: str) -> dict[str, Any]:
-        """Return what was kept; an empty dictionary where there is nothing."""
+        """Return the content of such a file; an empty dictionary if there is none."""
         try:
             with open(self._path(database, kind), encoding="ascii") as stream:
                 found = json.load(stream)

@@ -68,11 +68,11 @@ class Dashboard:
         self._forms = Forms(given or self._guard.key or secrets.token_bytes(32))
 
     def close(self) -> None:
-        """Look at the databases no longer."""
+        """Stop looking at the databases."""
         self._watch.close()
 
     def answer(self, request: Request) -> Response:
-        """Return the response; no call of a replica is made, and nothing is waited for."""
+        """Return the response, without a call of a replica and without waiting."""
         try:
             refused = self._guard.refusal(request)
             if refused:
@@ -236,7 +236,7 @@ class Dashboard:
         return Response(status, body, more=more)
 
     def _refusal(self, status: int) -> Response:
-        """Return a page that tells nothing, and needs no style: that is not for everybody."""
+        """Return a page without any fact or style, for those who may not see more."""
         more: tuple[tuple[str, str], ...] = ()
         if status == 401:
             more = (("WWW-Authenticate", 'Basic realm="litestream", charset="UTF-8"'),)

@@ -38,7 +38,7 @@ _log = logging.getLogger("litestream.dashboard")
 
 
 class Look(NamedTuple):
-    """What was seen: the rows by their ids, the worst first, or the trouble that there was."""
+    """The result of a look: the rows by their ids, the worst first, or the trouble."""
 
     at: float
     rows: dict[str, HealthRow]
@@ -74,7 +74,7 @@ class Watch:
         self._asked = self._closed = False
 
     def look(self) -> Look | None:
-        """Return what was seen last; None while the first look takes its time."""
+        """Return the last result; None during the first look."""
         if self._pid != os.getpid():
             self._renew()
         with self._changed:
@@ -132,7 +132,7 @@ class Watch:
         return Look(now, {id_of(row["database"]): row for row in sorted(rows, key=_rank)})
 
     def _learn_secrets(self, config: Config) -> None:
-        """Find what must not be shown; messages of other programs may hold it."""
+        """Find the secrets to hide, which messages of other programs may contain."""
         mark = not config.path or (config.path, os.stat(config.path).st_mtime_ns)
         if mark != self._secrets[0]:
             found: set[str] = set()

@@ -23,10 +23,10 @@ __all__ = ["config", "sqlite_options"]
 
 
 def config() -> ConfigArgument:
-    """Return what the setting ``LITESTREAM`` says: every ``config=`` of the adapters takes it.
+    """Return the config of the setting ``LITESTREAM``, for every ``config=`` of the adapters.
 
     Raises:
-        ConfigurationError: The setting is wrong; the system checks say all that is.
+        ConfigurationError: The setting is wrong; the system checks name every fault.
 
     """
     from litestream.django import _settings

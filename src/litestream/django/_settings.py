@@ -23,7 +23,7 @@ _EXPECTATIONS = ("any", "backup", "none")
 
 
 class Problem(NamedTuple):
-    """An error in the setting: the id of its system check, what it is, and what to do."""
+    """An error in the setting: the id of its system check, the fault, and what to do."""
 
     id: str
     message: str
@@ -42,7 +42,7 @@ def config() -> ConfigArgument:
 
 
 def expect() -> str:
-    """Return what ``recover`` and ``run`` are told to expect."""
+    """Return the ``expect`` for ``recover`` and ``run``."""
     return str(setting().get("EXPECT", "any"))
 
 
@@ -130,7 +130,7 @@ def _of_replica(alias: str, replica: Any) -> Iterator[Problem]:
 
 
 def _why_not(database: Mapping[str, Any]) -> str:
-    """Say why a database cannot be replicated; nothing when it can."""
+    """Return why a database cannot be replicated; empty if it can."""
     engine = str(database.get("ENGINE", ""))
     if "sqlite" not in engine and "spatialite" not in engine:
         return f"is none of SQLite ({engine or 'it has no ENGINE'})"

@@ -49,13 +49,13 @@ def databases(*, databases: Iterable[str] | None = None, **_: Any) -> list[Check
         return []
     found: list[CheckMessage] = []
     wanted = [alias for alias in _settings.sqlite() if alias in (databases or ())]
-    if wanted and not _settings.replicas():
+    if wanted and not _settings.setting().get("REPLICAS"):
         try:
             named = {row["path"] for row in commands.databases(config=_settings.config())}
         except LitestreamError as error:
             return [Error(f"The config cannot be read: {error}", id="litestream.E006")]
         found += [_is_not_replicated(a) for a in wanted if _settings.path(a) not in named]
-    for alias in wanted:
+    for alias in set(wanted).intersection(_replicated()):
         if os.path.exists(_settings.path(alias)):
             with connections[alias].cursor() as cursor:
                 (mode,) = cursor.execute("PRAGMA journal_mode").fetchone()
@@ -88,7 +88,10 @@ def _is_not_replicated(alias: str) -> CheckMessage:
 
 
 def _replicated() -> list[str]:
-    return [a for a in _settings.sqlite() if not _settings.replicas() or a in _settings.replicas()]
+    found = _settings.sqlite()
+    if not _settings.setting().get("REPLICAS"):  # a file says it
+        return found
+    return [alias for alias in found if alias in _settings.replicas()]
 
 
 def _files() -> Iterator[CheckMessage]:

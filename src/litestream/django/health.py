@@ -1,4 +1,4 @@
-"""A check for django-health-check 4: what was committed is in the replica."""
+"""A check for django-health-check 4: everything committed is in the replica."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Replicated(HealthCheck):
     )
 
     def run(self) -> None:
-        """Wait for the last commit; what is said of a failure is said to anybody."""
+        """Wait for the last commit; a failure's text is shown to everybody."""
         try:
             seconds = self.timeout.total_seconds()
             litestream.sync(_settings.path(self.alias), seconds, config=_settings.config())

@@ -17,10 +17,10 @@ __all__ = ["verify"]
 
 @task()
 def verify(alias: str | None = None, *, exact: bool = True, timeout: float = 30.0) -> list[Any]:
-    """Verify the backup of a database, or of all, and return what was proved.
+    """Verify the backup of a database, or of all, and return the proofs.
 
     Raises:
-        VerificationFailure: One is not proved: the task has failed.
+        VerificationFailure: A backup is not proved: the task has failed.
 
     """
     database = None if alias is None else _settings.path(alias)

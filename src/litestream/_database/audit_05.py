@@ -1,0 +1,144 @@
+"""Whether 0.5's level-0 LTX files hold what SQLite has committed."""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from contextlib import closing, suppress
+
+from litestream._database.audit import WRONG, Audit
+from litestream._database.frames import Frames
+from litestream._database.local_state import local_transactions, newest_local
+from litestream._database.ltx import Pages, disguise
+from litestream._database.wal import (
+    WAL_HEADER_SIZE,
+    WALEnd,
+    committed_end,
+    is_being_restarted,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from litestream._database.local_state import LocalTransaction
+
+_TICK = 100_000_000  # nanoseconds
+
+
+class Audit05(Audit):
+    """The audit of 0.5's level-0 LTX files."""
+
+    _last: LocalTransaction | None = None
+    _mtime = 0
+
+    def _compare(self) -> None:
+        """Look at the LTX files that are new."""
+        try:
+            mtime = os.stat(os.path.join(self.meta, "ltx", "0")).st_mtime_ns
+        except OSError:
+            return
+        if mtime == self._mtime and not self.unsettled:
+            return
+        self.unsettled = self.ahead = False
+        new = self._since_copy_of_all(self._new())
+        for number, transaction in enumerate(new):
+            with suppress(OSError, struct.error):  # retention has deleted it
+                self._examine(transaction, Pages(transaction.path), new[number + 1 :])
+            if self.unsettled:
+                return
+            self._last = transaction
+        # Within one tick of the kernel's clock a second file leaves the time as it was.
+        self._mtime = mtime if time.time_ns() - mtime > _TICK else 0
+
+    @staticmethod
+    def _since_copy_of_all(found: list[LocalTransaction]) -> list[LocalTransaction]:
+        """Leave out what a copy of the whole database has made good."""
+        for number in range(len(found) - 1, 0, -1):
+            with suppress(OSError, struct.error):
+                if is_copy_of_all(found[number], Pages(found[number].path)):
+                    return found[number:]
+        return found
+
+    def newest(self) -> str:
+        """Return the newest LTX file."""
+        newest = newest_local(self.meta)
+        return newest.path if newest else ""
+
+    def forget(self) -> None:
+        """Disguise the newest LTX file."""
+        newest = self.newest()
+        if newest:
+            disguise(newest)
+
+    def _new(self) -> list[LocalTransaction]:
+        found = []
+        for transaction in local_transactions(self.meta):
+            if self._last is not None and transaction.txid <= self._last.txid:
+                break
+            found.append(transaction)
+            if self._last is None and len(found) == self._pieces:
+                break
+        return found[::-1]
+
+    def _examine(
+        self, transaction: LocalTransaction, pages: Pages, later: Sequence[LocalTransaction]
+    ) -> None:
+        before = self._last
+        if is_copy_of_all(transaction, pages):
+            self.hole, self.start = "", transaction.txid
+        elif transaction.start == WAL_HEADER_SIZE:
+            pass  # the WAL was restarted: by the daemon's own checkpoint, for it holds the WAL
+        elif before is not None and before.txid == transaction.txid - 1:
+            if before.end != (transaction.end.salts, transaction.start):
+                self.hole = "a part of the WAL was left out"
+            elif pages.are_all(transaction.commit) and not self._covers(transaction, before):
+                self.hole = "the whole database was copied, but not the whole WAL"
+        committed = committed_end(self._wal)
+        self.ahead = _is_ahead(transaction.end, committed)
+        if self.ahead or is_being_restarted(self._wal):
+            self.unsettled = True
+            return
+        with closing(Frames(self._wal, transaction.end.salts)) as frames:
+            commit = frames.commit(transaction.end.offset)
+            content = frames.last(transaction.start, transaction.end.offset)
+        content = {n: page for n, page in content.items() if n <= transaction.commit}
+        if content and (commit != transaction.commit or pages.differing(content)):
+            self.hole = WRONG
+        elif committed is None or committed.salts != transaction.end.salts:
+            self._compare_with_database(transaction, pages, set(content), later)
+
+    def _covers(self, transaction: LocalTransaction, before: LocalTransaction) -> bool:
+        """Tell whether every page of a file that has them all can come from its part of the WAL.
+
+        If not, the rest comes from the database file, where the WAL's earlier part is missing.
+        """
+        wanted = min(before.commit, transaction.commit)
+        with closing(Frames(self._wal, transaction.end.salts)) as frames:
+            numbers = frames.numbers(transaction.start, transaction.end.offset)
+        return sum(number <= wanted for number in numbers) == wanted
+
+    def _compare_with_database(
+        self,
+        transaction: LocalTransaction,
+        pages: Pages,
+        numbers: set[int],
+        later: Sequence[LocalTransaction],
+    ) -> None:
+        numbers = numbers or pages.some()
+        for other in later:
+            numbers = numbers - Pages(other.path).among(numbers)
+        salts = transaction.end.salts
+        others = {other.end.salts for other in later}
+        if self._contradicts(numbers, pages.page_size, salts, others, pages.differing):
+            self.hole = WRONG
+
+
+def is_copy_of_all(transaction: LocalTransaction, pages: Pages) -> bool:
+    """Tell whether an LTX file is a copy of the whole database, made from the whole WAL."""
+    return transaction.start == WAL_HEADER_SIZE and pages.are_all(transaction.commit)
+
+
+def _is_ahead(end: WALEnd, committed: WALEnd | None) -> bool:
+    return committed is not None and committed.salts == end.salts and end.offset > committed.offset

@@ -1,0 +1,74 @@
+"""The state of a daemon, reported to the application in events, to other processes in notes."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from litestream._config.runtime_directory import remove
+from litestream._database.connect import schema_version
+from litestream._supervision.notes import Notes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from litestream._database.lock import Lock
+    from litestream._supervision.backoff import Backoff
+    from litestream._supervision.job import Job
+    from litestream._supervision.watchdog import Health
+
+
+class Account:
+    """The state of one daemon and its last error, and where both are reported."""
+
+    def __init__(
+        self,
+        job: Job,
+        locks: Sequence[Lock],
+        report: Callable[[Mapping[str, Any]], None],
+        backoff: Backoff,
+    ) -> None:
+        self.state = "stopped"
+        self.error = ""
+        self.report = report
+        self.notes = Notes(locks)
+        self._job = job
+        self._locks = locks
+        self._backoff = backoff
+
+    def take_over(self, job: Job, locks: Sequence[Lock]) -> None:
+        """Go on with another job."""
+        self.notes = Notes(locks)
+        self._job, self._locks = job, locks
+
+    def fault(self, text: str) -> None:
+        """Report what is wrong, and keep it as the last error."""
+        self.error = text
+        self.report({"fault": text})
+
+    def change(self, state: str, pid: int, health: Health, /, **more: object) -> None:
+        """Report and note another state."""
+        self.state = state
+        restarts = self._backoff.restarts
+        self.notes.state(state, pid, restarts, health.age, talks=health.talks)
+        self.report({"state": state, "restarts": restarts, "error": self.error, **more})
+
+    def note_socket(self) -> None:
+        """Note where the control socket is, and remove the directory of a killed predecessor."""
+        for lock in self._locks:
+            before = str(lock.noted().get("directory", ""))
+            if before != self._job.directory:
+                remove(before)
+            lock.note(socket=self._job.socket, directory=self._job.directory)
+        self.note_files()
+
+    def note_files(self) -> None:
+        """Note which files were replicated: a new file must not replace their backups (`guard`)."""
+        for lock in self._locks:
+            with suppress(OSError):
+                found = os.stat(lock.database)
+                lock.note(
+                    replicated=[found.st_dev, found.st_ino], schema=schema_version(lock.database)
+                )
