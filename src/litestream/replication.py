@@ -32,9 +32,7 @@ if TYPE_CHECKING:
     from litestream._config.config import ConfigArgument
     from litestream._replication.status import State
 
-__all__ = [
-    "Replication",
-]
+__all__ = ["Replication"]
 
 
 class Replication:

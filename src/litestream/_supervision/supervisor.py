@@ -41,10 +41,7 @@ _SNAPSHOT = ("-once", "-force-snapshot")
 
 
 class Supervisor:
-    """One daemon's keeper. `report` is called with what there is to tell.
-
-    The daemon has our environment, unless another one is given.
-    """
+    """One daemon, in our environment or a given one; `report` is called with each event."""
 
     def __init__(
         self,
@@ -56,9 +53,8 @@ class Supervisor:
         self.job = job
         self.finished = False
         self.reaped: dict[int, int] = {}
-        self._locks = [
-            Lock(path) for path in sorted({os.path.realpath(d.path) for d in job.databases})
-        ]
+        paths = {os.path.realpath(database.path) for database in job.databases}
+        self._locks = [Lock(path) for path in sorted(paths)]
         self._backoff = Backoff(*job.delays)
         self._account = Account(job, self._locks, report, self._backoff)
         self._final_sync = FinalSync(job.series)
@@ -69,10 +65,8 @@ class Supervisor:
         looks = self._handovers, self._mending, self._health
         self._oversight = Oversight(job, self._daemon, *looks, self._account, self._final_sync)
         self._forbidden = ""
-        self._is_first_of_two = False
-        self._running = False
-        self._ran_before = False
-        self._killed_off = False
+        self._is_first_of_two = self._killed_off = False
+        self._running = self._ran_before = False
         self._keep_at = self._pinned_until = 0.0
         self._next: Callable[[], float] = self._stand_by
 
