@@ -298,6 +298,9 @@ def test_a_segment_missing_in_the_middle(running, temporary, exact):
     copy = commands.restore(running.database, config=running.config, integrity_check="full")
     assert len(running.rows(copy)) < len(running.rows())  # what the weaker checks let pass
     failure = fails(running, temporary, exact=exact)
+    if exact and failure.reason == "stale":  # 0.3 overlooked the last commit; exact makes none
+        running.write(1)
+        failure = fails(running, temporary, exact=exact)
     assert failure.reason in ("different", "corrupt", "unrestorable")
 
 

@@ -33,9 +33,7 @@ if TYPE_CHECKING:
     from litestream._config.config import ConfigArgument
     from litestream._replication.status import State
 
-__all__ = [
-    "Replication",
-]
+__all__ = ["Replication"]
 
 
 class Replication:
@@ -161,6 +159,7 @@ class Replication:
         if self._keeper is not None:
             raise ConfigurationError("This Replication has been started already")
         self._told.forget()
+        self._watcher = None
         self._directory = os.getcwd()
         prepared = self._prepare()
         try:
@@ -289,7 +288,6 @@ class Replication:
 
     def _watch(self, prepared: daemon_config.Prepared, keeper: Keeper) -> None:
         """Look for databases that appear, or vanish, in a thread, where the config wants that."""
-        self._watcher = None
         if not daemon_config.is_watched(self._source):
             return
         watcher = Watcher(

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -173,9 +173,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     origins: list[str] = []
     parse = config_file.parse
 
-    def noted(text: str, origin: str) -> dict[str, Any]:
+    def noted(text: str, origin: str, **options: Any) -> Mapping[str, Any]:
         origins.append(origin)
-        return parse(text, origin)
+        return parse(text, origin, **options)
 
     monkeypatch.setattr(config_file, "parse", noted)
     return origins

@@ -42,10 +42,7 @@ _SNAPSHOT = ("-once", "-force-snapshot")
 
 
 class Supervisor:
-    """One daemon's keeper. `report` is called with what there is to tell.
-
-    The daemon has our environment, unless another one is given.
-    """
+    """One daemon, in our environment or a given one; `report` is called with each event."""
 
     def __init__(
         self,
@@ -68,10 +65,8 @@ class Supervisor:
         looks = self._handovers, self._mending, self._health
         self._oversight = Oversight(job, self._daemon, *looks, self._account, self._final_sync)
         self._forbidden = ""
-        self._is_first_of_two = False
-        self._running = False
-        self._ran_before = False
-        self._killed_off = False
+        self._is_first_of_two = self._killed_off = False
+        self._running = self._ran_before = False
         self._keep_at = self._pinned_until = 0.0
         self._next: Callable[[], float] = self._stand_by
 
@@ -283,7 +278,7 @@ class Supervisor:
         error = self._account.error
         # By a signal that leaves it no time for a final sync, or a panic (2).
         self._killed_off = os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 2
-        if self._oversight.is_leaving:
+        if self._oversight.is_leaving and not self._final_sync.killed:
             if not self._killed_off:
                 self._handovers.note_end(self._health.looked)
             self._start_again()
