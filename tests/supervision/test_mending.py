@@ -184,6 +184,41 @@ def test_a_disguised_file_is_compacted_and_restored(sited: Site) -> None:
 
 
 @pytest.mark.only_series("0.5")
+def test_a_disguised_file_is_no_copy_of_the_whole_database(sited: Site) -> None:
+    """A hole is known, the file is disguised, and looked at again before the next one is there."""
+    sited.start()
+    sited.wait_for_backup()
+    sited.stop()
+    newest = newest_local(meta_path(sited.database))
+    assert newest is not None
+    assert Pages(newest.path).are_all(newest.commit)
+    look = audited(sited)
+    look.hole = "the whole database was copied, but not the whole WAL"
+    look.forget()
+    look.look()
+    assert look.hole
+
+
+@pytest.mark.only_series("0.5")
+def test_a_disguise_that_came_too_late_is_a_hole(sited: Site) -> None:
+    """The daemon has read the file's header already, and goes on from there."""
+    sited.start()
+    sited.wait_for_backup()
+    sited.write(1)
+    litestream.sync(sited.database, config=sited.config)
+    before = newest_local(meta_path(sited.database))
+    sited.write(1)
+    litestream.sync(sited.database, config=sited.config)
+    sited.stop()
+    assert before is not None
+    assert audited(sited).look()
+    disguise(before.path)
+    look = audited(sited)
+    look.look()
+    assert look.hole
+
+
+@pytest.mark.only_series("0.5")
 def test_pages_are_compared_without_being_unpacked(sited: Site) -> None:
     sited.start()
     sited.wait_for_backup()

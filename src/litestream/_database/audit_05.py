@@ -85,9 +85,14 @@ class Audit05(Audit):
     def _examine(
         self, transaction: LocalTransaction, pages: Pages, later: Sequence[LocalTransaction]
     ) -> None:
+        if transaction.disguised:
+            return  # there is a hole, or the daemon does not run: it is the next file that tells
         before = self._last
         if is_copy_of_all(transaction, pages):
             self.hole, self.start = "", transaction.txid
+        elif before is not None and before.disguised:
+            # The daemon had read the file's header before it was disguised.
+            self.hole = self.hole or "the whole database was to be copied, and was not"
         elif transaction.start == WAL_HEADER_SIZE:
             pass  # the WAL was restarted: by the daemon's own checkpoint, for it holds the WAL
         elif before is not None and before.txid == transaction.txid - 1:
@@ -136,8 +141,15 @@ class Audit05(Audit):
 
 
 def is_copy_of_all(transaction: LocalTransaction, pages: Pages) -> bool:
-    """Tell whether an LTX file is a copy of the whole database, made from the whole WAL."""
-    return transaction.start == WAL_HEADER_SIZE and pages.are_all(transaction.commit)
+    """Tell whether an LTX file is a copy of the whole database, made from the whole WAL.
+
+    A disguised file may have all pages, and yet not those of the whole WAL.
+    """
+    return (
+        transaction.start == WAL_HEADER_SIZE
+        and not transaction.disguised
+        and pages.are_all(transaction.commit)
+    )
 
 
 def _is_ahead(end: WALEnd, committed: WALEnd | None) -> bool:

@@ -21,7 +21,9 @@ FILES_OF_AN_END = 6
 class LocalTransaction(NamedTuple):
     """A level-0 LTX file of the daemon's local state (0.5): its transaction and where it ends.
 
-    ``commit`` is the database's size after it, in pages of ``page_size`` bytes.
+    ``commit`` is the database's size after it, in pages of ``page_size`` bytes. ``disguised``: we
+    have disguised the file (see `ltx.disguise`), so where it ends is not known any more, and the
+    next file should be a copy of the whole database.
     """
 
     txid: int
@@ -30,6 +32,7 @@ class LocalTransaction(NamedTuple):
     commit: int = 0
     page_size: int = 0
     path: str = ""
+    disguised: bool = False
 
 
 class Position03(NamedTuple):
@@ -57,7 +60,8 @@ def local_transactions(meta: str | os.PathLike[str]) -> Iterator[LocalTransactio
                 (txid,) = struct.unpack(">Q", header[24:32])
                 start, size, salt1, salt2 = struct.unpack(">QQII", header[48:72])
                 end = WALEnd((salt1, salt2), start + size)
-                yield LocalTransaction(txid, start, end, commit, page_size, path)
+                disguised = any(header[72:80])
+                yield LocalTransaction(txid, start, end, commit, page_size, path, disguised)
 
 
 def newest_local(meta: str | os.PathLike[str]) -> LocalTransaction | None:
