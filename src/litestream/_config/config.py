@@ -110,7 +110,7 @@ class Config:
         lists and restores no database of those.
         """
         with self._writing:
-            if self.path and not self.directories:
+            if self.path and not (self._is_readable() and self.directories):
                 return self.path
             if not self._written:
                 spelt = self.spelt_out()
@@ -118,6 +118,13 @@ class Config:
                 self._written = _written(spelt.text)
                 self._remover = weakref.finalize(self, _remove, self._written, os.getpid())
             return os.path.join(self._written, "litestream.yml")
+
+    def _is_readable(self) -> bool:
+        """Tell whether we can read the file. If not, the executable says what is wrong with it."""
+        try:
+            return self.content is not None
+        except ConfigurationError:
+            return False
 
     def spelt_out(self, *, lost: bool = True, without: Collection[str] = ()) -> Config:
         """Return the config with an entry for each database in place of the ``dir:`` entries.
