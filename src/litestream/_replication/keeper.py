@@ -76,9 +76,10 @@ class Keeper:
 
     def replace(self, prepared: Prepared) -> None:
         """Let the keeper go on with other databases."""
-        assert self._process is not None
-        self._prepared = prepared
-        self._process.replace(self._job())
+        with self._told.changed:  # or a keeper that is being launched would not know of them
+            self._prepared, process = prepared, self._process
+        assert process is not None
+        process.replace(self._job())
 
     def stop(self) -> None:
         """Let the keeper stop its daemon; kill both if that takes too long."""

@@ -35,6 +35,13 @@ class Following:
         self._report = report
         self._told = ""
 
+    @property
+    def lack(self) -> str:
+        """Return why a database is not replicated yet that is new in this job; empty if none is."""
+        if not self._new:
+            return ""
+        return self._told or f"{self._new[0].database} appeared too late"
+
     def is_ready(self) -> bool:
         """Tell whether nobody else has one of the new databases; then nobody can any more."""
         for lock in self._new:

@@ -10,6 +10,7 @@ import errno
 import os
 import signal
 import time
+from contextlib import suppress
 
 from litestream._config.runtime_directory import forget, keep, write
 from litestream._database.lock import acquire_all
@@ -325,7 +326,9 @@ class Supervisor:
         self._handovers = Handovers(self.job, self._locks)
         self._mending = Mending(self.job, self._locks, self._account.fault)
         self._oversight.take_over(self.job, self._handovers, self._mending)
-        forget(self.job.directory)  # the next start writes it
+        forget(self.job.directory)
+        with suppress(OSError):  # the next start tries again, and tells
+            write(self.job.directory, self.job.config)
 
     def _settle_copies(self) -> bool:
         """Find out, without a daemon, whether what was copied is what was committed."""
@@ -351,6 +354,9 @@ class Supervisor:
         self._tell("failed", **more)
 
     def _finish(self) -> None:
+        following = self._oversight.following
+        if following is not None and self.state != "standby":
+            self._final_sync.error = self._final_sync.error or following.lack
         if self._final_sync.signalled and not self._final_sync.killed:
             self._handovers.note_end(self._health.looked)
             self._account.note_files()
