@@ -473,6 +473,42 @@ def test_links_that_lead_in_circles_do_not_keep_a_recovery(
     assert "data/a.db: restored" in done.stdout + done.stderr
 
 
+def test_one_that_is_renamed_is_replicated_by_its_new_name(make: Callable[..., Tenants]) -> None:
+    tenants = make("a.db", watch=True)
+    with litestream.Replication(tenants.config) as replication:
+        replication.sync()
+        tenants.close()
+        for path in tenants.data.glob("a.db*"):
+            path.rename(tenants.data / path.name.replace("a.db", "z.db"))
+        tenants.add("z.db", "b.db")
+        replication.sync()
+        for name in ("b.db", "z.db"):
+            assert litestream.verify(tenants.data / name, config=tenants.config, exact=True)
+        assert replication.stop()
+
+
+def test_one_daemon_for_a_directory_that_is_moved_away_and_made_anew(
+    make: Callable[..., Tenants],
+) -> None:
+    tenants = make("a.db", watch=True)
+    first, second = (litestream.Replication(tenants.config) for _ in range(2))
+    with first, second:
+        first.sync()
+        pid = first.pid
+        tenants.data.rename(tenants.data.parent / "old")
+        tenants.add("a.db")
+
+        def is_settled() -> bool:
+            states = sorted((first.state, second.state))
+            return states == ["replicating", "standby"] and first.pid != pid
+
+        wait_until(is_settled, "one of the two")
+        tenants.connections[-1].execute("INSERT INTO items VALUES ('later')")
+        first.sync()
+        second.sync()
+        assert litestream.verify(tenants.data / "a.db", config=tenants.config, exact=True)
+
+
 def test_the_page_of_the_manual(
     make: Callable[..., Tenants],
     monkeypatch: pytest.MonkeyPatch,

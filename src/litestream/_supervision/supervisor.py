@@ -155,6 +155,8 @@ class Supervisor:
         return self._start()
 
     def _start(self) -> float:
+        if any(lock.is_lost() for lock in self._locks):
+            return self._take_locks_again()
         may_follow = self._oversight.is_leaving or not self._final_sync
         if may_follow and self._oversight.may_follow():
             self._take_over()
@@ -191,6 +193,17 @@ class Supervisor:
         self._health.started()
         self._next = self._wait_for_snapshot if self._is_first_of_two else self._watch
         return 0.005
+
+    def _take_locks_again(self) -> float:
+        """Free the locks, of which one was replaced or removed; who takes all first has them."""
+        self._handovers.close()
+        for lock in self._locks:
+            lock.release()
+        self._oversight.is_leaving = False
+        if self._final_sync:
+            self._final_sync.error = self._account.error or "a lock was replaced or removed"
+        self._next = self._stand_by
+        return 0.0
 
     def _wait_for_permission(self, forbidden: str) -> None:
         if forbidden != self._forbidden:
