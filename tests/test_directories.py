@@ -509,6 +509,24 @@ def test_one_daemon_for_a_directory_that_is_moved_away_and_made_anew(
         assert litestream.verify(tenants.data / "a.db", config=tenants.config, exact=True)
 
 
+def test_what_appears_is_replicated_although_the_keeper_is_killed_before_it_takes_it_up(
+    make: Callable[..., Tenants],
+) -> None:
+    tenants = make("a.db", watch=True)
+    with litestream.Replication(tenants.config) as replication:
+        replication.sync()
+        keeper = replication._keeper
+        assert keeper is not None
+        pid = keeper.pid
+        os.kill(pid, signal.SIGSTOP)  # it reads nothing any more
+        tenants.add("b.db")
+        replication._look()
+        os.kill(pid, signal.SIGKILL)
+        replication.sync()
+        assert all(litestream.verify_all(tenants.config, exact=True))
+        assert replication.stop()
+
+
 def test_the_page_of_the_manual(
     make: Callable[..., Tenants],
     monkeypatch: pytest.MonkeyPatch,

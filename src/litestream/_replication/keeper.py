@@ -8,6 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from litestream._config import file as config_file
+from litestream._config import runtime_directory
 from litestream._database.lock import Lock
 from litestream._replication.keeper_process import KeeperProcess
 from litestream._supervision.daemon import orphan_signal
@@ -135,6 +136,8 @@ class Keeper:
                     if not self._prepared.directory:  # the user's own file, which may be edited
                         config = self._prepared.config
                         config_file.read(config.path, literal=config.literal)
+                    # It may be that of the job before, and is written only where it is missing.
+                    runtime_directory.forget(self._prepared.directory)
                     self._launch()
                     return
                 except (LitestreamError, OSError) as error:
