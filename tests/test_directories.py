@@ -21,6 +21,7 @@ import litestream
 from litestream import commands
 from litestream._cli import verbs
 from litestream._database.lock import Lock
+from litestream._replication import guard, watcher
 from tests.config.test_directories import database
 from tests.servers import Page
 from tests.support import wait_until
@@ -323,6 +324,207 @@ def test_litestream_run_watches_a_directory(make: Callable[..., Tenants]) -> Non
         )
         assert 0 == done.returncode, done.stderr
     assert {"a.db", "b.db"} == {path.name for path in tenants.backups.iterdir()}
+
+
+LACKS = [
+    ("x#1.db", "takes # for part"),
+    (os.fsdecode(b"x\xff.db"), "no UTF-8"),
+    ("link.db", "symbolic link"),
+]
+
+
+@pytest.mark.parametrize(("name", "reason"), LACKS)
+def test_what_cannot_be_replicated_is_missed_and_the_others_are_replicated(
+    make: Callable[..., Tenants], name: str, reason: str
+) -> None:
+    tenants = make("a.db", watch=True)
+    elsewhere = tenants.data.parent / "elsewhere.db"
+    database(elsewhere).close()
+    with litestream.Replication(tenants.config) as replication:
+        replication.sync()
+        if name == "link.db":
+            (tenants.data / name).symlink_to(elsewhere)
+        else:
+            elsewhere.rename(tenants.data / name)
+        tenants.add("b.db")
+        with pytest.raises(litestream.ConfigurationError, match=reason):
+            replication.sync()
+        assert reason in (replication.last_error or "")
+        replication.sync(tenants.data / "b.db")
+        assert (tenants.backups / "b.db").exists()
+        assert not replication.stop()
+    assert reason in (replication.last_error or "")
+
+
+def test_one_that_becomes_a_link_does_not_stop_the_others(make: Callable[..., Tenants]) -> None:
+    tenants = make("a.db", "b.db", watch=True)
+    with litestream.Replication(tenants.config) as replication:
+        replication.sync()
+        (tenants.data / "b.db").rename(tenants.data.parent / "b.db")
+        (tenants.data / "b.db").symlink_to(tenants.data.parent / "b.db")
+        with pytest.raises(litestream.ConfigurationError, match="symbolic link"):
+            replication.sync()
+        tenants.connections[0].execute("INSERT INTO items VALUES ('later')")
+        replication.sync(tenants.data / "a.db")
+        assert litestream.verify(tenants.data / "a.db", config=tenants.config, exact=True)
+
+
+def test_one_that_another_process_holds_is_missed_and_the_others_are_replicated(
+    make: Callable[..., Tenants],
+) -> None:
+    tenants = make(watch=True)
+    lock = Lock(str(tenants.data / "b.db"))
+    with litestream.Replication(tenants.config) as replication:
+        replication.sync()  # there is nothing yet
+        assert lock.acquire()
+        tenants.add("a.db", "b.db")
+        with pytest.raises(litestream.ConfigurationError, match=r"b\.db is in use by another"):
+            replication.sync()
+        replication.sync(tenants.data / "a.db")
+        lock.release()
+        replication.sync()
+        assert all(litestream.verify_all(tenants.config, exact=True))
+        assert replication.stop()
+
+
+def test_a_stop_tells_of_a_database_that_came_too_late(
+    make: Callable[..., Tenants], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenants = make("a.db", watch=True)
+    lock = Lock(str(tenants.data / "b.db"))
+    monkeypatch.setattr(Lock, "is_held", lambda _: False)  # it is taken after the look
+    with litestream.Replication(tenants.config) as replication:
+        replication.sync()
+        assert lock.acquire()
+        tenants.add("b.db")
+        assert not replication.stop()
+    lock.release()
+    assert "b.db is in use by another process" in (replication.last_error or "")
+
+
+def test_one_that_appears_during_a_look_is_guarded_at_the_next(
+    make: Callable[..., Tenants], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenants = make("a.db", "b.db", watch=True)
+    tenants.replicate()
+    tenants.lose("b.db", state=True)
+    before = sorted((tenants.backups / "b.db").rglob("*.ltx"))
+
+    def late(databases: Any) -> None:
+        if not (tenants.data / "b.db").exists():
+            tenants.add("b.db")
+        guard.guard(databases)
+
+    with litestream.Replication(tenants.config) as replication:
+        monkeypatch.setattr(watcher, "guard", late)
+        tenants.add("c.db")
+        replication.sync(tenants.data / "c.db")
+        with pytest.raises(litestream.ConfigurationError, match="already holds backups"):
+            replication.sync()
+    assert before == sorted((tenants.backups / "b.db").rglob("*.ltx"))
+
+
+def test_one_that_was_refused_is_replicated_once_it_is_recovered(
+    make: Callable[..., Tenants], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenants = make("a.db", "b.db", watch=True)
+    tenants.replicate()
+    tenants.lose("b.db", state=True)
+    monkeypatch.setattr(watcher, "_file", lambda _: (1, 1))  # as if its inode were used anew
+    with litestream.Replication(tenants.config) as replication:
+        tenants.add("b.db")
+        with pytest.raises(litestream.ConfigurationError, match="already holds backups"):
+            replication.sync()
+        tenants.lose("b.db")
+        litestream.recover(tenants.data / "b.db", config=tenants.config, expect="backup")
+        replication.sync()
+        assert all(litestream.verify_all(tenants.config, exact=True))
+
+
+def test_the_directory_of_the_process_may_change(
+    tmp_path: Path, make: Callable[..., Tenants], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenants = make(
+        "a.db", dir="data", watch=True, **{"meta-dir": "state"}, replica={"path": "backups"}
+    )
+    elsewhere = tmp_path / "elsewhere"
+    database(elsewhere / "data" / "stranger.db").close()
+    with litestream.Replication(tenants.config) as replication:
+        replication.sync()
+        monkeypatch.chdir(elsewhere)
+        tenants.add("b.db")
+        replication.sync(tenants.data / "b.db")
+        assert replication.stop()
+    assert {"a.db", "b.db"} == {path.name for path in tenants.backups.iterdir()}
+    assert ["data"] == os.listdir(elsewhere)
+
+
+def test_links_that_lead_in_circles_do_not_keep_a_recovery(
+    make: Callable[..., Tenants],
+) -> None:
+    tenants = make("a.db", "deep/b.db", recursive=True)
+    tenants.replicate()
+    for name in ("one", "two"):
+        for folder in (tenants.data, tenants.backups):
+            (folder / name).symlink_to(folder)
+    tenants.lose("a.db", state=True)
+    argv = [PROGRAM, "recover", "--config", str(tenants.config)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=20)
+    assert "data/a.db: restored" in done.stdout + done.stderr
+
+
+def test_one_that_is_renamed_is_replicated_by_its_new_name(make: Callable[..., Tenants]) -> None:
+    tenants = make("a.db", watch=True)
+    with litestream.Replication(tenants.config) as replication:
+        replication.sync()
+        tenants.close()
+        for path in tenants.data.glob("a.db*"):
+            path.rename(tenants.data / path.name.replace("a.db", "z.db"))
+        tenants.add("z.db", "b.db")
+        replication.sync()
+        for name in ("b.db", "z.db"):
+            assert litestream.verify(tenants.data / name, config=tenants.config, exact=True)
+        assert replication.stop()
+
+
+def test_one_daemon_for_a_directory_that_is_moved_away_and_made_anew(
+    make: Callable[..., Tenants],
+) -> None:
+    tenants = make("a.db", watch=True)
+    first, second = (litestream.Replication(tenants.config) for _ in range(2))
+    with first, second:
+        first.sync()
+        pid = first.pid
+        tenants.data.rename(tenants.data.parent / "old")
+        tenants.add("a.db")
+
+        def is_settled() -> bool:
+            states = sorted((first.state, second.state))
+            return states == ["replicating", "standby"] and first.pid != pid
+
+        wait_until(is_settled, "one of the two")
+        tenants.connections[-1].execute("INSERT INTO items VALUES ('later')")
+        first.sync()
+        second.sync()
+        assert litestream.verify(tenants.data / "a.db", config=tenants.config, exact=True)
+
+
+def test_what_appears_is_replicated_although_the_keeper_is_killed_before_it_takes_it_up(
+    make: Callable[..., Tenants],
+) -> None:
+    tenants = make("a.db", watch=True)
+    with litestream.Replication(tenants.config) as replication:
+        replication.sync()
+        keeper = replication._keeper
+        assert keeper is not None
+        pid = keeper.pid
+        os.kill(pid, signal.SIGSTOP)  # it reads nothing any more
+        tenants.add("b.db")
+        replication._look()
+        os.kill(pid, signal.SIGKILL)
+        replication.sync()
+        assert all(litestream.verify_all(tenants.config, exact=True))
+        assert replication.stop()
 
 
 def test_the_page_of_the_manual(

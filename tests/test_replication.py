@@ -868,3 +868,16 @@ with litestream.Replication({urls!r}, sync_interval=0.05, adopt=True) as replica
         )
         assert ("LimitNOFILE" in done.stderr) is told, done.stderr
         assert bool(done.returncode) is told
+
+
+def test_a_lock_that_was_removed_is_taken_again(site: Site) -> None:
+    site.write()
+    with Replication(site.config) as replication:
+        replication.sync()
+        lock = Lock(str(site.database))
+        os.unlink(lock.path)
+        wait_until(lock.is_held, "the lock again")
+        site.write()
+        replication.sync()
+        assert site.rows() == restored(site)
+        assert replication.stop()

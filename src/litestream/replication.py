@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from litestream._config import mapping, runtime_directory
 from litestream._config.config import Config
 from litestream._durability import barrier
+from litestream._executable.log_lines import escaped
 from litestream._executable.series import series
 from litestream._replication import daemon_config
 from litestream._replication.guard import guard
 from litestream._replication.keeper import Keeper
 from litestream._replication.status import Told
 from litestream._replication.watcher import EVERY, Watcher
+from litestream.configuration import masked
 from litestream.errors import (
     ConfigurationError,
     ReplicationError,
@@ -195,10 +197,13 @@ class Replication:
             return self._told.synced is not False
         if not keeper.stopping:
             self._look()  # what has appeared belongs to the final sync
+        lack = self._lack if self._told.state != "standby" else ""
         keeper.stop()
         _running.discard(self)
         self._keeper = None
         self._told.pid = None
+        if lack:
+            self._told.synced, self._told.last_error = False, lack
         if self._told.synced is False:
             self._told.log.warn(
                 f"the final sync did not reach the replica: {self._told.last_error}"
@@ -219,12 +224,13 @@ class Replication:
     def sync(self, database: str | os.PathLike[str] | None = None, timeout: float = 30.0) -> None:
         """Return when everything committed before the call is in the replica.
 
-        For one database, or for all of them. This is the barrier to pass before an application
-        says "saved".
+        For one database, or for all of them, those included that have just appeared in a directory
+        that is watched. This is the barrier to pass before an application says "saved".
 
         Raises:
             ReplicationTimeoutError: The replica did not have it after ``timeout`` seconds.
-            ConfigurationError: The database is not one of those replicated.
+            ConfigurationError: The database is not one of those replicated; or, for all of them,
+                something in a directory that is watched cannot be.
 
         """
         if self._prepared is None or self._keeper is None:
@@ -233,9 +239,9 @@ class Replication:
         found = self._prepared.databases
         if database is not None:
             found = [one for one in found if one.is_at(database)]
-        if not found:
+        if database is not None and not found:
             raise ConfigurationError(
-                f"{os.path.abspath(database or '')!r} is not one of the replicated databases"
+                f"{os.path.abspath(database)!r} is not one of the replicated databases"
             )
         deadline = time.monotonic() + timeout
         for one in found:
@@ -244,6 +250,10 @@ class Replication:
                 deadline - time.monotonic(),
                 positions=self._told.positions if self._told.state != "standby" else None,
                 check=self._check_alive,
+            )
+        if database is None and self._lack:
+            raise ConfigurationError(
+                f"Something in the directories of the config is not replicated: {self._lack}"
             )
 
     async def async_sync(
@@ -291,7 +301,7 @@ class Replication:
         if not daemon_config.is_watched(self._source):
             return
         watcher = Watcher(
-            self._source, prepared, self._sync_interval, self._told.log.error, adopt=self._adopt
+            self._source, prepared, self._sync_interval, self._told.fault, adopt=self._adopt
         )
         self._watcher = watcher
 
@@ -309,10 +319,15 @@ class Replication:
             watcher, keeper = self._watcher, self._keeper
             if watcher is None or keeper is None or keeper.stopping:
                 return
-            prepared = watcher.look()
+            prepared = watcher.look(stands_by=self._told.state == "standby")
             if prepared is not None and not keeper.stopping:
                 self._prepared = prepared
                 keeper.replace(prepared)
+
+    @property
+    def _lack(self) -> str:
+        """Return why something in the directories of the config is not replicated, if so."""
+        return escaped(masked(self._watcher.lack)) if self._watcher is not None else ""
 
     def _check_alive(self) -> None:
         if self._told.state in ("failed", "stopped"):

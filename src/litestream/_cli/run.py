@@ -133,6 +133,7 @@ class _Run:
         self._supervisor: Supervisor | None = None
         self._watcher: Watcher | None = None
         self._look_at = 0.0
+        self._lack = ""
         self._is_stopping = False
         self._synced = True
         self._terminal = Terminal()
@@ -232,7 +233,9 @@ class _Run:
     def _look(self, supervisor: Supervisor) -> None:
         """Look at the directories of the config, if any is watched."""
         self._look_at = time.monotonic() + EVERY
-        prepared = self._watcher.look() if self._watcher is not None else None
+        if self._watcher is None:
+            return
+        prepared = self._watcher.look(stands_by=supervisor.state == "standby")
         if prepared is not None:
             supervisor.replace(prepared.job())
 
@@ -240,6 +243,8 @@ class _Run:
         if not self._is_stopping:
             self._is_stopping = True
             self._look(supervisor)  # what has appeared belongs to the final sync
+            if self._watcher is not None and supervisor.state != "standby":
+                self._lack = self._watcher.lack
             self._watcher = None
         supervisor.stop()
 
@@ -361,7 +366,9 @@ class _Run:
             self._say(event["fault"])
             self._error = event["fault"]
         if "synced" in event:
-            self._synced = event["synced"]
+            self._synced = event["synced"] and not self._lack
+            if self._lack:
+                self._error = configuration.masked(self._lack)
             if not self._synced:
                 self._say(f"the final sync did not reach the replica{self._because()}", "ERROR")
         if event.get("state") in ("standby", "stalled", "failed", "backing off"):

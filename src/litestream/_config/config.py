@@ -100,7 +100,12 @@ class Config:
             ConfigurationError: One cannot be used.
 
         """
-        return in_content(self.content) if self.series == "0.5" else []
+        return in_content(self.content, self._base) if self.series == "0.5" else []
+
+    @cached_property
+    def _base(self) -> str:
+        """Return the directory to which relative paths in ``dir:`` entries refer, also later."""
+        return os.getcwd()
 
     @property
     def file(self) -> str:
@@ -126,11 +131,11 @@ class Config:
         except ConfigurationError:
             return False
 
-    def spelt_out(self, *, lost: bool = True, without: Collection[str] = ()) -> Config:
+    def spelt_out(self, *, lost: bool = True, only: Collection[str] | None = None) -> Config:
         """Return the config with an entry for each database in place of the ``dir:`` entries.
 
         The directories are listed now; those that are ``lost`` were replicated once, and are not
-        on disk. Some databases may be left out.
+        on disk. Or ``only`` the given databases are in them, and nothing is listed.
 
         Raises:
             ConfigurationError: A directory cannot be listed.
@@ -140,10 +145,14 @@ class Config:
             return self
 
         def paths(directory: Directory) -> list[str]:
+            if only is not None:
+                return sorted(filter(directory.holds, only))
             also = [path for path in self._asked if lost and directory.holds(path)]
-            return sorted({*directory.databases(lost=lost), *also}.difference(without))
+            return sorted({*directory.databases(lost=lost), *also})
 
-        content, text = spelling.spelt(self.content, self.text, paths, literal=self.literal)
+        content, text = spelling.spelt(
+            self.content, self.text, paths, self._base, literal=self.literal
+        )
         found = Config(self.series, self.path, content, literal=self.literal)
         found.text = text
         return found

@@ -97,6 +97,18 @@ class Directory(NamedTuple):
                 UTF-8, and so in no config.
 
         """
+        found = self.listed()
+        for one in found:
+            self.require_utf8(one)
+        return found
+
+    def listed(self) -> list[str]:
+        """Return what is there, whether a config can name it or not.
+
+        Raises:
+            ConfigurationError: The directory, or one below it, cannot be listed.
+
+        """
         found, name = [], self._expression
         try:
             for folder, names in _walked(self.path, recursive=self.recursive):
@@ -106,14 +118,20 @@ class Directory(NamedTuple):
                 f"The directory {error.filename!r} of the entry 'dir: {self.path}' cannot be "
                 f"listed: {error.strerror}. Make it, or let this user read it"
             ) from error
-        found = databases_among(one for one in found if not one.endswith(SIDE_FILES))
-        for one in found:
-            if one.encode(errors="ignore") != os.fsencode(one):
-                raise ConfigurationError(
-                    f"The name of the database {one!r} is no UTF-8, so no config can name it. "
-                    f"Rename it, or choose another pattern for 'dir: {self.path}'"
-                )
-        return sorted(found)
+        return sorted(databases_among(one for one in found if not one.endswith(SIDE_FILES)))
+
+    def require_utf8(self, path: str) -> None:
+        """Refuse a database that no config can name.
+
+        Raises:
+            ConfigurationError: Its name is no UTF-8.
+
+        """
+        if path.encode(errors="ignore") != os.fsencode(path):
+            raise ConfigurationError(
+                f"The name of the database {path!r} is no UTF-8, so no config can name it. "
+                f"Rename it, or choose another pattern for 'dir: {self.path}'"
+            )
 
     def lost(self) -> list[str]:
         """Return the paths of databases that are not on disk, but were replicated.
@@ -190,11 +208,12 @@ class Directory(NamedTuple):
                 yield os.path.join(self.path, below)
 
 
-def in_content(content: Mapping[str, Any]) -> list[Directory]:
-    """Return the ``dir:`` entries of a config's content."""
+def in_content(content: Mapping[str, Any], base: str) -> list[Directory]:
+    """Return the ``dir:`` entries of a config's content; relative paths in them refer to `base`."""
     entries = content.get("dbs")
     entries = entries if isinstance(entries, list) else []
-    return [Directory.of(raw) for raw in entries if isinstance(raw, dict) and raw.get("dir")]
+    found = [raw for raw in entries if isinstance(raw, dict) and raw.get("dir")]
+    return [Directory.of(places.absolute(raw, raw, base)) for raw in found]
 
 
 def _walked(folder: str, *, recursive: bool) -> Iterator[tuple[str, list[str]]]:
@@ -215,8 +234,14 @@ def _walked(folder: str, *, recursive: bool) -> Iterator[tuple[str, list[str]]]:
                 continue
 
 
-def _marked(base: str, *marks: str, recursive: bool) -> Iterator[str]:
-    """Yield the directories in a directory that hold one of some names; not what is in those."""
+def _marked(
+    base: str, *marks: str, recursive: bool, above: frozenset[str] = frozenset()
+) -> Iterator[str]:
+    """Yield the directories in a directory that hold one of some names; not what is in those.
+
+    Links are followed, but for one that leads back to a directory ``above``.
+    """
+    above |= {os.path.realpath(base)}
     try:
         with os.scandir(base) as entries:
             found = [one.path for one in entries if one.is_dir()]
@@ -225,8 +250,8 @@ def _marked(base: str, *marks: str, recursive: bool) -> Iterator[str]:
     for folder in found:
         if any(os.path.isdir(os.path.join(folder, mark)) for mark in marks):
             yield folder
-        elif recursive:
-            yield from _marked(folder, *marks, recursive=True)
+        elif recursive and os.path.realpath(folder) not in above:
+            yield from _marked(folder, *marks, recursive=True, above=above)
 
 
 def _replica(given: Mapping[str, Any], written: Mapping[str, Any], below: str) -> dict[str, Any]:

@@ -47,6 +47,15 @@ def target(database: StrPath) -> str:
     return text
 
 
+def absolute(path: str, base: str) -> str:
+    """Return a path of the config as an absolute one; ``base`` is what a relative path refers to.
+
+    A variable, a home directory and a replica URL stay as they are written.
+    """
+    is_relative = path and not path.startswith(("/", "~")) and not is_url(path)
+    return os.path.join(base, path) if is_relative else path
+
+
 def escaped(url: str) -> str:
     """Return the characters of a directory's URL that Litestream escapes, and so misreads.
 

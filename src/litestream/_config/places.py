@@ -12,6 +12,8 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from litestream import configuration
+from litestream._config import paths
 from litestream._config.paths import is_url
 from litestream.errors import ConfigurationError
 
@@ -60,6 +62,42 @@ def directory(replica: Mapping[str, Any]) -> str | None:
         path = url.partition("://")[2].lstrip("/")
         return posixpath.normpath(f"/{path}") if _PLAIN_URL.fullmatch(url) else None
     return os.path.abspath(os.path.expanduser(path)) if path else None
+
+
+def absolute(
+    written: Mapping[str, Any], given: Mapping[str, Any], base: str, dollar: str = "$"
+) -> dict[str, Any]:
+    """Return an entry as it is written, but for relative paths: those refer to `base` from now on.
+
+    ``given`` is the entry as it is read, ``dollar`` what stands for a ``$`` in a path of ours.
+    """
+    found = dict(written)
+    for key in ("path", "dir", "meta-path", "meta-dir"):
+        path = str(given.get(key) or "")
+        if paths.absolute(path, base) != path:
+            found[key] = paths.absolute(path, base).replace("$", dollar)
+    for key in ("replica", "replicas"):
+        one, other = found.get(key), given.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            found[key] = _absolute_replica(one, other, base, dollar)
+        elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+            found[key] = [
+                _absolute_replica(a, b, base, dollar)
+                if isinstance(a, dict) and isinstance(b, dict)
+                else a
+                for a, b in zip(one, other, strict=True)
+            ]
+    return configuration.Content(found)
+
+
+def _absolute_replica(
+    written: Mapping[str, Any], given: Mapping[str, Any], base: str, dollar: str
+) -> Mapping[str, Any]:
+    path = str(given.get("path") or "")
+    if kind(given) != "file" or given.get("url") or paths.absolute(path, base) == path:
+        return written
+    moved = paths.absolute(path, base).replace("$", dollar)
+    return configuration.Content({**written, "path": moved})
 
 
 def place(replica: Mapping[str, Any], content: Mapping[str, Any], series: str) -> Place:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from litestream import configuration
-from litestream._config import file, mapping
+from litestream._config import file, mapping, places
 from litestream._config.directories import Directory
 from litestream.errors import ConfigurationError
 
@@ -21,10 +21,13 @@ def spelt(
     content: Mapping[str, Any],
     text: str,
     databases: Callable[[Directory], Iterable[str]],
+    base: str,
     *,
     literal: bool,
 ) -> tuple[dict[str, Any], str]:
     """Return the content and the text of a config, ``databases`` in place of each directory.
+
+    Relative paths in it refer to `base`, also in a process that changes its directory.
 
     What refers to a variable in the old text does so in the new one, but for where a replica is; a
     secret stays where it was. Where the text cannot be read before the variables are replaced, it
@@ -35,11 +38,15 @@ def spelt(
     old = None if literal else _unexpanded(text, content)
     for at, raw in enumerate(content["dbs"]):
         written = old["dbs"][at] if old else raw
-        if not isinstance(raw, dict) or not raw.get("dir"):
+        if not isinstance(raw, dict):
             entries.append(raw)
             referring.append(written)
             continue
-        directory = Directory.of(raw)
+        if not raw.get("dir"):
+            entries.append(places.absolute(raw, raw, base))
+            referring.append(places.absolute(written, raw, base, _DOLLAR))
+            continue
+        directory = Directory.of(places.absolute(raw, raw, base))
         for path in databases(directory):
             entries.append(directory.entry(path))
             referring.append(_kept(directory.entry(path, written)))

@@ -67,6 +67,19 @@ class Lock:
             os.close(self.file)
         self.file = None
 
+    def is_lost(self) -> bool:
+        """Tell whether another file is where the lock was taken, or none: anybody may have that.
+
+        Not where the folder is gone as well: then there is nothing to lock.
+        """
+        if self.file is None:
+            return False
+        try:
+            found = os.lstat(self.path)
+        except OSError:
+            return os.path.isdir(os.path.dirname(self.path))
+        return not os.path.samestat(found, os.fstat(self.file))
+
     def is_held(self) -> bool | None:
         """Tell whether anybody holds the lock; None where this user may not know.
 

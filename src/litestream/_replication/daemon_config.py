@@ -80,15 +80,15 @@ def sound(config: Config) -> Config:
 
 
 def prepare(
-    config: Config, interval: float, *, without: Collection[str] = (), directory: str = ""
+    config: Config, interval: float, *, only: Collection[str] | None = None, directory: str = ""
 ) -> Prepared:
     """Say how to start a daemon on a config that is `sound`.
 
     The user's config is passed on as it is written, environment references included; only the
     control socket is added, where the config has no ``socket:``. For a mapping, changes are looked
     for every ``interval`` seconds, and sent as often if the replica has no interval of its own.
-    Directories are listed now, ``without`` some databases. Where there is a run-time ``directory``
-    already, nothing is written: the keeper does that.
+    Directories are listed now, or ``only`` the given databases are in them. Where there is a
+    run-time ``directory`` already, nothing is written: the keeper does that.
 
     Raises:
         ConfigurationError: The config is not one that replicates something.
@@ -96,7 +96,7 @@ def prepare(
 
     """
     require_known_files()
-    source = config.spelt_out(lost=False, without=without)
+    source = config.spelt_out(lost=False, only=only)
     content = source.content if config.path else _with_intervals(config.content, interval)
     if content.get("exec"):
         raise ConfigurationError(

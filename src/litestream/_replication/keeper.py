@@ -8,6 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from litestream._config import file as config_file
+from litestream._config import runtime_directory
 from litestream._database.lock import Lock
 from litestream._replication.keeper_process import KeeperProcess
 from litestream._supervision.daemon import orphan_signal
@@ -76,9 +77,10 @@ class Keeper:
 
     def replace(self, prepared: Prepared) -> None:
         """Let the keeper go on with other databases."""
-        assert self._process is not None
-        self._prepared = prepared
-        self._process.replace(self._job())
+        with self._told.changed:  # or a keeper that is being launched would not know of them
+            self._prepared, process = prepared, self._process
+        assert process is not None
+        process.replace(self._job())
 
     def stop(self) -> None:
         """Let the keeper stop its daemon; kill both if that takes too long."""
@@ -134,6 +136,8 @@ class Keeper:
                     if not self._prepared.directory:  # the user's own file, which may be edited
                         config = self._prepared.config
                         config_file.read(config.path, literal=config.literal)
+                    # It may be that of the job before, and is written only where it is missing.
+                    runtime_directory.forget(self._prepared.directory)
                     self._launch()
                     return
                 except (LitestreamError, OSError) as error:

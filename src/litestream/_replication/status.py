@@ -50,8 +50,7 @@ class Told:
             error = self.log.line(event["log"], event.get("dropped", 0))
             self.last_error = error or self.last_error
         if "fault" in event:
-            self.log.error(event["fault"])
-            self.last_error = escaped(configuration.masked(event["fault"]))
+            self.fault(event["fault"])
         if "position" in event:
             database, replica, position = event["position"]
             self.positions[database, replica] = Position03(*position)
@@ -67,12 +66,16 @@ class Told:
                     self.last_error = self.log.reason(event["error"])
                 self.change(event["state"])
 
+    def fault(self, text: str) -> None:
+        """Log what is wrong, and keep it as the last error."""
+        self.log.error(text)
+        self.last_error = escaped(configuration.masked(text))
+
     def lose(self, because: str) -> None:
         """Note that the keeper is gone, so that nobody knows about a final sync."""
         self.synced = False
         self._earlier = self.restarts
-        self.last_error = escaped(configuration.masked(because))
-        self.log.error(because)
+        self.fault(because)
 
     def change(self, state: State) -> None:
         """Change the state, and wake the threads that wait for it."""

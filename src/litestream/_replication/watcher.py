@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
 
+from litestream._database.lock import Lock
+from litestream._executable import side_by_side
 from litestream._replication import daemon_config
-from litestream._replication.guard import guard
+from litestream._replication.guard import guard, is_own
 from litestream.errors import BackupExistsError, ConfigurationError, LitestreamError
 
 if TYPE_CHECKING:
@@ -17,13 +20,23 @@ if TYPE_CHECKING:
 
 EVERY = 1.0
 """Seconds between two looks."""
+_JOBS = 4
+
+
+class _Refused(NamedTuple):
+    """Why a file is not replicated."""
+
+    file: tuple[int, int] | None
+    reason: str
+    is_for_now: bool
 
 
 class Watcher:
     """The directories of a config, and what a daemon on them was last prepared for.
 
     A database that appears over the backup of another one is left out until it goes; `report` is
-    told of that, and of what stands in the way of a look, once.
+    told of that, and of what stands in the way of a look, once. `lack` says why something in the
+    directories is not replicated; it is empty where all is.
     """
 
     def __init__(
@@ -40,67 +53,96 @@ class Watcher:
         self._interval = interval
         self._report = report
         self._adopt = adopt
-        self._refused: dict[str, tuple[int, int] | None] = {}
+        self._refused: dict[str, _Refused] = {}
         self._known = {one.path for one in prepared.databases}
-        self._told = ""
+        self._failure = ""
 
-    def look(self) -> Prepared | None:
-        """Return how to start a daemon on what is there now, where that is something else."""
+    @property
+    def lack(self) -> str:
+        """Return why something in the directories is not replicated."""
+        return self._failure or next((one.reason for one in self._refused.values()), "")
+
+    def look(self, *, stands_by: bool = False) -> Prepared | None:
+        """Return how to start a daemon on what is there now, where that is something else.
+
+        A process that ``stands_by`` has no lock, since another process has them all.
+        """
         try:
-            found = self._changed()
+            found = self._changed(stands_by=stands_by)
         except (LitestreamError, OSError) as error:
-            if str(error) != self._told:
-                self._told = str(error)
+            if str(error) != self._failure:
+                self._failure = str(error)
                 self._report(f"the daemon goes on with what it has: {error}")
             return None
-        self._told = ""
+        self._failure = ""
         return found
 
-    def _changed(self) -> Prepared | None:
+    def _changed(self, *, stands_by: bool) -> Prepared | None:
         known = {one.path for one in self._prepared.databases}
+        held = {path for path in known if self._is_watched(path)}
         listed = {
             path
             for directory in self._config.directories
-            for path in (directory.on_disk() if directory.watch else ())
+            for path in (directory.listed() if directory.watch else ())
         }
-        held = {path for path in known if self._is_watched(path)}
-        for path in [*self._refused]:
-            if _file(path) != self._refused[path]:
+        for path, refused in [*self._refused.items()]:
+            if path not in listed or _file(path) != refused.file or self._is_mended(path, refused):
                 del self._refused[path]
-        new = listed - held - self._refused.keys()
-        for path in new:
-            self._admit(path)
-        if not new - self._refused.keys() and held <= listed:
+        doubtful = listed - held - self._refused.keys()
+        doubtful |= {path for path in listed & held if os.path.islink(path)}
+
+        def admitted(path: str) -> bool:
+            return self._is_admitted(path, stands_by=stands_by)
+
+        asked = sorted(doubtful)
+        answers = side_by_side.results(admitted, asked, _JOBS)
+        new = {path for path, is_admitted in zip(asked, answers, strict=True) if is_admitted}
+        wanted = (listed & held) - doubtful | new
+        if wanted == held:
             return None
-        # Those of a directory that is not watched stay as they were at the start.
-        also = {
-            path
-            for directory in self._config.directories
-            if not directory.watch
-            for path in directory.on_disk()
-            if path not in known
-        }
-        self._known |= new - self._refused.keys()
+        # Only what was looked at: what has appeared meanwhile has its turn at the next look. Those
+        # of a directory that is not watched stay as they were at the start.
         self._prepared = daemon_config.prepare(
             self._config,
             self._interval,
-            without={*self._refused, *also},
+            only={*(known - held), *wanted},
             directory=self._prepared.directory,
         )
+        self._known |= new
         return self._prepared
 
-    def _admit(self, path: str) -> None:
+    def _is_admitted(self, path: str, *, stands_by: bool) -> bool:
         """Refuse a database that cannot be replicated, or has another one's backup.
 
         One that was replicated before, by this daemon's predecessors, was made anew under our eyes.
         """
         try:
+            for directory in self._config.directories:
+                if directory.holds(path):
+                    directory.require_utf8(path)
             database = self._config.database(path)
-            if not self._adopt and path not in self._known:
+            if path in self._known:
+                return True
+            if not stands_by and Lock(path).is_held():  # the others need not wait for this one
+                reason = f"{path} is in use by another process"
+                self._refused[path] = _Refused(_file(path), reason, is_for_now=True)
+                self._report(f"the daemon goes on with what it has: {reason}")
+                return False
+            if not self._adopt:
                 guard([database])
         except (BackupExistsError, ConfigurationError) as error:
-            self._refused[path] = _file(path)
+            self._refused[path] = _Refused(_file(path), str(error), is_for_now=False)
             self._report(f"{path} appeared, and is not replicated: {error}")
+            return False
+        return True
+
+    def _is_mended(self, path: str, refused: _Refused) -> bool:
+        """Tell whether a database that was refused may be looked at again."""
+        if refused.is_for_now:
+            return not Lock(path).is_held()
+        with suppress(ConfigurationError):  # its name, or a link
+            return is_own(self._config.database(path))
+        return False
 
     def _is_watched(self, path: str) -> bool:
         return any(one.watch and one.holds(path) for one in self._config.directories)
@@ -108,7 +150,7 @@ class Watcher:
 
 def _file(path: str) -> tuple[int, int] | None:
     try:
-        found = os.stat(path)
+        found = os.lstat(path)
     except OSError:
         return None
     return found.st_dev, found.st_ino

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 
 from litestream._config.runtime_directory import remove
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from litestream._supervision.watchdog import Health
 
 
+_EVERY = 0.5
+"""Seconds between two looks at the locks."""
+
+
 class Account:
     """The state of one daemon and its last error, and where both are reported."""
 
@@ -34,6 +39,7 @@ class Account:
         self.error = ""
         self.report = report
         self.notes = Notes(locks)
+        self._look_at = 0.0
         self._job = job
         self._locks = locks
         self._backoff = backoff
@@ -42,6 +48,13 @@ class Account:
         """Go on with another job."""
         self.notes = Notes(locks)
         self._job, self._locks = job, locks
+
+    def lost_lock(self) -> str:
+        """Return a lock that is not ours any more, looked for from time to time; or nothing."""
+        if time.monotonic() < self._look_at:
+            return ""
+        self._look_at = time.monotonic() + _EVERY
+        return next((lock.path for lock in self._locks if lock.is_lost()), "")
 
     def fault(self, text: str) -> None:
         """Report what is wrong, and keep it as the last error."""

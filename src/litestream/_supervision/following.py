@@ -35,8 +35,18 @@ class Following:
         self._report = report
         self._told = ""
 
-    def is_ready(self) -> bool:
-        """Tell whether nobody else has one of the new databases; then nobody can any more."""
+    @property
+    def lack(self) -> str:
+        """Return why a database is not replicated yet that is new in this job; empty if none is."""
+        if not self._new:
+            return ""
+        return self._told or f"{self._new[0].database} appeared too late"
+
+    def is_ready(self, daemon: int) -> bool:
+        """Tell whether nobody else has one of the new databases; then nobody can any more.
+
+        ``daemon`` is the process id of the one that it follows.
+        """
         for lock in self._new:
             try:
                 free = lock.file is not None or lock.acquire()
@@ -44,7 +54,7 @@ class Following:
                 return self._wait(str(error))
             if not free:
                 return self._wait(f"{lock.database} is in use by another process")
-        stranger = foreign_daemons.hindrance(lock.database for lock in self._new)
+        stranger = foreign_daemons.hindrance((lock.database for lock in self._new), daemon)
         return self._wait(stranger) if stranger else True
 
     def take(self) -> list[Lock]:

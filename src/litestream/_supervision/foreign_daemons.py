@@ -19,10 +19,13 @@ def find(databases: Iterable[str]) -> tuple[int, str] | None:
     return next(((pid, path) for path, pid in find_all(databases).items()), None)
 
 
-def hindrance(databases: Iterable[str]) -> str:
-    """Return why a daemon of ours must not start beside another one; empty if it may."""
+def hindrance(databases: Iterable[str], own: int = 0) -> str:
+    """Return why a daemon of ours must not start beside another one; empty if it may.
+
+    Our ``own`` daemon, which is to end, still has open what was renamed.
+    """
     found = find(databases)
-    if found is None:
+    if found is None or found[0] == own:
         return ""
     return (
         f"a Litestream that this library did not start replicates {found[1]} (process "

@@ -65,6 +65,11 @@ class Oversight:
             self._daemon.signal(signal.SIGKILL)
             self.whole = True
             return 0.05
+        lost = self._account.lost_lock()
+        if lost:
+            self._account.fault(f"the lock {lost} was replaced or removed; it is taken again")
+            self._daemon.signal(signal.SIGKILL)  # another process may have it, and a daemon
+            return 0.05
         if self._health.lost_tables and not self._daemon.must_end:
             self._health.lost_tables = False
             self._account.fault("Litestream's tables were dropped; it starts again")
@@ -90,7 +95,7 @@ class Oversight:
 
     def may_follow(self) -> bool:
         """Tell whether there is a following job, and nobody else has its databases."""
-        return self.following is not None and self.following.is_ready()
+        return self.following is not None and self.following.is_ready(self._daemon.pid)
 
     def leave(self) -> None:
         """End this daemon, for the next one to replicate other databases."""
@@ -140,7 +145,7 @@ class Oversight:
         if not looked and self._daemon.age < SETTLE:
             return False
         there = [d.path for d in self._job.databases if os.path.exists(d.path)]
-        return not any(map(self._mending.hole, there)) and self.following.is_ready()
+        return not any(map(self._mending.hole, there)) and self.following.is_ready(self._daemon.pid)
 
     def _is_lost(self) -> bool:
         """Tell whether the daemon's socket is gone; a config that is gone is written again."""

@@ -10,6 +10,7 @@ import errno
 import os
 import signal
 import time
+from contextlib import suppress
 
 from litestream._config.runtime_directory import forget, keep, write
 from litestream._database.lock import acquire_all
@@ -154,6 +155,8 @@ class Supervisor:
         return self._start()
 
     def _start(self) -> float:
+        if any(lock.is_lost() for lock in self._locks):
+            return self._take_locks_again()
         may_follow = self._oversight.is_leaving or not self._final_sync
         if may_follow and self._oversight.may_follow():
             self._take_over()
@@ -190,6 +193,17 @@ class Supervisor:
         self._health.started()
         self._next = self._wait_for_snapshot if self._is_first_of_two else self._watch
         return 0.005
+
+    def _take_locks_again(self) -> float:
+        """Free the locks, of which one was replaced or removed; who takes all first has them."""
+        self._handovers.close()
+        for lock in self._locks:
+            lock.release()
+        self._oversight.is_leaving = False
+        if self._final_sync:
+            self._final_sync.error = self._account.error or "a lock was replaced or removed"
+        self._next = self._stand_by
+        return 0.0
 
     def _wait_for_permission(self, forbidden: str) -> None:
         if forbidden != self._forbidden:
@@ -325,7 +339,9 @@ class Supervisor:
         self._handovers = Handovers(self.job, self._locks)
         self._mending = Mending(self.job, self._locks, self._account.fault)
         self._oversight.take_over(self.job, self._handovers, self._mending)
-        forget(self.job.directory)  # the next start writes it
+        forget(self.job.directory)
+        with suppress(OSError):  # the next start tries again, and tells
+            write(self.job.directory, self.job.config)
 
     def _settle_copies(self) -> bool:
         """Find out, without a daemon, whether what was copied is what was committed."""
@@ -351,6 +367,9 @@ class Supervisor:
         self._tell("failed", **more)
 
     def _finish(self) -> None:
+        following = self._oversight.following
+        if following is not None and self.state != "standby":
+            self._final_sync.error = self._final_sync.error or following.lack
         if self._final_sync.signalled and not self._final_sync.killed:
             self._handovers.note_end(self._health.looked)
             self._account.note_files()

@@ -191,7 +191,7 @@ class Health:
                     f"{path} is a symbolic link to {os.path.realpath(path)}, and Litestream cannot "
                     "replicate a link. Name its target in the config, and start again"
                 )
-        for path in self._replaced:
+        for path in self._replaced & {database.path for database in self.job.databases}:
             wal = wal_path(path)
             salts = wal_salts(wal)
             if salts is not None and salts == self._salts.get(path) and is_database(path):
