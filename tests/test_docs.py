@@ -19,11 +19,12 @@ OTHERS = {
     "gem",
     "init",
     "keys",
+    "minio",
     "monitoring",
     "troubleshooting",
     "upgrade",
     "upstream",
-}  # see test_directories, test_docs_config, test_monitoring, test_upstream
+}  # see test_directories, test_docs_config, test_minio, test_monitoring, test_upstream
 PAGES = sorted({path.stem for path in DOCS.glob("*.md")} - OTHERS)
 TESTS = {"starlette": "asgi"}  # a page's name, where its test has another
 ADAPTERS = ["asgi", "django", "flask", "gunicorn", "sqlalchemy", "starlette", "testing"]

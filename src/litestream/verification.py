@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from litestream import configuration
 from litestream._config.paths import is_url, refuse_url
 from litestream._database import integrity
+from litestream._database.permissions import lacking
 from litestream._deadline import require_positive
 from litestream._executable import side_by_side
 from litestream._executable.arguments import loaded
@@ -22,6 +23,7 @@ from litestream._verification.result import Gap, Outcome, Verification
 from litestream.errors import (
     ConfigurationError,
     LitestreamError,
+    UnusableDatabaseError,
     VerificationFailure,
 )
 from litestream.rows import Pair
@@ -140,8 +142,13 @@ def _proved(
         except OSError as error:
             if isinstance(error, LitestreamError):
                 raise
+            if lack := lacking(found.path, found.meta, found.folders or (), write=False):
+                message = f"The database {found.path!r} cannot be verified: {lack}"
+                raise UnusableDatabaseError(message) from error
             raise failures.failure_of(
-                found, "unusable", f"the copy cannot be made in {folder!r}: {error}"
+                found,
+                "unusable",
+                f"the copy cannot be made in {folder!r}: {error}. Pass directory=",
             ) from error
 
 

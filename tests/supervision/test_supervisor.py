@@ -332,3 +332,25 @@ def test_a_stop_ends_without_the_daemon_that_may_not_be_started_again(
         driver.until(lambda: supervisor.finished)
     assert 0 not in pids
     assert driver.synced() is False
+
+
+@pytest.mark.only_series("0.5")
+def test_a_registered_database_that_is_forgotten_is_named(sited: Site) -> None:
+    """The daemon's registrations end with it, and `/list` of the next one does not know them."""
+    other = sited.directory / "other.db"
+    shutil.copyfile(sited.database, other)
+    with supervised(sited) as driver:
+        driver.until_let_go()
+        commands.register(other, f"file://{sited.directory}/other", socket=sited.socket)
+        driver.until(lambda: driver.supervisor._health.registered)
+        driver.supervisor._daemon.signal(signal.SIGKILL)
+        driver.until_restarted(1)
+        driver.until_state("replicating")
+        (fault,) = driver.faults()
+        assert str(other) in fault
+        assert "registered" in fault
+        assert str(sited.database) not in fault
+        driver.supervisor._daemon.signal(signal.SIGKILL)
+        driver.until_restarted(2)
+        driver.until_state("replicating")
+        assert len(driver.faults()) == 1

@@ -13,8 +13,13 @@ _ONE_DASH = re.compile(r"-[a-z][a-z-]+(?:=.*)?", re.DOTALL)
 
 
 def with_two_dashes(words: Iterable[str]) -> list[str]:
-    """Return arguments with two dashes where Litestream's own verbs take one, as in ``-config``."""
-    return [f"-{word}" if _ONE_DASH.fullmatch(word) else word for word in words]
+    """Return arguments with two dashes where Litestream's own verbs take one, as in ``-config``.
+
+    What follows ``--`` is no option, and stays.
+    """
+    found = list(words)
+    end = found.index("--") if "--" in found else len(found)
+    return [f"-{word}" if _ONE_DASH.fullmatch(word) else word for word in found[:end]] + found[end:]
 
 
 def seconds(text: str) -> float:

@@ -65,7 +65,10 @@ def register(
     """Have a running daemon replicate one more database, until the daemon ends.
 
     The config is not changed: to verify or recover this one, call that with ``config={database:
-    replica_url}``. Arguments and errors as ``info``.
+    replica_url}``. A daemon that is started again has forgotten it. Where a ``Replication`` or
+    ``litestream run`` starts it again, an error in the log names the database (one that was
+    registered a few seconds before may be missed). Put what is to stay into the config. Arguments
+    and errors as ``info``.
 
     Raises:
         ConfigurationError: The daemon would take the URL for another directory.

@@ -12,12 +12,18 @@ from litestream._control_socket.find import client
 from litestream._database import wal
 from litestream._database.connect import bump
 from litestream._database.files import wal_path
+from litestream._database.permissions import lacking
 from litestream._deadline import require_positive
 from litestream._durability.watch import NotArrivedError, Watch
 from litestream._executable import listings
 from litestream._executable.arguments import loaded
 from litestream._executable.series import require_known_files, series
-from litestream.errors import ConfigurationError, ControlSocketError, ReplicationTimeoutError
+from litestream.errors import (
+    ConfigurationError,
+    ControlSocketError,
+    ReplicationTimeoutError,
+    UnusableDatabaseError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,7 +53,7 @@ def sync(
         ReplicationTimeoutError: That was not so after ``timeout`` seconds.
         ConfigurationError: The config does not name the database, and the daemon does not have it
             by ``commands.register`` either.
-        UnusableDatabaseError: It is in memory.
+        UnusableDatabaseError: It is in memory, or this user may not read what is beside it.
 
     """
     require_positive(timeout)
@@ -115,7 +121,14 @@ def wait(
                 "at its log; start any other daemon again"
             ) from None
         listings.require_valid(database.config)
+        lack = lacking(database.path, database.meta, database.folders or (), write=True)
         raise ReplicationTimeoutError(
-            f"{database.path!r} was not replicated within {timeout:.3g} s. Look at the daemon's "
-            "log, and whether the replica's endpoint answers"
+            f"{database.path!r} was not replicated within {timeout:.3g} s. "
+            + (f"Note that {lack}. " if lack else "")
+            + "Look at the daemon's log, and whether the replica's endpoint answers"
         ) from None
+    except PermissionError as error:
+        lack = lacking(database.path, database.meta, database.folders or (), write=False)
+        raise UnusableDatabaseError(
+            f"{database.path!r} cannot be synced: {lack or error}. Let it"
+        ) from error

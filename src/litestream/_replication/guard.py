@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from litestream._database import connect
 from litestream._database.lock import Lock
+from litestream._database.permissions import lacking
 from litestream._executable import side_by_side
 from litestream._replication import replicas
-from litestream.errors import BackupExistsError
+from litestream.errors import BackupExistsError, UnusableDatabaseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,6 +38,7 @@ def guard(
 
     Raises:
         BackupExistsError: The replica of a database without local state holds backups.
+        UnusableDatabaseError: Whether there is local state cannot be seen: this user may not.
         CommandFailedError, CommandTimeoutError: The replica could not be asked.
 
     """
@@ -54,6 +56,11 @@ def guard(
     for database in side_by_side.results(if_foreign, doubtful, jobs):
         if database is None:
             continue
+        if lack := lacking(database.path, database.meta, write=True):
+            raise UnusableDatabaseError(
+                f"The database {database.path!r} cannot be replicated: {lack}. Let it, or run "
+                "Litestream as another user"
+            )
         also = (
             ". By 'restore-if-db-not-exists: true' the daemon would restore it only after the "
             "application has started, so recover() is wanted all the same"

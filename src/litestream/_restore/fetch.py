@@ -56,7 +56,8 @@ def fetch(
     except CommandFailedError as error:
         if any(said in error.reason for said in messages.FULL):
             raise NotEnoughSpaceError(
-                f"The file system of {staging.path!r} is full: {error.reason}"
+                f"The restored copy has no room in {os.path.dirname(staging.path)!r}: "
+                f"the file system is full ({error.reason})"
             ) from error
         if flags.get("json") and messages.NO_JSON in error.reason:
             flags = {**flags, "json": None}

@@ -12,7 +12,7 @@ from litestream._supervision.notes import Notes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
     from litestream._database.lock import Lock
@@ -60,6 +60,18 @@ class Account:
         """Report what is wrong, and keep it as the last error."""
         self.error = text
         self.report({"fault": text})
+
+    def forgotten(self, databases: Iterable[str]) -> None:
+        """Report the databases that a daemon of before had by `/register`; the next has not.
+
+        Nothing of ours has held their WALs meanwhile, so they are not registered again silently.
+        """
+        for path in sorted(databases):
+            self.fault(
+                f"{path} is not replicated any more: it was registered with a daemon that has "
+                "ended, and the next one knows what the config names. Put it into the config; "
+                "until then, register it again"
+            )
 
     def change(self, state: str, pid: int, health: Health, /, **more: object) -> None:
         """Report and note another state."""

@@ -190,6 +190,8 @@ class Supervisor:
             self._fail(lack or f"{error.filename}: {error.strerror}")
             return 0.0
         self._tell("starting", pid=self._daemon.pid)
+        if not self._final_sync:
+            self._account.forgotten(self._health.registered)
         self._health.started()
         self._next = self._wait_for_snapshot if self._is_first_of_two else self._watch
         return 0.005

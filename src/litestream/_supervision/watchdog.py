@@ -65,6 +65,7 @@ class Health:
         self._segments: dict[tuple[str, str], tuple[Position03, dict[int, int]]] = {}
         self.overlapping: set[str] = set()
         self.lost_tables = False
+        self.registered: set[str] = set()
         self._synced: dict[str, tuple[str, float]] = {}
         self._request: Request | None = None
         self._last_error = self._last_look = self._started = 0.0
@@ -82,6 +83,7 @@ class Health:
         self._wanted.clear()
         self._failing.clear()
         self.lost_tables = False
+        self.registered.clear()
         self._inodes = {d.path: _inode(d.path) for d in self.job.databases}
         self._ends = {d.path: committed_end(wal_path(d.path)) for d in self.job.databases}
         self._synced = {d.path: ("", self._started) for d in self.job.databases}
@@ -256,8 +258,11 @@ class Health:
                 return
             rows = json.loads(answer[1])["databases"] or []
         except (OSError, ValueError, KeyError, TypeError):
-            rows = []
+            rows = None
         self._request = None
+        if rows is None:
+            return
+        self.registered = {row["path"] for row in rows if row.get("path")} - set(self._synced)
         for row in rows:
             path, when = row.get("path", ""), row.get("last_sync_at") or ""
             # It moves on although every local sync fails.

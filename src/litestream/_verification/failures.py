@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import sqlite3
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from litestream._database.permissions import lacking
 from litestream._executable.listings import last_replicated
 from litestream.errors import (
     CommandFailedError,
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 
     from litestream._config.config import Database
     from litestream._verification import page_comparison
+
+_HARDLY_ANY = 1 << 16
+"""Bytes: with less, a file system counts as full."""
 
 
 def different(
@@ -52,7 +58,8 @@ def explained(database: Database) -> Iterator[None]:
         details: dict[str, object] = {"problems": error.problems}
         raise failure_of(database, "corrupt", str(error), details) from error
     except NotEnoughSpaceError as error:
-        raise failure_of(database, "unusable", str(error)) from error
+        message = f"{error}. Make room, or pass directory="
+        raise failure_of(database, "unusable", message) from error
     except (CommandFailedError, CommandTimeoutError) as error:
         raise failure_of(database, "unrestorable", str(error)) from error
 
@@ -72,7 +79,12 @@ def unlocked(database: Database, seconds: float) -> Iterator[None]:
 
 def stale(database: Database, timeout: float, *, taken_up: bool) -> VerificationFailure:
     """Describe a commit that did not reach the replica."""
-    if taken_up:
+    if full := _full(database):
+        message = (
+            f"its last commit did not reach the replica within {timeout:g} s: the file system of "
+            f"{full!r}, where the daemon has to write, is full. Make room there"
+        )
+    elif taken_up:
         message = (
             f"a daemon took up its last commit, but the replica did not get it within {timeout:g} "
             "s. Does the replica's endpoint answer? See the daemon's log"
@@ -82,6 +94,8 @@ def stale(database: Database, timeout: float, *, taken_up: bool) -> Verification
             f"no daemon is replicating it: none took up its last commit within {timeout:g} s. "
             "Start one; if one runs, see its log"
         )
+    if lack := lacking(database.path, database.meta, database.folders or (), write=True):
+        message += f". Note that {lack}: no daemon of this user's can replicate the database"
     try:
         last = last_replicated(database)
     except LitestreamError as error:
@@ -97,6 +111,16 @@ def stale(database: Database, timeout: float, *, taken_up: bool) -> Verification
         f"{message}. The newest change in the replica ({position}) is {age} s old",
         {"position": position, "age": age},
     )
+
+
+def _full(database: Database) -> str | None:
+    """Return a directory of the daemon's that has no room left: its state's, or a replica's."""
+    folders = [database.meta, os.path.dirname(database.path), *(database.folders or [])]
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            if shutil.disk_usage(folder).free < _HARDLY_ANY:
+                return folder
+    return None
 
 
 def failure_of(

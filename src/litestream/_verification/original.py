@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from litestream._database.files import wal_path
+from litestream._database.permissions import lacking
 from litestream._verification import failures, result
 from litestream.errors import UnusableDatabaseError
 
@@ -34,7 +35,8 @@ def opened(path: str, timeout: float, *, silent: bool) -> Iterator[sqlite3.Conne
             uri, uri=True, timeout=min(result.BUSY, timeout), isolation_level=None
         )
     except sqlite3.Error as error:
-        raise UnusableDatabaseError(f"The database {path!r} cannot be opened: {error}") from error
+        what = lacking(path, write=not read_only) or str(error)
+        raise UnusableDatabaseError(f"The database {path!r} cannot be opened: {what}") from error
     try:
         connection.execute("PRAGMA wal_autocheckpoint=0")  # checkpoints are the daemon's business
         # a process that is killed in a COMMIT with FULL leaves frames that only Litestream reads
@@ -46,8 +48,11 @@ def opened(path: str, timeout: float, *, silent: bool) -> Iterator[sqlite3.Conne
         what = "Is it damaged, encrypted or read-only? (exact=True does not write)"
         if "full" in str(error):
             what = "Make room" if silent else "Make room, or pass exact=True, which does not write"
+        why = "" if "full" in str(error) else lacking(path, write=not read_only)
+        if why:
+            what = "Let it" + ("" if silent else ", or pass exact=True, which does not write")
         raise UnusableDatabaseError(
-            f"The database {path!r} cannot be used: {error}. {what}"
+            f"The database {path!r} cannot be used: {why or error}. {what}"
         ) from error
     finally:
         connection.close()

@@ -83,7 +83,11 @@ class Pin:
             except sqlite3.OperationalError as error:
                 if "full" not in str(error):
                     raise
-                raise NotEnoughSpaceError(f"The copy {path!r} cannot be made: {error}") from error
+                folder = os.path.dirname(os.path.dirname(path))
+                raise NotEnoughSpaceError(
+                    f"The copy of the database, to compare the restored one with, has no room in "
+                    f"{folder!r}: the file system is full"
+                ) from error
 
     def commits(self) -> list[Commit]:
         """Return the commits in the WAL, up to now, the pages of each.

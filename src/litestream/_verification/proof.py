@@ -88,6 +88,8 @@ class Proof:
                 failure = error
             anew = arrival.sure or place is None or failure.reason != "different"
             failures += anew
+            if failure.reason == "unusable":  # of this host, and no fault of the backup
+                raise failure
             if failures == _ATTEMPTS or (not anew and watch.is_over()):
                 raise failure
             if anew:

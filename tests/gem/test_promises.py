@@ -1,4 +1,4 @@
-"""What litestream-ruby's README promises, kept here on both series; docs/gem.md has the names."""
+"""What the README of litestream-ruby promises, on both series; docs/gem.md has the names."""
 
 from __future__ import annotations
 

@@ -1,0 +1,35 @@
+"""What this process may not read or write of a database and what stands beside it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_READ, _WRITE = os.R_OK, os.W_OK
+_FOLDER = _READ | _WRITE | os.X_OK
+
+
+def lacking(database: str, meta: str = "", replicas: Iterable[str] = (), *, write: bool) -> str:
+    """Return a sentence on the first file that this user may not use; empty if there is none.
+
+    ``meta`` is Litestream's local state, ``replicas`` are directories. Without ``write`` only what
+    may not be read counts.
+    """
+    folder = os.path.dirname(os.path.abspath(database))
+    state = [os.path.join(meta, *names) for names in ((), ("generation",), ("ltx",), ("ltx", "0"))]
+    for path in (folder, database, *(state if meta else ()), *replicas):
+        wanted = _FOLDER if os.path.isdir(path) else _READ | _WRITE
+        if not write:
+            wanted &= ~_WRITE
+        if os.path.exists(path) and not os.access(path, wanted):
+            verb = "write" if os.access(path, wanted & ~_WRITE) else "read"
+            return f"this user ({os.geteuid()}) may not {verb} {path!r} ({_described(path)})"
+    return ""
+
+
+def _described(path: str) -> str:
+    found = os.stat(path)
+    return f"its mode is {found.st_mode & 0o7777:04o}, its owner {found.st_uid}"
