@@ -76,7 +76,9 @@ def prove(
         return [_as_dict(litestream.verify(database, config=config, **options))]
     outcomes = litestream.verify_all(config, **options)
     if not outcomes:
-        raise ConfigurationError("The config names no database, so nothing is proved")
+        raise ConfigurationError(
+            "The config names no database, so nothing is proved. Add one to its 'dbs:' list"
+        )
     failures = [failure for one in outcomes if (failure := _failure(one)) is not None]
     if not failures:
         return [_as_dict(outcome) for outcome in outcomes]

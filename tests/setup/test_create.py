@@ -140,7 +140,7 @@ class TestVerb:
         config = tmp_path / "litestream.yml"
         assert 0o644 == config.stat().st_mode & 0o777
         assert "type: s3" in config.read_text()
-        assert "is so already" in init().stdout
+        assert "is up to date" in init().stdout
         config.write_text(config.read_text() + "\nsecret-access-key: canary-1\n")
         before = config.read_text()
         done = init("--to", "file")

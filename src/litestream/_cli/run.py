@@ -1,14 +1,15 @@
 """`litestream run`: recover, guard, replicate, and run a command beside the daemon.
 
-Not through Litestream's own `-exec`: that turns every exit status into 1, skips the final sync when
-the command ends non-zero after a signal, and replicates nothing of one that ends within a second.
+Litestream's own `-exec` is not used: it turns every exit status into 1, skips the final sync when
+the command ends non-zero after a signal, and replicates nothing of a command that is done within a
+second.
 
-It may be PID 1 of a container: one process and no thread, which reaps what is left to it, forwards
-signals to the command, and ends with the command's exit status once the daemon has synced.
+This may be PID 1 of a container: a process without threads, which reaps orphans, forwards signals
+to the command, and exits with the command's status once the daemon has synced.
 
-The command does not go on without it. When it fails, it ends the command first. When it is killed
-itself, Linux sends the command and the daemon SIGTERM; on macOS nobody does: the command runs on,
-and the daemon only until it logs its next line, which nobody reads (SIGPIPE).
+The command never runs unreplicated: if supervision fails, the command is ended first. If this
+process is killed, Linux sends SIGTERM to the command and the daemon. macOS does not: the command
+runs on, and the daemon until it logs its next line, which nobody reads (SIGPIPE).
 """
 
 from __future__ import annotations
@@ -51,14 +52,14 @@ _NOT_FORWARDED = {
 }
 
 _COMMAND_GRACE = 10.0
-"""Seconds that the command has to end when the supervision has failed."""
+"""Seconds from SIGTERM to SIGKILL for the command if supervision has failed."""
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Do what ``litestream run`` does and return its exit status.
+    """Run ``litestream run`` and return its exit status.
 
-    ``arguments`` are those that follow ``run``. Status 2 is wrong usage, 1 a database that could
-    not be recovered or replicated, 126 or 127 a command that cannot be run.
+    ``arguments`` follow ``run`` on the command line. Status 1: a database cannot be recovered or
+    replicated; 2: wrong usage; 126 or 127: the command cannot be run.
     """
     own, command = list(arguments), []
     if "--" in own:
@@ -67,7 +68,7 @@ def run(arguments: Sequence[str]) -> int:
     parser = before_run.parser()
     options = parser.parse_args(with_two_dashes(own))
     if options.optional and not command:
-        parser.error("--optional runs a command all the same: name it behind --")
+        parser.error("--optional needs a command: name it after --")
     _fill_standard_files()
     voice = Voice(quiet=options.quiet, as_json=options.log_format == "json")
     try:
@@ -98,7 +99,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _become(command: list[str], voice: Voice) -> int:
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and a program inherits that
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores SIGPIPE, which is inherited
     try:
         os.execvp(command[0], command)  # noqa: S606
     except OSError as error:
@@ -125,10 +126,10 @@ class _Run:
         self._voice = voice
         self._error = ""
         self.is_whole = False
-        """Whether every database of the config is there."""
+        """Whether every database of the config exists."""
         self._child = 0
         self._status: int | None = None
-        self._wish: int | None = None  # a signal that came while nothing could take it
+        self._wish: int | None = None  # a signal that arrived while no command ran
         self._selector = DefaultSelector()
         self._supervisor: Supervisor | None = None
         self._watcher: Watcher | None = None
@@ -141,13 +142,13 @@ class _Run:
         self._listen()
         self._file_limit = raise_file_limit()
         daemon_config.sound(config)
-        if config.directories:  # what is lost there is listed as the rest once it is back
+        if config.directories:  # restored first, so that `prepare` finds them
             with before_run.Waiting([], self._say) as waiting:
                 self._recover(config, waiting)
         prepared = daemon_config.prepare(config, 1.0)
         try:
             self._prepare(config, prepared.databases)
-            # What configure() was told is for the daemon alone, not for the command.
+            # The settings of configure() are for the daemon, not for the command.
             self._supervisor = Supervisor(
                 prepared.job(), self._selector, self._report, configuration.environment()
             )
@@ -163,10 +164,10 @@ class _Run:
             runtime_directory.remove(prepared.directory)
 
     def _prepare(self, config: Config, databases: Sequence[Database]) -> None:
-        """Restore what is missing, and refuse what cannot, or must not, be replicated.
+        """Restore the missing databases; refuse those that cannot, or must not, be replicated.
 
         Raises:
-            LitestreamError: Nothing is to be started.
+            LitestreamError: Neither the daemon nor the command may start.
 
         """
         options = self._options
@@ -189,16 +190,16 @@ class _Run:
             if done.action == "restored":
                 self._say(recovery.told(done), "INFO")
             elif done.action == "no backup":
-                self._say(f"{done.database!r} does not exist yet, and has no backup")
+                self._say(f"{done.database!r} does not exist yet and has no backup")
 
     def _take_stock(self, databases: Sequence[Database]) -> None:
-        """Say once more at the end what was never backed up."""
+        """Name the databases that were never backed up, at the end."""
         missing = before_run.unborn(databases)
         for database in databases:
             if database.path in missing:
                 self._say(
-                    f"{database.path!r} does not exist: nothing was backed up. Is its path in the "
-                    "config the one that the command uses?"
+                    f"{database.path!r} does not exist: nothing was backed up. Compare the path in "
+                    "the config with the one that the command uses"
                 )
             elif not database.has_local_state:
                 self._say(f"{database.path!r} was never backed up{self._because()}")
@@ -218,7 +219,7 @@ class _Run:
             for key, _ in self._selector.select(pause):
                 key.data()
             if self._wish is not None and not self._child:
-                if self._command and self._status is None:  # told to end before it began
+                if self._command and self._status is None:  # a signal before the command's start
                     self._status = 128 + self._wish
                 self._stop(supervisor)
             elif self._is_due(supervisor.state):
@@ -239,16 +240,16 @@ class _Run:
     def _stop(self, supervisor: Supervisor) -> None:
         if not self._is_stopping:
             self._is_stopping = True
-            self._look(supervisor)  # what has appeared belongs to the final sync
+            self._look(supervisor)  # new databases belong to the final sync
             self._watcher = None
         supervisor.stop()
 
     def _is_due(self, state: str) -> bool:
-        """Tell whether to start the command: once, even if it cannot be started."""
+        """Tell whether to start the command: once, even if the start fails."""
         return bool(self._command) and not self._child and self._status is None and state in _UP
 
     def _start(self) -> None:
-        """Start the command, in front of the terminal if we are: Ctrl-C is for it."""
+        """Start the command; if this job is in front of the terminal, the command gets Ctrl-C."""
         in_front = self._terminal.is_ours
         die_with_parent = parent_death_signal()
 
@@ -266,11 +267,11 @@ class _Run:
         except OSError as error:
             self._status = _cannot_run(self._command, error, self._voice)
             return
-        if self._wish is not None:  # it came while the command was being started
+        if self._wish is not None:  # the signal arrived during the start
             self._forward(self._wish, None)
 
     def _end_command(self) -> None:
-        """End a command that still runs: an error ends this process, and with it the daemon."""
+        """End a command that still runs when an error ends this process, and the daemon with it."""
         if not self._child or self._status is not None:
             return
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
@@ -282,10 +283,10 @@ class _Run:
                 time.sleep(0.02)
 
     def _listen(self) -> None:
-        """Turn every signal into something that the loop reads.
+        """Let every signal wake the loop.
 
-        What we were started to ignore (by nohup, or as a script's background job) stays ignored,
-        in the command too.
+        Signals that were ignored at the start (by nohup, or a script's background job) stay
+        ignored, in the command, too.
         """
         reader, writer = os.pipe()
         for file in (reader, writer):
@@ -295,22 +296,22 @@ class _Run:
         for number in signal.valid_signals() - _NOT_FORWARDED:
             if signal.getsignal(number) is signal.SIG_IGN:
                 continue
-            with contextlib.suppress(OSError, ValueError):  # the C library's own
+            with contextlib.suppress(OSError, ValueError):  # reserved by the C library
                 signal.signal(number, self._forward)
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def _follow(self, number: int) -> None:
-        """Stop as the command has (Ctrl-Z): with all of this job, for its shell to notice."""
-        if not self._terminal.exists:  # somebody's `kill -STOP`, who will continue it, too
+        """Stop as the command did (Ctrl-Z): the whole job, so that its shell notices."""
+        if not self._terminal.exists:  # `kill -STOP`, whose sender continues it, too
             return
         self._terminal.take_back()
         os.killpg(os.getpgrp(), signal.SIGTSTP)
-        # In front again? A shell has continued us, or there is none and we were never stopped.
+        # In front again: a shell has continued this job, or no shell ever stopped it.
         if number != signal.SIGSTOP and self._terminal.is_ours:
             self._continue()
 
     def _continue(self) -> None:
-        """Continue the command, in front of the terminal if a shell has put us there."""
+        """Continue the command, in front of the terminal if this job is there."""
         if self._terminal.is_ours:
             self._terminal.give(self._child)
         with contextlib.suppress(OSError):
@@ -375,7 +376,7 @@ _UP = ("replicating", "standby", "stalled")
 
 
 def _fill_standard_files() -> None:
-    """Open what we were started without, lest a lock or a log be given one of those numbers."""
+    """Open /dev/null as 0, 1 and 2 where they are closed: no lock or log may get these numbers."""
     while (file := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(file)
