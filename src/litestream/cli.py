@@ -9,7 +9,7 @@ import _signal  # type: ignore[import-not-found]  # signal imports enum, which c
 import os
 import sys
 
-from litestream import configuration
+from litestream import _settings
 from litestream._executable import traps
 from litestream._executable.find import find as find_executable
 from litestream.errors import ConfigNotFoundError, ConfigurationError, LitestreamError
@@ -112,10 +112,10 @@ def hand_through(argv: list[str]) -> None:
         warning = f"up to Litestream {traps.last(trap)}, {text}"
         print(f"litestream: warning: {warning}", file=sys.stderr, flush=True)
     _suggest(verb)
-    environment = configuration.environment()
+    environment = _settings.environment()
     if not environment.get("LITESTREAM_CONFIG"):
         try:
-            environment["LITESTREAM_CONFIG"] = configuration.find_config()
+            environment["LITESTREAM_CONFIG"] = _settings.find_config()
         except ConfigNotFoundError as error:
             if argv in (
                 ["databases"],

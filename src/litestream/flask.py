@@ -16,7 +16,7 @@ import click
 import flask
 
 import litestream
-from litestream import _adapters, configuration
+from litestream import _adapters, _settings
 from litestream.errors import ConfigurationError, LitestreamError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ __all__ = ["Litestream"]
 _NAME = "litestream"
 _PREFIX = "LITESTREAM_"
 _CONFIG, _EXPECT, _REPLICAS = (_PREFIX + name for name in ("CONFIG", "EXPECT", "REPLICAS"))
-_KNOWN = {_CONFIG, _EXPECT, _REPLICAS, *configuration.VARIABLES.values()}
+_KNOWN = {_CONFIG, _EXPECT, _REPLICAS, *_settings.VARIABLES.values()}
 
 
 class Litestream:
@@ -56,10 +56,10 @@ class Litestream:
         if _NAME in app.extensions:
             raise ConfigurationError("Litestream(app) was called for this application already")
         _require_valid(app.config)
-        configuration.configure(
+        _settings.configure(
             **{
                 setting: app.config[variable]
-                for setting, variable in configuration.VARIABLES.items()
+                for setting, variable in _settings.VARIABLES.items()
                 if variable in app.config
             }
         )

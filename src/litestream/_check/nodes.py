@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import yaml
 
-from litestream import configuration
+from litestream import _settings
 from litestream._config.file import yaml_problem
 
 LIMIT = 4_000_000
@@ -72,7 +72,7 @@ class Text:
     def __init__(self, source: str, *, literal: bool = False) -> None:
         self.source = source
         self.references: list[Reference] = []
-        known = configuration.environment()
+        known = _settings.environment()
         parts, length, at = [], 0, 0
         for match in [] if literal else REFERENCE.finditer(source):
             name = match["braced"] or match["name"] or ""

@@ -18,7 +18,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from litestream import configuration
+from litestream import _settings
 from litestream._check.replicas import text
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def bucket(found: dict[str, Node]) -> Bucket | None:
 
     Credentials that are no keys (a role, a profile, the machine's own) are left to Litestream.
     """
-    known = configuration.environment()
+    known = _settings.environment()
     key = text(found, "access-key-id") or _either(known, "ACCESS_KEY_ID")
     secret = text(found, "secret-access-key") or _either(known, "SECRET_ACCESS_KEY")
     name, path, region = text(found, "bucket"), text(found, "path"), text(found, "region")

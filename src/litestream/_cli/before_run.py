@@ -11,7 +11,7 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING, Any
 
-from litestream import configuration
+from litestream import _settings
 from litestream._check.check import check
 from litestream._cli import ping
 from litestream._cli.arguments import add_config, add_expand_env, seconds
@@ -101,7 +101,7 @@ def without_replica(config: str | None, *, expand_env: bool = True) -> str:
     A config whose replicas refer to variables, of which none is set, configures none.
     """
     try:
-        path = configuration.chosen_config(config)
+        path = _settings.chosen_config(config)
     except ConfigNotFoundError:
         if config is not None:
             raise
@@ -116,8 +116,8 @@ def without_replica(config: str | None, *, expand_env: bool = True) -> str:
         return f"{path} names no database"
     text = _replicas_text(path) if expand_env else ""
     names = {first or second for first, second in _REFERENCE.findall(text)}
-    known = configuration.environment()
-    if any(known.get(name) for name in names) or configuration.variables():
+    known = _settings.environment()
+    if any(known.get(name) for name in names) or _settings.variables():
         return ""
     if names:
         return f"{path} refers to {', '.join(sorted(names))}, of which none is set"

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from litestream import configuration
+from litestream import _settings, configuration
 from litestream._cli.arguments import CONFIG
 from litestream._config import file as config_file
 
@@ -161,7 +161,7 @@ def _config(options: argparse.Namespace) -> int:
     from litestream._setup import show
 
     version = keys.VERSIONS.get(options.series) or version_of(find_executable())
-    path = configuration.find_config(options.config)
+    path = _settings.find_config(options.config)
     print(show.show(path, version), end="")
     rows = configuration.check(path, series=options.series)
     if any(row["level"] == "error" for row in rows):
@@ -175,7 +175,7 @@ def _upgrade(options: argparse.Namespace) -> int:
     from litestream._setup.upgrade import run_book
     from litestream._setup.upgrade import upgrade as upgrade_upgrade
 
-    path = configuration.find_config(options.config)
+    path = _settings.find_config(options.config)
     source = config_file.text(path)
     found = upgrade_upgrade(source, path)
     if options.text:
@@ -251,7 +251,7 @@ def difference(before: str, after: str, old: str, new: str) -> str:
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), old, new, lineterm="")
     secret = "|".join(sorted({key.name for key in KEYS if key.kind == "secret"}))
     hidden = re.compile(rf"(\b(?:{secret})['\"]?\s*:\s*)[^\s$][^,}}]*")
-    shown = [configuration.masked(hidden.sub(r"\1***", line)) for line in lines]
+    shown = [_settings.masked(hidden.sub(r"\1***", line)) for line in lines]
     return "".join(f"{line}\n" for line in shown)
 
 

@@ -19,7 +19,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from litestream import configuration
+from litestream import _settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -154,7 +154,7 @@ def warn(verb: str, failed: str) -> None:
 
 def body(lines: Iterable[str]) -> bytes:
     """Return the last lines as a body, as many as fit, secrets masked."""
-    text = configuration.masked("\n".join(lines))
+    text = _settings.masked("\n".join(lines))
     content = text.encode("utf-8", "backslashreplace")
     return content[-BODY:].decode("utf-8", "ignore").encode()
 

@@ -22,7 +22,7 @@ import time
 from selectors import EVENT_READ, DefaultSelector
 from typing import TYPE_CHECKING, Any
 
-from litestream import configuration, recovery
+from litestream import _settings, recovery
 from litestream._cli import before_run, ping
 from litestream._cli.arguments import with_two_dashes
 from litestream._cli.terminal import Terminal
@@ -150,7 +150,7 @@ class _Run:
             self._prepare(config, prepared.databases)
             # The settings of configure() are for the daemon, not for the command.
             self._supervisor = Supervisor(
-                prepared.job(), self._selector, self._report, configuration.environment()
+                prepared.job(), self._selector, self._report, _settings.environment()
             )
             if daemon_config.is_watched(config):
                 adopt = self._options.adopt
@@ -354,7 +354,7 @@ class _Run:
         if "log" in event:
             self._pass_on(event["log"])
             if self._pings is not None:
-                self._pings.hear(configuration.masked(event["log"]))
+                self._pings.hear(_settings.masked(event["log"]))
             log = log_lines.parse(event["log"])
             if log is not None and log.level == "ERROR":
                 self._error = parse.without_request_ids(log.fields.get("error") or log.message)

@@ -10,7 +10,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, TextIO
 
-from litestream import configuration
+from litestream import _settings
 from litestream._cli.arguments import add_config, add_expand_env, with_two_dashes
 from litestream._executable.find import find as find_executable
 from litestream._executable.series import version as version_of
@@ -227,13 +227,13 @@ def _recover(options: argparse.Namespace) -> int:
 def _env(options: argparse.Namespace) -> int:
     import shlex
 
-    values = configuration.variables()
-    for variable in dict.fromkeys([*configuration.VARIABLES.values(), *values]):
+    values = _settings.variables()
+    for variable in dict.fromkeys([*_settings.VARIABLES.values(), *values]):
         value = values.get(variable)
         if value is None:
             print(f"# {variable} is not set")
             continue
-        if value and configuration.is_secret(variable) and not options.show_secrets:
+        if value and _settings.is_secret(variable) and not options.show_secrets:
             value = _HIDDEN
         print(f"{variable}={shlex.quote(value)}")
     return 0

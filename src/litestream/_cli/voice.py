@@ -8,7 +8,7 @@ import os
 import sys
 import time
 
-from litestream import configuration
+from litestream import _settings
 from litestream._executable import log_lines
 from litestream._executable.log_lines import escaped
 
@@ -30,7 +30,7 @@ class Voice:
         """Write a message of this process; each of its lines becomes a line."""
         if self._quiet and level not in _LOUD:
             return
-        text = configuration.masked(text)
+        text = _settings.masked(text)
         if self._as_json:
             write(_object(level, text, "litestream run", {}))
             return
@@ -41,7 +41,7 @@ class Voice:
 
     def pass_on(self, line: str) -> None:
         """Write a line of the daemon's log."""
-        line = configuration.masked(line)
+        line = _settings.masked(line)
         log = log_lines.parse(line) if self._quiet or self._as_json else None
         if self._quiet and log is not None and log.level not in _LOUD:
             return

@@ -12,7 +12,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote
 
-from litestream import configuration
+from litestream import _settings
 from litestream._config import paths, pattern, places
 from litestream._database.files import SIDE_FILES
 from litestream._database.headers import databases_among
@@ -150,7 +150,7 @@ class Directory(NamedTuple):
                     else other
                     for one, other in pairs
                 ]
-        return configuration.Content({"path": path, **found})
+        return _settings.Content({"path": path, **found})
 
     @property
     def _expression(self) -> re.Pattern[str]:
@@ -241,7 +241,7 @@ def _replica(given: Mapping[str, Any], written: Mapping[str, Any], below: str) -
         join = os.path.join if places.kind(given) == "file" else posixpath.join
         if path or below != ".":
             found["path"] = os.path.normpath(join(path, below))
-        return configuration.Content(found)
+        return _settings.Content(found)
     scheme, _, rest = url.partition("://")
     rest, query = rest.partition("?")[0], rest.partition("?")[1:]
     host, _, path = rest.partition("/")
@@ -251,4 +251,4 @@ def _replica(given: Mapping[str, Any], written: Mapping[str, Any], below: str) -
         found |= {"type": "file", "path": posixpath.normpath(f"/{host}/{path}")}
     else:
         found["url"] = f"{scheme}://{host}/{path}{''.join(query)}"
-    return configuration.Content(found)
+    return _settings.Content(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from litestream import configuration
+from litestream import _settings
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def text(path: str) -> str:
     """
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return configuration.Text(file.read())
+            return _settings.Text(file.read())
     except OSError as error:
         raise ConfigurationError(f"The config {path!r} cannot be read: {error.strerror}") from error
 
@@ -46,8 +46,8 @@ def expand(text: str) -> str:
     import re
 
     reference = r"\$(?:\{(?P<braced>[^}]*)\}|(?P<name>[A-Za-z_]\w*)|[*#$@!?\-0-9])"
-    known = configuration.environment()
-    return configuration.Text(
+    known = _settings.environment()
+    return _settings.Text(
         re.sub(reference, lambda m: known.get(m["braced"] or m["name"] or "", ""), text)
     )
 
@@ -85,7 +85,7 @@ def parse(text: str, origin: str, *, expanded: bool = False) -> dict[str, Any]:
         raise ConfigurationError(f"The config {origin!r} has an alias (*) that holds itself")
     if not isinstance(content, dict):
         raise ConfigurationError(f"The config {origin!r} is no mapping; it needs a 'dbs:' list")
-    return configuration.Content(_concealed(content))
+    return _settings.Content(_concealed(content))
 
 
 _YAML_PROBLEMS = (
@@ -107,7 +107,7 @@ def yaml_problem(said: str) -> str:
 
 def _concealed(value: Any) -> Any:
     if isinstance(value, dict):
-        return configuration.Content({key: _concealed(inner) for key, inner in value.items()})
+        return _settings.Content({key: _concealed(inner) for key, inner in value.items()})
     return [_concealed(inner) for inner in value] if isinstance(value, list) else value
 
 

@@ -7,7 +7,7 @@ import re
 from typing import TypeAlias
 
 from litestream._database.files import path_of
-from litestream.configuration import masked
+from litestream._settings import masked
 from litestream.errors import ConfigurationError
 
 StrPath: TypeAlias = "str | os.PathLike[str]"

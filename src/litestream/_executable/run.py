@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
 
 from litestream._executable import log_lines, messages, side_by_side
 from litestream._executable.parse import without_request_ids
-from litestream.configuration import environment, masked
+from litestream._settings import environment, masked
 from litestream.errors import CommandFailedError, CommandTimeoutError, ExecutableError
 
 if TYPE_CHECKING:

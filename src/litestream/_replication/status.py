@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Literal
 
-from litestream import configuration
+from litestream import _settings
 from litestream._database.local_state import Position03
 from litestream._executable.log_lines import escaped
 from litestream._replication.daemon_log import DaemonLog
@@ -51,7 +51,7 @@ class Told:
             self.last_error = error or self.last_error
         if "fault" in event:
             self.log.error(event["fault"])
-            self.last_error = escaped(configuration.masked(event["fault"]))
+            self.last_error = escaped(_settings.masked(event["fault"]))
         if "position" in event:
             database, replica, position = event["position"]
             self.positions[database, replica] = Position03(*position)
@@ -71,7 +71,7 @@ class Told:
         """Note that the keeper is gone, so that nobody knows about a final sync."""
         self.synced = False
         self._earlier = self.restarts
-        self.last_error = escaped(configuration.masked(because))
+        self.last_error = escaped(_settings.masked(because))
         self.log.error(because)
 
     def change(self, state: State) -> None:

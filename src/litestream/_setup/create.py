@@ -243,7 +243,7 @@ def text(plan: Plan, to: str, series: str, *, relative: bool = False) -> str:
 
 
 def _configured(kind: Kind) -> list[str]:
-    from litestream.configuration import VARIABLES
+    from litestream._settings import VARIABLES
 
     settings = [name for name, variable in VARIABLES.items() if variable in kind.variables]
     if not settings:

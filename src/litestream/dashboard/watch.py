@@ -10,7 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from litestream import configuration, monitoring
+from litestream import _settings, monitoring
 from litestream._config.config import Config
 from litestream._config.keys import BY_PLACE
 from litestream._executable.arguments import loaded
@@ -103,7 +103,7 @@ class Watch:
         """Return a text without the secrets that the config and this process hold."""
         for secret in self._secrets[1]:
             text = text.replace(secret, "***")
-        return configuration.masked(text)
+        return _settings.masked(text)
 
     def _go_on(self) -> None:
         while not self._closed:
