@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import signal
 import time
 from selectors import EVENT_READ, DefaultSelector
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from litestream import _settings, recovery
 from litestream._cli import before_run, ping
 from litestream._cli.arguments import with_two_dashes
-from litestream._cli.terminal import Terminal
+from litestream._cli.command import Command, become
 from litestream._cli.voice import Voice
 from litestream._config import runtime_directory
 from litestream._executable import log_lines, parse
@@ -33,7 +32,7 @@ from litestream._executable.arguments import loaded
 from litestream._replication import daemon_config
 from litestream._replication.guard import guard
 from litestream._replication.watcher import EVERY, Watcher
-from litestream._supervision.spawn import parent_death_signal, raise_file_limit, spawn
+from litestream._supervision.spawn import raise_file_limit
 from litestream._supervision.supervisor import Supervisor
 from litestream.errors import LitestreamError
 
@@ -50,9 +49,6 @@ _NOT_FORWARDED = {
         *("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS"),
     )
 }
-
-_COMMAND_GRACE = 10.0
-"""Seconds from SIGTERM to SIGKILL for the command if supervision has failed."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -77,7 +73,7 @@ def run(arguments: Sequence[str]) -> int:
             reason = before_run.without_replica(options.config, expand_env=expand_env)
             if reason:
                 voice.say(f"not replicated: {reason}")
-                return _become(command, voice)
+                return become(command, voice)
         to = ping.chosen(options.ping)
         pings = ping.Pings(to, options.ping_every) if to else None
     except LitestreamError as error:
@@ -98,19 +94,6 @@ def run(arguments: Sequence[str]) -> int:
             pings.end()
 
 
-def _become(command: list[str], voice: Voice) -> int:
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores SIGPIPE, which is inherited
-    try:
-        os.execvp(command[0], command)  # noqa: S606
-    except OSError as error:
-        return _cannot_run(command, error, voice)
-
-
-def _cannot_run(command: list[str], error: OSError, voice: Voice) -> int:
-    voice.say(f"{command[0]}: {error.strerror}", "ERROR")
-    return 127 if isinstance(error, FileNotFoundError) else 126
-
-
 class _Run:
     def __init__(
         self,
@@ -119,16 +102,13 @@ class _Run:
         voice: Voice,
         pings: ping.Pings | None = None,
     ) -> None:
-        self._command = command
+        self._command = Command(command, voice)
         self._pings = pings
         self._options = options
         self._say, self._pass_on = voice.say, voice.pass_on
-        self._voice = voice
         self._error = ""
         self.is_whole = False
         """Whether every database of the config exists."""
-        self._child = 0
-        self._status: int | None = None
         self._wish: int | None = None  # a signal that arrived while no command ran
         self._selector = DefaultSelector()
         self._supervisor: Supervisor | None = None
@@ -136,7 +116,6 @@ class _Run:
         self._look_at = 0.0
         self._is_stopping = False
         self._synced = True
-        self._terminal = Terminal()
 
     def run(self, config: Config) -> int:
         self._listen()
@@ -159,8 +138,7 @@ class _Run:
             self._take_stock(prepared.databases)
             return status
         finally:
-            self._end_command()
-            self._terminal.take_back()
+            self._command.end()
             runtime_directory.remove(prepared.directory)
 
     def _prepare(self, config: Config, databases: Sequence[Database]) -> None:
@@ -208,7 +186,7 @@ class _Run:
         return f": {self._error}" if self._error else ""
 
     def _loop(self, supervisor: Supervisor) -> int:
-        while not supervisor.finished or (self._child and self._status is None):
+        while not supervisor.finished or self._command.runs:
             pause = 1.0 if supervisor.finished else supervisor.tick()
             if time.monotonic() > self._look_at:
                 self._look(supervisor)
@@ -218,16 +196,18 @@ class _Run:
                 break
             for key, _ in self._selector.select(pause):
                 key.data()
-            if self._wish is not None and not self._child:
-                if self._command and self._status is None:  # a signal before the command's start
-                    self._status = 128 + self._wish
+            if self._wish is not None and not self._command.pid:
+                if self._command.is_due:  # a signal before the command's start
+                    self._command.status = 128 + self._wish
                 self._stop(supervisor)
-            elif self._is_due(supervisor.state):
-                self._start()
-            if self._status is not None:
+            elif self._command.is_due and supervisor.state in _UP:
+                self._command.start(self._file_limit)
+                if self._wish is not None:  # the signal arrived during the start
+                    self._command.signal(self._wish)
+            if self._command.status is not None:
                 self._stop(supervisor)
-        if self._status is not None:
-            return self._status
+        if self._command.status is not None:
+            return self._command.status
         return 0 if self._synced and supervisor.state != "failed" else 1
 
     def _look(self, supervisor: Supervisor) -> None:
@@ -243,44 +223,6 @@ class _Run:
             self._look(supervisor)  # new databases belong to the final sync
             self._watcher = None
         supervisor.stop()
-
-    def _is_due(self, state: str) -> bool:
-        """Tell whether to start the command: once, even if the start fails."""
-        return bool(self._command) and not self._child and self._status is None and state in _UP
-
-    def _start(self) -> None:
-        """Start the command; if this job is in front of the terminal, the command gets Ctrl-C."""
-        in_front = self._terminal.is_ours
-        die_with_parent = parent_death_signal()
-
-        def prepare() -> None:
-            os.setpgid(0, 0)
-            die_with_parent()
-            resource.setrlimit(resource.RLIMIT_NOFILE, self._file_limit)
-            if in_front:
-                self._terminal.give(os.getpid())
-
-        try:
-            self._child = spawn(self._command, prepare)
-            if in_front:
-                self._terminal.give(self._child)
-        except OSError as error:
-            self._status = _cannot_run(self._command, error, self._voice)
-            return
-        if self._wish is not None:  # the signal arrived during the start
-            self._forward(self._wish, None)
-
-    def _end_command(self) -> None:
-        """End a command that still runs when an error ends this process, and the daemon with it."""
-        if not self._child or self._status is not None:
-            return
-        with contextlib.suppress(ProcessLookupError, ChildProcessError):
-            os.kill(self._child, signal.SIGTERM)
-            deadline = time.monotonic() + _COMMAND_GRACE
-            while os.waitpid(self._child, os.WNOHANG)[0] == 0:
-                if time.monotonic() > deadline:
-                    os.kill(self._child, signal.SIGKILL)
-                time.sleep(0.02)
 
     def _listen(self) -> None:
         """Let every signal wake the loop.
@@ -300,30 +242,9 @@ class _Run:
                 signal.signal(number, self._forward)
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
-    def _follow(self, number: int) -> None:
-        """Stop as the command did (Ctrl-Z): the whole job, so that its shell notices."""
-        if not self._terminal.exists:  # `kill -STOP`, whose sender continues it, too
-            return
-        self._terminal.take_back()
-        os.killpg(os.getpgrp(), signal.SIGTSTP)
-        # In front again: a shell has continued this job, or no shell ever stopped it.
-        if number != signal.SIGSTOP and self._terminal.is_ours:
-            self._continue()
-
-    def _continue(self) -> None:
-        """Continue the command, in front of the terminal if this job is there."""
-        if self._terminal.is_ours:
-            self._terminal.give(self._child)
-        with contextlib.suppress(OSError):
-            os.killpg(self._child, signal.SIGCONT)
-
     def _forward(self, number: int, _frame: object) -> None:
-        if self._child and self._status is None:
-            if number == signal.SIGCONT:
-                self._continue()
-                return
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._child, number)
+        if self._command.runs:
+            self._command.signal(number)
         elif number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
             if self._supervisor is None:  # a restore is running
                 raise SystemExit(128 + number)
@@ -340,14 +261,9 @@ class _Run:
                 return
             if pid == 0:
                 return
-            if os.WIFSTOPPED(status):
-                if pid == self._child:
-                    self._follow(os.WSTOPSIG(status))
-            elif pid == self._child:
-                code = os.waitstatus_to_exitcode(status)
-                self._status = code if code >= 0 else 128 - code
-                self._terminal.take_back()
-            elif pid == self._supervisor.pid:
+            if pid == self._command.pid:
+                self._command.changed(status)
+            elif pid == self._supervisor.pid and not os.WIFSTOPPED(status):
                 self._supervisor.reaped[pid] = status
 
     def _report(self, event: Mapping[str, Any]) -> None:
