@@ -124,15 +124,19 @@ def test_an_empty_config(installed, tmp_path):
         commands.wal("a.db")
 
 
+UNREADABLE = (litestream.CommandFailedError, litestream.ConfigurationError)
+"""0.3 reads the config itself; on 0.5 the library reads it first, for its 'dir:' entries."""
+
+
 @pytest.mark.parametrize("content", ["dbs: [", "dbs: 3", "\x00", "dbs:\n - path: a\n  x"])
 def test_an_invalid_config(installed, tmp_path, content):
     (tmp_path / "litestream.yml").write_text(content)
-    with pytest.raises(litestream.CommandFailedError, match="yaml"):
+    with pytest.raises(UNREADABLE, match=r"(?i)yaml"):
         commands.databases()
 
 
 def test_a_config_that_is_a_directory(installed, tmp_path):
-    with pytest.raises(litestream.CommandFailedError, match="is a directory"):
+    with pytest.raises(UNREADABLE, match=r"(?i)is a directory"):
         commands.databases(config=tmp_path)
 
 
