@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import litestream
-from litestream import _settings, cli
+from litestream import cli, configuration
 from litestream._executable.arguments import loaded
 from litestream.errors import ConfigurationError, VerificationFailure
 
@@ -45,7 +45,7 @@ def invoke(argv: Sequence[str], config: ConfigArgument) -> int:
 
 def _executed(argv: Sequence[str], path: str | None) -> int:
     """Run a verb of the executable as a child process; SIGTERM is passed on to it."""
-    environment = _settings.environment()
+    environment = configuration.environment()
     if path is not None:
         environment["LITESTREAM_CONFIG"] = path
     child = subprocess.Popen([sys.executable, "-m", "litestream", *argv], env=environment)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from litestream._settings import VARIABLES as VARIABLES
 from litestream._settings import configure, find_config
+from litestream._settings import environment as environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import click
 import flask
 
 import litestream
-from litestream import _adapters, _settings
+from litestream import _adapters, configuration
 from litestream.errors import ConfigurationError, LitestreamError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ __all__ = ["Litestream"]
 _NAME = "litestream"
 _PREFIX = "LITESTREAM_"
 _CONFIG, _EXPECT, _REPLICAS = (_PREFIX + name for name in ("CONFIG", "EXPECT", "REPLICAS"))
-_KNOWN = {_CONFIG, _EXPECT, _REPLICAS, *_settings.VARIABLES.values()}
+_KNOWN = {_CONFIG, _EXPECT, _REPLICAS, *configuration.VARIABLES.values()}
 
 
 class Litestream:
@@ -58,10 +58,10 @@ class Litestream:
                 "This application has the Litestream extension already: call Litestream(app) once"
             )
         _require_valid(app.config)
-        _settings.configure(
+        configuration.configure(
             **{
                 setting: app.config[variable]
-                for setting, variable in _settings.VARIABLES.items()
+                for setting, variable in configuration.VARIABLES.items()
                 if variable in app.config
             }
         )
