@@ -102,7 +102,7 @@ class TestHandThrough:
         monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(tmp_path))
         done = run("version")
         assert 1 == done.returncode
-        assert b"no program for this system" in done.stderr
+        assert b"not a program for this system" in done.stderr
 
     def test_the_variables_of_the_settings_are_there(self, monkeypatch, tmp_path):
         """A sitecustomize, say, may call configure() before the command runs."""

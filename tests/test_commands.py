@@ -265,5 +265,5 @@ def test_replicate_with_an_executable_that_cannot_run(tmp_path, monkeypatch):
     (tmp_path / "litestream").chmod(0o755)
     monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(tmp_path))
     (tmp_path / "litestream.yml").write_text("dbs: []")
-    with pytest.raises(litestream.ExecutableError, match="no program for this system"):
+    with pytest.raises(litestream.ExecutableError, match="not a program for this system"):
         commands.replicate()

@@ -147,7 +147,7 @@ def test_a_secret_that_breaks_the_yaml_is_not_shown(tmp_path, secret):
     path = tmp_path / "litestream.yml"
     path.write_text("dbs:\n  - path: a.db\n    secret-access-key: $LITESTREAM_SECRET_ACCESS_KEY\n")
     litestream.configure(replica_access_key=secret)
-    with pytest.raises(litestream.ConfigurationError, match=r"no YAML.*line") as caught:
+    with pytest.raises(litestream.ConfigurationError, match=r"not YAML.*line") as caught:
         config_file.read(str(path))
     assert "s3cr3tvalue" not in "".join(traceback.format_exception(caught.value))
 
@@ -160,7 +160,7 @@ def test_an_empty_config_is_an_empty_mapping(tmp_path):
 def test_an_alias_that_holds_itself_is_no_config(tmp_path):
     path = tmp_path / "litestream.yml"
     path.write_text("dbs: &all\n  - path: a\n    more: *all\n")
-    with pytest.raises(litestream.ConfigurationError, match="holds itself"):
+    with pytest.raises(litestream.ConfigurationError, match="contains itself"):
         config_file.read(str(path))
 
 

@@ -148,7 +148,9 @@ class Replication:
 
         """
         if not self._starting.acquire(blocking=False):
-            raise ConfigurationError("This Replication is being started already")
+            raise ConfigurationError(
+                "This Replication is being started by another thread. Start it once"
+            )
         try:
             self._start()
         finally:
@@ -157,7 +159,9 @@ class Replication:
 
     def _start(self) -> None:
         if self._keeper is not None:
-            raise ConfigurationError("This Replication has been started already")
+            raise ConfigurationError(
+                "This Replication has been started already. Start it once, or stop it first"
+            )
         self._told.forget()
         self._watcher = None
         self._directory = os.getcwd()

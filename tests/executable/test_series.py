@@ -28,8 +28,8 @@ def other_architecture() -> bytes:
     ("content", "message"),
     [
         (other_architecture, "another processor"),
-        (lambda: b"", "no program for this system"),
-        (lambda: b"\x00\x01\x02 garbage", "no program for this system"),
+        (lambda: b"", "not a program for this system"),
+        (lambda: b"\x00\x01\x02 garbage", "not a program for this system"),
         (lambda: b"#!/no/such/interpreter\n", "interpreter"),
         (lambda: b"#!/bin/sh\necho something else\n", "is not Litestream"),
         (lambda: b"#!/bin/sh\nprintf '\\377\\376'\n", "is not Litestream"),

@@ -36,7 +36,7 @@ def filled(kind, monkeypatch):
 def test_each_kind_is_one_that_the_executable_takes(kind, series, installed, tmp_path, monkeypatch):
     paths = [projects.database(tmp_path / "project" / name) for name in ("a.db", "b/a.db")]
     if series not in KINDS[kind].series:
-        with pytest.raises(ConfigurationError, match=f"no replica '{kind}'"):
+        with pytest.raises(ConfigurationError, match=f"no kind of replica '{kind}'"):
             configuration.create(paths, to=kind)
         return
     filled(kind, monkeypatch)

@@ -77,7 +77,7 @@ def test_what_cannot_be_had():
     found = upgraded(text)
     assert ["age-encryption"] == [row["id"] for row in found.errors]
     assert "age encryption is impossible" in "\n".join(found.notes)
-    with pytest.raises(ConfigurationError, match="does not read"):
+    with pytest.raises(ConfigurationError, match="cannot read"):
         upgraded("dbs: {a: 1}")
 
 

@@ -86,7 +86,7 @@ class Config:
         """Return the content of the config.
 
         Raises:
-            ConfigurationError: The file cannot be read, is no YAML, or is no mapping.
+            ConfigurationError: The file cannot be read, or is not a mapping in YAML.
 
         """
         text = self.text if self.literal else config_file.expand(self.text)

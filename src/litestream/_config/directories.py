@@ -104,13 +104,13 @@ class Directory(NamedTuple):
         except OSError as error:
             raise ConfigurationError(
                 f"The directory {error.filename!r} of the entry 'dir: {self.path}' cannot be "
-                f"listed: {error.strerror}. Make it, or let this user read it"
+                f"listed: {error.strerror}. Create it, or let this user read it"
             ) from error
         found = databases_among(one for one in found if not one.endswith(SIDE_FILES))
         for one in found:
             if one.encode(errors="ignore") != os.fsencode(one):
                 raise ConfigurationError(
-                    f"The name of the database {one!r} is no UTF-8, so no config can name it. "
+                    f"The name of the database {one!r} is not UTF-8, so no config can name it. "
                     f"Rename it, or choose another pattern for 'dir: {self.path}'"
                 )
         return sorted(found)

@@ -84,7 +84,7 @@ def _file(given: Any) -> str:
     if not isinstance(given, (str, os.PathLike)) or not os.fspath(given):
         raise ConfigurationError(
             f"A config that is a mapping maps each database's path to its replica; {given!r} is "
-            "no path"
+            "not a path"
         )
     if paths.is_url(given):
         shown = _settings.masked(os.fsdecode(given))
@@ -98,7 +98,7 @@ def _file(given: Any) -> str:
         path.encode()
     except UnicodeEncodeError:
         raise ConfigurationError(
-            f"The path {path!r} is no UTF-8, so no config can name it"
+            f"The path {path!r} is not UTF-8, so no config can name it: rename the file"
         ) from None
     return path
 

@@ -35,7 +35,7 @@ def target(database: StrPath) -> str:
     """
     text = path_of(database)
     if "\0" in text:
-        raise ConfigurationError(f"No path holds a null byte: {text!r}")
+        raise ConfigurationError(f"The path {text!r} contains a null byte. Name an existing file")
     if not is_url(text):
         return os.path.abspath(os.path.expanduser(text))
     if masked(text) != text:

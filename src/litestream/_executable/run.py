@@ -247,7 +247,7 @@ def not_runnable(path: str, error: OSError) -> ExecutableError:
 
     because = os.strerror(error.errno) if error.errno else str(error)
     if error.errno == errno.ENOEXEC:
-        because = "it is no program for this system, or built for another processor"
+        because = "it is not a program for this system, or built for another processor"
     elif error.errno == errno.ENOENT and os.path.exists(path):
         because = "the interpreter that it asks for does not exist"
     elif error.errno == errno.EACCES:
