@@ -108,6 +108,7 @@ def _link_into_package(pinned: pins.Pin) -> None:
         link.parent.mkdir(exist_ok=True)
         link.unlink(missing_ok=True)
         link.symlink_to(target)
+    link.with_name(f"{link.name}.version").write_bytes(build.note(pinned))
 
 
 def _failed(reason: str) -> int:

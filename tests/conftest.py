@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from litestream import configuration
+from litestream import _settings, configuration
 from litestream._replication import keeper_process
 from tests.support import S3_KEY, S3_SECRET, S3Server, Site, executable
 
@@ -40,7 +40,7 @@ def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.upper().startswith(FOREIGN):
             monkeypatch.delenv(name)
-    monkeypatch.setattr(configuration, "_settings", {})
+    monkeypatch.setattr(_settings, "_settings", {})
     monkeypatch.chdir(tmp_path)
 
 

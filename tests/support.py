@@ -23,7 +23,7 @@ import psutil
 from wheels import pins
 
 from litestream._database.wal import committed_end
-from litestream.configuration import environment
+from litestream._settings import environment
 
 PATIENCE = 120.0
 """Seconds that a condition may take on a loaded machine; nothing waits that long when it works."""

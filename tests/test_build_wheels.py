@@ -351,6 +351,7 @@ SPOILED = {
     "purelib": (replacing("/WHEEL", b"lib: false", b"lib: true"), "Root-Is-Purelib: false"),
     "version": (replacing("/METADATA", b"Version: 9.9.9.1", b"Version: 9.9.9.2"), "METADATA says"),
     "licence": (replacing("/METADATA", b"License-File: LICENSE\n", b""), "License-File lines"),
+    "note": (replacing("bin/litestream.version", b"9.9.9", b"9.9.8"), "litestream.version is not"),
     "bill": (replacing(".cdx.json", b'"version": "9.9.9"', b'"version": "9.9.8"'), "its bill of"),
     "no bill": (replacing(".cdx.json", b"{", b"["), "is damaged or not ours"),
 }

@@ -21,6 +21,7 @@ import pytest
 from wheels import pins
 from wheels.pin import render
 
+from litestream._executable.series import noted
 from tests.fake_executables import executable
 
 ROOT = Path(build_wheels.__file__).parent
@@ -359,6 +360,7 @@ def test_the_checkout_finds_its_executable():
     assert pin.path == link.resolve()
     said = subprocess.run([link, "version"], capture_output=True, text=True, check=True).stdout
     assert pin.version == said.strip().removeprefix("v")
+    assert pin.version == noted(str(link)), "a check of a config need not start it"
 
 
 # Pinning a new release.

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import litestream
-from litestream import cli, configuration
+from litestream import _settings, cli
 from litestream._cli import verbs
 from tests.support import assert_signal_ends, wait_until
 
@@ -102,7 +102,7 @@ class TestHandThrough:
         monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(tmp_path))
         done = run("version")
         assert 1 == done.returncode
-        assert b"no program for this system" in done.stderr
+        assert b"not a program for this system" in done.stderr
 
     def test_the_variables_of_the_settings_are_there(self, monkeypatch, tmp_path):
         """A sitecustomize, say, may call configure() before the command runs."""
@@ -303,7 +303,7 @@ def test_env_is_quoted_for_a_shell_and_hides_secrets(capsys):
     litestream.configure(replica_bucket="it's mine", replica_access_key="se$cret canary")
     assert 0 == cli.main(["env"])
     printed = capsys.readouterr().out
-    assert list(configuration.VARIABLES.values()) == [
+    assert list(_settings.VARIABLES.values()) == [
         line.removeprefix("# ").split("=")[0].split(" ")[0] for line in printed.splitlines()
     ]
     assert "# LITESTREAM_REPLICA_REGION is not set" in printed.splitlines()

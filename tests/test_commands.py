@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import litestream
-from litestream import commands, configuration
+from litestream import _settings, commands
 from tests.support import S3_KEY, assert_signal_ends, free_port, processes_of, wait_until
 
 TIME = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"
@@ -20,7 +20,7 @@ TIME = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 def raw(installed: Path, *argv: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [installed, *argv], capture_output=True, text=True, env=configuration.environment()
+        [installed, *argv], capture_output=True, text=True, env=_settings.environment()
     )
 
 
@@ -265,5 +265,5 @@ def test_replicate_with_an_executable_that_cannot_run(tmp_path, monkeypatch):
     (tmp_path / "litestream").chmod(0o755)
     monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(tmp_path))
     (tmp_path / "litestream.yml").write_text("dbs: []")
-    with pytest.raises(litestream.ExecutableError, match="no program for this system"):
+    with pytest.raises(litestream.ExecutableError, match="not a program for this system"):
         commands.replicate()

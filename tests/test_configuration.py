@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import litestream
-from litestream import cli, commands, configuration
+from litestream import _settings, cli, commands, configuration
 from litestream._config import file as config_file
 
 SETTINGS = {
@@ -27,8 +27,8 @@ def test_settings_reach_the_childs_environment_and_never_ours():
     settings: dict[str, Any] = {setting: f"value of {setting}" for setting in SETTINGS}
     litestream.configure(**settings)
     expected = {variable: f"value of {setting}" for setting, variable in SETTINGS.items()}
-    assert expected == configuration.variables()
-    assert before | expected == configuration.environment()
+    assert expected == _settings.variables()
+    assert before | expected == _settings.environment()
     assert before == dict(os.environ)
 
 
@@ -36,13 +36,13 @@ def test_settings_reach_the_childs_environment_and_never_ours():
 def test_a_variable_that_the_user_has_set_wins(monkeypatch, value):
     monkeypatch.setenv("LITESTREAM_REPLICA_BUCKET", value)
     litestream.configure(replica_bucket="ours")
-    assert value == configuration.environment()["LITESTREAM_REPLICA_BUCKET"]
+    assert value == _settings.environment()["LITESTREAM_REPLICA_BUCKET"]
 
 
 def test_what_is_not_given_stays_and_none_forgets():
     litestream.configure(replica_bucket="a", replica_region="b")
     litestream.configure(replica_region=None)
-    assert {"LITESTREAM_REPLICA_BUCKET": "a"} == configuration.variables()
+    assert {"LITESTREAM_REPLICA_BUCKET": "a"} == _settings.variables()
 
 
 def test_an_unknown_setting_is_a_type_error():
@@ -100,7 +100,7 @@ class TestSearchOrder:
         self.monkeypatch.setenv("LITESTREAM_CONFIG", "")
         self.files["litestream"].unlink()
         self.files["config/litestream"].unlink()
-        self.monkeypatch.setattr(configuration, "_PLACES", configuration._PLACES[:2])
+        self.monkeypatch.setattr(_settings, "_PLACES", _settings._PLACES[:2])
         with pytest.raises(litestream.ConfigNotFoundError, match=r"config/litestream\.yml"):
             configuration.find_config()
 
@@ -129,7 +129,7 @@ class TestSearchOrder:
 )
 def test_secrets_are_masked(text, masked):
     litestream.configure(replica_access_key="secret-canary")
-    assert masked == configuration.masked(text)
+    assert masked == _settings.masked(text)
 
 
 @pytest.mark.parametrize("content", ["- a\n- b", "a: [1", "\ud83d"])
@@ -147,7 +147,7 @@ def test_a_secret_that_breaks_the_yaml_is_not_shown(tmp_path, secret):
     path = tmp_path / "litestream.yml"
     path.write_text("dbs:\n  - path: a.db\n    secret-access-key: $LITESTREAM_SECRET_ACCESS_KEY\n")
     litestream.configure(replica_access_key=secret)
-    with pytest.raises(litestream.ConfigurationError, match=r"no YAML.*line") as caught:
+    with pytest.raises(litestream.ConfigurationError, match=r"not YAML.*line") as caught:
         config_file.read(str(path))
     assert "s3cr3tvalue" not in "".join(traceback.format_exception(caught.value))
 
@@ -160,7 +160,7 @@ def test_an_empty_config_is_an_empty_mapping(tmp_path):
 def test_an_alias_that_holds_itself_is_no_config(tmp_path):
     path = tmp_path / "litestream.yml"
     path.write_text("dbs: &all\n  - path: a\n    more: *all\n")
-    with pytest.raises(litestream.ConfigurationError, match="holds itself"):
+    with pytest.raises(litestream.ConfigurationError, match="contains itself"):
         config_file.read(str(path))
 
 

@@ -105,10 +105,10 @@ def test_what_goes_wrong_has_its_status(site: Site) -> None:
     ("settings", "message"),
     [
         ({"LITESTREAM_REPLICA": {}}, "Did you mean 'LITESTREAM_REPLICAS'"),
-        ({"LITESTREAM_REPLICAS": {"a": "b"}, "LITESTREAM_CONFIG": "c"}, "not both"),
-        ({"LITESTREAM_REPLICAS": ["app.db"]}, "maps each database's path"),
-        ({"LITESTREAM_REPLICAS": {":memory:": "file:///x"}}, "none in memory"),
-        ({"LITESTREAM_REPLICAS": {"postgresql://host/db": "file:///x"}}, "not a URL"),
+        ({"LITESTREAM_REPLICAS": {"a": "b"}, "LITESTREAM_CONFIG": "c"}, "both set"),
+        ({"LITESTREAM_REPLICAS": ["app.db"]}, "map each database's path"),
+        ({"LITESTREAM_REPLICAS": {":memory:": "file:///x"}}, "in memory has no backup"),
+        ({"LITESTREAM_REPLICAS": {"postgresql://host/db": "file:///x"}}, "not a file"),
     ],
 )
 def test_a_wrong_setting_is_one_error(settings: dict[str, object], message: str) -> None:

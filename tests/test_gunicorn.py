@@ -112,7 +112,7 @@ def test_own_hooks_and_options(replicated: Site) -> None:
         assert "replicated, and not served yet" in server.log
         (replicated.directory / "gunicorn.conf.py").write_text(own)
         server.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: "asks for another replication" in server.log, "the warning")
+        wait_until(lambda: "has other arguments for hooks()" in server.log, "the warning")
         assert 0 == server.end()
         assert "<gunicorn.arbiter.Arbiter" in server.log
         server.assert_kept()
@@ -159,5 +159,5 @@ def test_the_application_may_not_call_it(site: Site, preload: str) -> None:
 
 
 def test_elsewhere_it_is_refused() -> None:
-    with pytest.raises(litestream.ConfigurationError, match="gunicorn is not running"):
+    with pytest.raises(litestream.ConfigurationError, match="not gunicorn"):
         litestream.gunicorn.hooks()

@@ -586,7 +586,7 @@ def test_a_config_that_replicates_nothing_is_refused(site: Site) -> None:
     with pytest.raises(ConfigurationError, match="no-database"):
         Replication(site.config).start()
     site.config.write_text("dbs: [")
-    with pytest.raises(ConfigurationError, match="no YAML"):
+    with pytest.raises(ConfigurationError, match="not YAML"):
         Replication(site.config).start()
     assert daemons(site.directory) == []
 

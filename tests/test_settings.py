@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import litestream
-from litestream import cli, commands, configuration
+from litestream import _settings, cli, commands
 from tests.support import S3_KEY, S3_SECRET, S3Server
 
 COMMAND = Path(sys.executable).parent / "litestream"
@@ -88,22 +88,22 @@ def test_variables_of_other_providers_reach_the_child_alone(
         variables={"AWS_SESSION_TOKEN": "token-canary", "LITESTREAM_AZURE_ACCOUNT_KEY": "azure-key"}
     )
     litestream.configure(variables={"SFTP_PASSWORD": "pass-canary", "NATS_HOST": "nats.example"})
-    found = configuration.environment()
+    found = _settings.environment()
     assert found["AWS_SESSION_TOKEN"] == "token-canary"
     assert found["LITESTREAM_AZURE_ACCOUNT_KEY"] == "azure-key"
     said = "token-canary azure-key pass-canary nats.example"
-    assert configuration.masked(said) == "*** *** *** nats.example"
+    assert _settings.masked(said) == "*** *** *** nats.example"
     monkeypatch.setenv("SFTP_PASSWORD", "set-by-hand")
-    assert configuration.environment()["SFTP_PASSWORD"] == "set-by-hand"
-    assert configuration.masked("set-by-hand") == "***"
+    assert _settings.environment()["SFTP_PASSWORD"] == "set-by-hand"
+    assert _settings.masked("set-by-hand") == "***"
     litestream.configure(variables={"AWS_SESSION_TOKEN": None})
-    assert "AWS_SESSION_TOKEN" not in configuration.environment()
+    assert "AWS_SESSION_TOKEN" not in _settings.environment()
 
 
 def test_a_setting_has_one_value_by_either_name() -> None:
     litestream.configure(variables={"LITESTREAM_REPLICA_BUCKET": "one"})
     litestream.configure(replica_bucket="two")
-    assert configuration.environment()["LITESTREAM_REPLICA_BUCKET"] == "two"
+    assert _settings.environment()["LITESTREAM_REPLICA_BUCKET"] == "two"
 
 
 def test_wrong_variables_are_refused() -> None:
@@ -121,4 +121,4 @@ def test_a_variable_reaches_a_config(make_site: Any) -> None:
     litestream.configure(variables={"SHOP_PATH": str(folder)})
     assert 0 == cli.main(["check", "--config", str(site.config)])
     assert commands.databases(config=site.config)
-    assert str(folder) in str(configuration.environment()["SHOP_PATH"])
+    assert str(folder) in str(_settings.environment()["SHOP_PATH"])

@@ -56,11 +56,11 @@ def test_what_cannot_be_configured_is_refused(tmp_path: Path) -> None:
     engine = create_engine(f"sqlite:///{tmp_path}/app.db")
     with engine.connect():
         pass
-    with pytest.raises(litestream.ConfigurationError, match="has connections"):
+    with pytest.raises(litestream.ConfigurationError, match="already has connections"):
         litestream.sqlalchemy.configure(engine)
     engine.dispose()
     other = create_engine("mysql+pymysql://host/app", module=sqlite3)
-    with pytest.raises(litestream.ConfigurationError, match=r"the engine is mysql\+pymysql"):
+    with pytest.raises(litestream.ConfigurationError, match=r"The engine is mysql\+pymysql"):
         litestream.sqlalchemy.configure(other)
 
 

@@ -12,8 +12,8 @@ import litestream
 
 HOUSE = Path(litestream.__file__).parent
 DOORS = (
-    *("commands", "introspection", "metrics", "monitoring", "recovery", "replication"),
-    *("verification", "__init__"),
+    *("commands", "configuration", "introspection", "metrics", "monitoring", "recovery"),
+    *("replication", "verification", "__init__"),
 )
 ADAPTERS = ("django", "flask", "gunicorn", "sqlalchemy", "starlette", "testing")
 HANDED_ON = {
@@ -23,7 +23,7 @@ HANDED_ON = {
 FLOORS = (
     ("errors",),
     ("rows", "_deadline"),
-    ("configuration",),
+    ("_settings",),
     ("_database",),
     ("_config",),
     ("_executable",),
@@ -84,8 +84,7 @@ def _walked(tree: ast.AST) -> Iterator[ast.AST]:
 @pytest.mark.parametrize("file", FILES, ids=str)
 def test_imports_point_to_lower_floors(file: Path) -> None:
     room = file.parts[0].removesuffix(".py")
-    # `configuration` hands two functions on by a __getattr__, and names them for type checkers
-    for name in imported(file, for_types=room != "configuration"):
+    for name in imported(file):
         other = name.split(".")[0]
         if other in FLOOR and other != room:
             are_doors = room in DOORS and other in DOORS

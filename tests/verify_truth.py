@@ -29,7 +29,7 @@ from pathlib import Path
 from unittest import mock
 
 import litestream
-from litestream import configuration, verification
+from litestream import _settings, configuration, verification
 from tests.support import S3_KEY, S3_SECRET, S3Server, Site, executable, wait_until, writing
 
 DAMAGED = frozenset({"unrestorable", "corrupt", "different"})
@@ -81,7 +81,7 @@ class Trial:
         done = subprocess.run(
             [executable(self.site.series), "restore", *flags, self.site.database],
             capture_output=True,
-            env=configuration.environment(),
+            env=_settings.environment(),
         )
         if done.returncode:
             return True
@@ -219,7 +219,7 @@ def two_daemons(trial: Trial) -> frozenset[str]:
     """Trap 3: a second daemon on the same database and replica."""
     second = subprocess.Popen(
         [executable(trial.site.series), "replicate", "-config", trial.site.config],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=configuration.environment(),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_settings.environment(),
     )  # fmt: skip
     time.sleep(trial.choose.uniform(6, 12))
     second.kill()
@@ -271,7 +271,7 @@ def trial_of(series: str, seed: str, *, s3: bool = False, socket: bool = False) 
     with (
         tempfile.TemporaryDirectory(prefix="truth-", ignore_cleanup_errors=True) as directory,
         mock.patch.dict(os.environ, {"LITESTREAM_INSTALL_DIR": str(executable(series).parent)}),
-        mock.patch.object(configuration, "_settings", {}),
+        mock.patch.object(_settings, "_settings", {}),
     ):
         trial = Trial(Path(directory), series, random.Random(seed), s3=s3, socket=socket)
         try:

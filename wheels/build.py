@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 EXECUTABLE = "litestream/bin/litestream"
+NOTE = f"{EXECUTABLE}.version"
 MODES = {EXECUTABLE: 0o100755}  # with the file bit: without it, pip installs no run bit
 MODE = 0o100644
 LEVEL = 9  # of compression
@@ -181,12 +182,18 @@ def assemble(plain: dict[str, bytes], pin: Pin, facts: binary.Facts, out: Path, 
         f"{info}/WHEEL": _wheel_file(facts.tag),
         f"{info}/METADATA": _metadata(plain[f"{info}/METADATA"], notices.expression(inside)),
         EXECUTABLE: pin.path.read_bytes(),
+        NOTE: note(pin),
     }
     files = {**plain, **added}
     files[f"{info}/RECORD"] = _record(files, f"{info}/RECORD")
     wheel = out / f"{stem}-py3-none-{facts.tag}.whl"
     _write_zip(wheel, files, epoch)
     return wheel
+
+
+def note(pin: Pin) -> bytes:
+    """Return what stands beside the executable: its version and its size."""
+    return f"{pin.version} {pin.size}\n".encode()
 
 
 def _wheel_file(tag: str) -> bytes:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wheels import binary
-from wheels.build import EXECUTABLE, MODE, MODES
+from wheels.build import EXECUTABLE, MODE, MODES, NOTE, note
 from wheels.fetch import DAMAGED
 from wheels.pins import WorkshopError
 
@@ -102,6 +102,8 @@ def _problems_in_wheel(archive: zipfile.ZipFile, pin: Pin, pinned: Pins) -> Iter
     licenses = {f"{info}/licenses/{name}" for name in metadata.get_all("License-File", [])}
     if licenses != {name for name in archive.namelist() if name.startswith(f"{info}/licenses/")}:
         yield "METADATA's License-File lines are not the files in licenses/"
+    if archive.read(NOTE) != note(pin):
+        yield f"{NOTE} is not that of {pin}"
     sbom = json.loads(archive.read(f"{info}/sboms/litestream.cdx.json"))["components"][0]
     if (sbom["version"], sbom["hashes"][0]["content"]) != (pin.version, pin.sha256):
         yield f"its bill of materials is not that of {pin}"

@@ -31,7 +31,7 @@ def invoke(argv: Sequence[str], config: ConfigArgument) -> int:
     words = list(argv)
     with contextlib.ExitStack() as stack:
         path = None
-        if config is not None:  # what is not given, is looked for by whoever needs it
+        if config is not None:  # without it, each verb searches the usual places itself
             path = stack.enter_context(loaded(config)).file
         if words and not words[0].startswith("-") and words[0] not in ("help", *cli.OWN_VERBS):
             return _executed(words, path)
@@ -39,12 +39,12 @@ def invoke(argv: Sequence[str], config: ConfigArgument) -> int:
             words[1:1] = ["--config", path]
         try:
             return cli.main(words)
-        except SystemExit as end:  # argparse, and a signal that comes before the daemon has begun
+        except SystemExit as end:  # by argparse, or a signal before the daemon's start
             return end.code if isinstance(end.code, int) else int(end.code is not None)
 
 
 def _executed(argv: Sequence[str], path: str | None) -> int:
-    """Run one of the executable's verbs as a child, which ends when this process ends."""
+    """Run a verb of the executable as a child process; SIGTERM is passed on to it."""
     environment = configuration.environment()
     if path is not None:
         environment["LITESTREAM_CONFIG"] = path
@@ -55,7 +55,7 @@ def _executed(argv: Sequence[str], path: str | None) -> int:
         signal.signal(signal.SIGTERM, lambda number, _: child.send_signal(number))
     try:
         while True:
-            with contextlib.suppress(KeyboardInterrupt):  # the child has it as well
+            with contextlib.suppress(KeyboardInterrupt):  # the child gets Ctrl-C, too
                 status = child.wait()
                 return status if status >= 0 else 128 - status
     finally:
@@ -66,7 +66,7 @@ def _executed(argv: Sequence[str], path: str | None) -> int:
 def prove(
     config: ConfigArgument, database: str | os.PathLike[str] | None = None, **options: Any
 ) -> list[dict[str, Any]]:
-    """Verify one database, or all of the config, and return the proofs, ready for JSON.
+    """Verify a database, or all of the config, and return the proofs, ready for JSON.
 
     Raises:
         VerificationFailure: A backup is not proved; the message names each one.
@@ -76,7 +76,9 @@ def prove(
         return [_as_dict(litestream.verify(database, config=config, **options))]
     outcomes = litestream.verify_all(config, **options)
     if not outcomes:
-        raise ConfigurationError("The config names no database, so nothing is proved")
+        raise ConfigurationError(
+            "The config names no database, so nothing is proved. Add one to its 'dbs:' list"
+        )
     failures = [failure for one in outcomes if (failure := _failure(one)) is not None]
     if not failures:
         return [_as_dict(outcome) for outcome in outcomes]
@@ -104,7 +106,7 @@ def _as_dict(outcome: Any) -> dict[str, Any]:
 
 
 def connection(database: Any, **options: Any) -> sqlite3.Connection:
-    """Make a connection as ``litestream.connect``: a ``factory`` for ``sqlite3.connect``."""
+    """Return a connection of ``litestream.connect``: a ``factory`` for ``sqlite3.connect``."""
     options.pop("factory", None)
     return litestream.connect(database, **options)
 
@@ -113,4 +115,4 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     """Return a hint: the known name that was probably meant, or all known names."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, 1)
-    return f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(names)}."
+    return f"Did you mean {close[0]!r}?" if close else f"Known are: {', '.join(names)}."

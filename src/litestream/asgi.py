@@ -49,7 +49,7 @@ async def replicating(
         await asyncio.shield(starting)
         yield replication
     finally:
-        if not starting.done():  # cancelled: a thread cannot be
+        if not starting.done():  # this task was cancelled; its thread goes on
             await asyncio.wait([starting])
         await asyncio.to_thread(replication.stop)
 
@@ -59,7 +59,7 @@ class Replicated:
 
     Arguments are those of ``replicating``. The databases are recovered, and replicated, before the
     application's own start-up, and until after its shutdown. If that fails, the server gets
-    the failure, and does not serve. An application without a lifespan (Django's) is served as ever.
+    the failure, and does not serve. An application without a lifespan (Django's) is served, too.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Replicated:
                 replication = await stack.enter_async_context(
                     replicating(self._config, **self._options)
                 )
-            except Exception as error:  # to raise it would be: served all the same
+            except Exception as error:  # raised, the server would serve anyway
                 await send({"type": "lifespan.startup.failed", "message": f"litestream: {error}"})
                 return
             if "state" in scope:
@@ -112,7 +112,7 @@ class _Inner:
         except Exception:
             if self._started or self._ended:
                 raise
-            # By the specification: it does not know lifespans.
+            # By ASGI's specification, the application knows no lifespan.
         if not self._started and not self._ended:
             await self.send({"type": "lifespan.startup.complete"})
         if not self._ended:
@@ -127,7 +127,7 @@ class _Inner:
     async def send(self, message: Message) -> None:
         if message["type"] == "lifespan.startup.complete":
             self._started = True
-        else:  # startup.failed, shutdown.complete, shutdown.failed: the server may end us then
+        else:  # startup.failed, shutdown.complete, shutdown.failed: the server may end now
             self._ended = True
             await self._stack.aclose()
         await self._send(message)

@@ -5,11 +5,11 @@ Only what the hand-through needs is imported at the top: every ``litestream <ver
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # signal imports enum: dearer than all of this
+import _signal  # type: ignore[import-not-found]  # signal imports enum, which costs more than this
 import os
 import sys
 
-from litestream import configuration
+from litestream import _settings
 from litestream._executable import traps
 from litestream._executable.find import find as find_executable
 from litestream.errors import ConfigNotFoundError, ConfigurationError, LitestreamError
@@ -19,12 +19,12 @@ OWN_VERBS = (  # _cli.verbs says what they do
     *("check", "config", "dashboard", "demo", "env", "health", "history", "init", "recover"),
     *("run", "upgrade", "verify", "which"),
 )
-TRANSLATED = ("generations", "snapshots")  # ours on 0.5, which has no such commands
+TRANSLATED = ("generations", "snapshots")  # this package's own on 0.5, which has none
 _UPSTREAM_VERBS = (
     *("databases", "generations", "info", "list", "ltx", "mcp", "register", "replicate", "reset"),
     *("restore", "snapshots", "start", "status", "stop", "sync", "unregister", "version", "wal"),
 )
-_WARNINGS = {  # by the probe of the trap
+_WARNINGS = {  # a verb: the probe of its trap, and what to do instead
     "sync": (
         "sync-wait",
         "'litestream sync' can damage the replica for good, without an error, while others write "
@@ -46,7 +46,7 @@ _WARNINGS = {  # by the probe of the trap
 def main(arguments: list[str] | None = None) -> int:
     """Run the ``litestream`` command and return its exit status: 0 fine, 1 failed, 2 usage.
 
-    Does not return where the executable takes over.
+    Does not return if the executable takes over.
     """
     argv = sys.argv[1:] if arguments is None else arguments
     try:
@@ -65,10 +65,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _load_settings() -> None:
-    """Call what ``LITESTREAM_SETTINGS=module:function`` names, which calls ``configure``.
+    """Call the function that ``LITESTREAM_SETTINGS=module:function`` names.
 
     Raises:
-        ConfigurationError: there is no such function, or it failed.
+        ConfigurationError: There is no such function, or it failed.
 
     """
     named = os.environ.get("LITESTREAM_SETTINGS")
@@ -78,16 +78,16 @@ def _load_settings() -> None:
 
     module, _, function = named.partition(":")
     before = sys.path[:]
-    sys.path.insert(0, os.getcwd())  # as for gunicorn's and uvicorn's module:application
+    sys.path.insert(0, os.getcwd())  # as gunicorn and uvicorn do for module:application
     try:
         call = getattr(importlib.import_module(module), function or "configure")
         call()
     except LitestreamError:
         raise
-    except Exception as error:  # it is the application's code
+    except Exception as error:  # whatever the application's code raises
         raise ConfigurationError(
             f"LITESTREAM_SETTINGS={named} could not be called: {type(error).__name__}: {error}. It "
-            "names a function without arguments, as in 'myapp.settings:configure_litestream'"
+            "must name a function without arguments, as in 'myapp.settings:configure_litestream'"
         ) from error
     finally:
         sys.path[:] = before
@@ -112,14 +112,17 @@ def hand_through(argv: list[str]) -> None:
         warning = f"up to Litestream {traps.last(trap)}, {text}"
         print(f"litestream: warning: {warning}", file=sys.stderr, flush=True)
     _suggest(verb)
-    environment = configuration.environment()
+    environment = _settings.environment()
     if not environment.get("LITESTREAM_CONFIG"):
         try:
-            environment["LITESTREAM_CONFIG"] = configuration.find_config()
+            environment["LITESTREAM_CONFIG"] = _settings.find_config()
         except ConfigNotFoundError as error:
-            if argv in (["databases"], ["replicate"]):  # which name but one of the places
+            if argv in (
+                ["databases"],
+                ["replicate"],
+            ):  # the executable names one place only
                 print(f"litestream: {error}", file=sys.stderr, flush=True)
-    _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)  # Python ignores it, and a child inherits that
+    _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)  # Python ignores it; children inherit that
     try:
         os.execve(path, [path, *argv], environment)  # noqa: S606
     except OSError as error:
@@ -129,7 +132,7 @@ def hand_through(argv: list[str]) -> None:
 
 
 def _suggest(verb: str) -> None:
-    """Say which verb may be meant by one that nobody knows."""
+    """Suggest a verb in place of an unknown one."""
     if verb in _UPSTREAM_VERBS or verb.startswith("-"):
         return
     from difflib import get_close_matches

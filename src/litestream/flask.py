@@ -36,8 +36,8 @@ class Litestream:
     """Give an application the command ``flask litestream``, and itself as an extension.
 
     Settings are ``LITESTREAM_REPLICAS``, a dictionary of a database's path to its replica URL, or
-    ``LITESTREAM_CONFIG``, the path of a ``litestream.yml`` (without both it is looked for as ever),
-    and ``LITESTREAM_EXPECT`` for ``recover`` and ``run``. The five variables that
+    ``LITESTREAM_CONFIG``, the path of a ``litestream.yml`` (without either, the usual places are
+    searched), and ``LITESTREAM_EXPECT`` for ``recover`` and ``run``. The five variables that
     ``litestream.configure`` fills are taken from the settings as well. Nothing starts here: see
     ``flask litestream run``.
     """
@@ -50,11 +50,13 @@ class Litestream:
         """Register the command and the extension.
 
         Raises:
-            ConfigurationError: A setting is unknown or wrong, or the extension is there already.
+            ConfigurationError: A setting is unknown or wrong, or the application has the extension.
 
         """
         if _NAME in app.extensions:
-            raise ConfigurationError("Litestream(app) was called for this application already")
+            raise ConfigurationError(
+                "This application has the Litestream extension already: call Litestream(app) once"
+            )
         _require_valid(app.config)
         configuration.configure(
             **{
@@ -101,26 +103,28 @@ def _require_valid(settings: flask.Config) -> None:
     for name in settings:
         if name.startswith(_PREFIX) and name not in _KNOWN:
             raise ConfigurationError(
-                f"There is no setting {name}. {_adapters.suggestion(name, _KNOWN)}"
+                f"The setting {name} is unknown. {_adapters.suggestion(name, _KNOWN)}"
             )
     replicas = settings.get(_REPLICAS)
     if replicas and settings.get(_CONFIG):
-        raise ConfigurationError(f"Set {_REPLICAS} or {_CONFIG}, not both")
+        raise ConfigurationError(f"{_REPLICAS} and {_CONFIG} are both set: remove one of them")
     if not isinstance(replicas or {}, dict):
-        raise ConfigurationError(f"{_REPLICAS} maps each database's path to its replica URL")
+        raise ConfigurationError(
+            f"{_REPLICAS} is not a dictionary: map each database's path to its replica URL"
+        )
     for path in replicas or ():
         if ":memory:" in str(path) or "://" in str(path):
             raise ConfigurationError(
-                f"{_REPLICAS} names {str(path)!r}: it takes the path of a SQLite database, not "
-                "a URL, and none in memory"
+                f"{_REPLICAS} names {str(path)!r}, which is not a file. Give the path of a SQLite "
+                "database; one in memory has no backup"
             )
 
 
 class _Verbs(click.Command):
-    """A command whose every word is for ``litestream``, the mark ``--`` and ``--help`` as well."""
+    """A command that passes every word on to ``litestream``, ``--`` and ``--help`` among them."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take the words as they are."""
+        """Keep the words as they are."""
         ctx.params["arguments"] = tuple(args)
         return []
 

@@ -1,4 +1,4 @@
-"""Litestream beside gunicorn: databases recovered, and replicated from the master.
+"""Litestream beside gunicorn: the master recovers and replicates the databases.
 
 ::
 
@@ -62,7 +62,7 @@ def hooks(
     gunicorn does not serve (exit status 1) when a database cannot be recovered or replicated.
 
     Raises:
-        ConfigurationError: The call came while the application is imported, or in a worker.
+        ConfigurationError: The application, or a worker, called this function.
         LitestreamError: As ``recover``.
 
     """
@@ -73,7 +73,7 @@ def hooks(
         recover(expect=expect, config=config)
         _master = asked
     elif _master.asked != (config, options):
-        _warn("gunicorn.conf.py asks for another replication now: restart gunicorn to have it")
+        _warn("gunicorn.conf.py has other arguments for hooks() now: restart gunicorn to use them")
     master = _master
 
     def start(server: Any) -> None:
@@ -105,17 +105,17 @@ def _warn(text: str) -> None:
 
 
 def _require_config_file() -> None:
-    """Refuse a call by the application: its hooks would never be called, or in every worker."""
+    """Refuse a call of the application: gunicorn would run no hook, or each in every worker."""
     if "gunicorn.arbiter" not in sys.modules:
         raise ConfigurationError(
-            "litestream.gunicorn.hooks() is for gunicorn.conf.py, and gunicorn is not running. "
-            "Elsewhere, use litestream.Replication()"
+            "litestream.gunicorn.hooks() works in gunicorn.conf.py only, and this process is not "
+            "gunicorn. Use litestream.Replication() instead"
         )
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - what inspect.currentframe() is
     while frame is not None:
         if (frame.f_globals.get("__name__"), frame.f_code.co_name) in _APPLICATION:
             raise ConfigurationError(
-                "litestream.gunicorn.hooks() is called by the application or in a worker. Call it "
+                "litestream.gunicorn.hooks() was called by the application or in a worker. Call it "
                 "in gunicorn.conf.py: when_ready, on_exit = litestream.gunicorn.hooks()"
             )
         frame = frame.f_back

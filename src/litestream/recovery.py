@@ -199,7 +199,7 @@ def _recover(
         if time.monotonic() > deadline:
             raise ReplicationTimeoutError(
                 f"{database.path!r} is missing, and another process has held its lock for "
-                f"{timeout:g} s. Is a daemon running on it? Stop that first"
+                f"{timeout:g} s. Stop the daemon that runs on it first"
             )
         side_by_side.require_wanted()
         time.sleep(0.05)

@@ -20,7 +20,7 @@ from litestream._replication.guard import guard
 from litestream._replication.keeper import Keeper
 from litestream._replication.status import Told
 from litestream._replication.watcher import EVERY, Watcher
-from litestream.configuration import masked
+from litestream._settings import masked
 from litestream.errors import (
     ConfigurationError,
     ReplicationError,
@@ -150,7 +150,9 @@ class Replication:
 
         """
         if not self._starting.acquire(blocking=False):
-            raise ConfigurationError("This Replication is being started already")
+            raise ConfigurationError(
+                "This Replication is being started by another thread. Start it once"
+            )
         try:
             self._start()
         finally:
@@ -159,7 +161,9 @@ class Replication:
 
     def _start(self) -> None:
         if self._keeper is not None:
-            raise ConfigurationError("This Replication has been started already")
+            raise ConfigurationError(
+                "This Replication has been started already. Start it once, or stop it first"
+            )
         self._told.forget()
         self._watcher = None
         self._directory = os.getcwd()

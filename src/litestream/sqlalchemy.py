@@ -40,13 +40,13 @@ def configure(engine: _Engine) -> _Engine:
     core = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
     if core.dialect.name != "sqlite" or core.dialect.driver not in _DRIVERS:
         raise ConfigurationError(
-            f"Litestream replicates SQLite, by the drivers {' and '.join(_DRIVERS)}; the engine is "
-            f"{core.dialect.name}+{core.dialect.driver}"
+            f"The engine is {core.dialect.name}+{core.dialect.driver}. Litestream replicates "
+            f"SQLite: use the driver {' or '.join(_DRIVERS)}"
         )
     pool: Any = core.pool
     if any(getattr(pool, name, int)() for name in ("checkedin", "checkedout")):
         raise ConfigurationError(
-            "The engine has connections without Litestream's settings already. Call configure() "
+            "The engine already has connections, without Litestream's settings. Call configure() "
             "right after create_engine()"
         )
     if not event.contains(core, "do_connect", _do_connect):

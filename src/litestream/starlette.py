@@ -37,7 +37,7 @@ def lifespan(
     ``config`` and ``options`` are those of ``litestream.asgi.replicating``.
 
     Raises:
-        ConfigurationError: ``own`` is one of these already.
+        ConfigurationError: ``own`` is a lifespan of this function already.
 
     """
     if hasattr(own, _KEY):

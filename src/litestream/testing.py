@@ -38,7 +38,7 @@ def assert_proved(
     """Assert that the replica of a database holds exactly its content."""
     __tracebackhide__ = True
     try:
-        with suppress(litestream.ReplicationTimeoutError):  # the proof says what is wrong
+        with suppress(litestream.ReplicationTimeoutError):  # the proof names the fault
             litestream.sync(database, timeout / 2, config=config)  # a daemon may be very young
         return litestream.verify(database, exact=True, config=config, timeout=timeout)
     except litestream.VerificationFailure as failure:
@@ -47,13 +47,13 @@ def assert_proved(
 
 @pytest.fixture
 def litestream_database(tmp_path: Path) -> Path:
-    """Return the path of the database, which is not there yet; override it to name your own."""
+    """Return the path of a database that does not exist yet; override it to name your own."""
     return tmp_path / "app.db"
 
 
 @pytest.fixture
 def litestream_replica(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an empty directory that is the replica."""
+    """Return an empty directory for the replica."""
     return tmp_path_factory.mktemp("replica")
 
 
@@ -64,7 +64,7 @@ def litestream_config(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
-    """Return the config of that database and replica; during the test, it is the one found."""
+    """Return the config of that database and replica; ``LITESTREAM_CONFIG`` names it meanwhile."""
     replica = {"type": "file", "path": str(litestream_replica), "sync-interval": "50ms"}
     content = {
         "dbs": [

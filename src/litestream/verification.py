@@ -6,7 +6,7 @@ import os
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-from litestream import configuration
+from litestream import _settings
 from litestream._config.paths import is_url, refuse_url
 from litestream._database import integrity
 from litestream._database.permissions import lacking
@@ -222,7 +222,7 @@ def _outcome(database: StrPath, **options: Any) -> Outcome:
     except VerificationFailure as failure:
         return Outcome(failure.database, failure=failure)
     except LitestreamError as error:
-        name = configuration.masked(os.fsdecode(database))
+        name = _settings.masked(os.fsdecode(database))
         path = name if is_url(database) else os.path.abspath(name)
         unusable = VerificationFailure(path, "unusable", str(error))
         unusable.__cause__ = error

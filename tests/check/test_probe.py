@@ -265,7 +265,7 @@ class TestDatabase:
     def test_a_replicas_directory(self, wal, tmp_path, installed, series):
         (tmp_path / "taken").write_text("")
         rows, _ = tried({"type": "file", "path": str(tmp_path / "taken")}, wal)
-        assert "a file stands in its place" in rows[0]["message"]
+        assert "the path of the directory is a file" in rows[0]["message"]
         rows, _ = tried({"type": "file", "path": str(tmp_path / "new/deep")}, wal)
         assert [] == rows
         assert not (tmp_path / "new").exists()

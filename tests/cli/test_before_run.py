@@ -53,7 +53,7 @@ def test_a_path_that_does_not_exist_is_said_before_and_after(site: Site) -> None
     done = run(site, "--", "true")
     assert done.returncode == 0
     before, after = [line for line in done.stderr.splitlines() if "not exist" in line]
-    assert before == f"litestream run: {str(site.database)!r} does not exist yet, and has no backup"
+    assert before == f"litestream run: {str(site.database)!r} does not exist yet and has no backup"
     assert "nothing was backed up" in after
 
 
@@ -78,7 +78,7 @@ def test_a_file_that_is_no_database_is_refused(site: Site) -> None:
     site.database.write_bytes(b"a shopping list, and no database " * 40)
     done = run(site, "--", "echo", "started")
     assert (done.returncode, done.stdout) == (1, "")
-    assert f"{str(site.database)!r} is no SQLite database" in done.stderr
+    assert f"{str(site.database)!r} is not a SQLite database" in done.stderr
     assert site.database.read_bytes().startswith(b"a shopping list")
 
 

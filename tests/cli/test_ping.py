@@ -126,7 +126,7 @@ def test_what_is_no_url_is_refused_and_not_shown(url, capsys, monkeypatch):
     assert 1 == cli.main(["verify", "--all"])
     said = capsys.readouterr()
     assert "canary" not in said.out + said.err
-    assert "LITESTREAM_PING holds no URL" in said.err
+    assert "LITESTREAM_PING cannot be used: it must be a URL" in said.err
 
 
 def test_the_body_is_the_last_100_kb_without_secrets(monkeypatch):

@@ -48,7 +48,8 @@ def run(site: Site, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def start_patched(site: Site, patch: str, *arguments: str) -> subprocess.Popen[str]:
     """Start it with something in its modules replaced, or looked at."""
-    script = "import ctypes, os, signal, sys\nfrom litestream._cli import run as _run_command\n"
+    script = "import ctypes, os, signal, sys\nfrom litestream._cli import command as _command\n"
+    script += "from litestream._cli import run as _run_command\n"
     script += f"{textwrap.dedent(patch)}\n"
     return subprocess.Popen(
         [sys.executable, "-c", script, "--config", str(site.config), *arguments],
@@ -153,11 +154,11 @@ def test_a_signal_before_the_command_has_started_ends_it(replicated: Site, numbe
 
 def test_a_signal_during_the_start_of_the_command_reaches_it(site: Site) -> None:
     patch = """
-        spawn = _run_command.spawn
+        spawn = _command.spawn
         def interrupted(*arguments):
             os.kill(os.getpid(), signal.SIGTERM)
             return spawn(*arguments)
-        _run_command.spawn = interrupted
+        _command.spawn = interrupted
         sys.exit(_run_command.run(sys.argv[1:]))
     """
     with start_patched(site, patch, "--", "sleep", "600") as process:
@@ -303,7 +304,7 @@ def test_the_command_does_not_outlive_a_run_that_fails(site: Site, deaf: bool) -
     patch = """
         def fail(self):
             raise RuntimeError("a fault of ours")
-        _run_command._COMMAND_GRACE = 0.2
+        _command._GRACE = 0.2
         _run_command._Run._forward = lambda run, *_: setattr(_run_command.Supervisor, "tick", fail)
         _run_command.run(sys.argv[1:])
     """

@@ -33,15 +33,15 @@ def test_paths_intervals_and_meta_paths() -> None:
 @pytest.mark.parametrize(
     ("dbs", "line", "problem"),
     [
-        (["a.db"], "0.5", "no mapping"),
+        (["a.db"], "0.5", "not a mapping"),
         ([{"path": "a.db", "replica": FILE}], "0.3", "0.3 ignores 'replica:'"),
         ([{"path": "a%41.db", "replicas": [FILE]}], "0.5", "stray file"),
         ([{"dir": "/data", "replicas": [FILE]}], "0.3", "no 'path:'"),
         ([{"dir": "/data", "replica": FILE}], "0.5", "no 'pattern:'"),
         ([{"path": "a?.db", "replicas": [FILE]}], "0.3", "stray file"),
-        (5, "0.3", "no list"),
+        (5, "0.3", "not a list"),
         ([{"replicas": [FILE]}], "0.5", "no 'path:'"),
-        ([{"path": "a.db", "replicas": FILE}], "0.5", "must be a list"),
+        ([{"path": "a.db", "replicas": FILE}], "0.5", "are not a list"),
         ([{"path": "a.db", "replicas": [FILE, FILE]}], "0.5", "takes one"),
         ([{"path": "a.db"}], "0.3", "no replica"),
         ([], "0.3", "names no database"),

@@ -17,7 +17,7 @@ from litestream import ConfigurationError
 from litestream._config import pattern
 from litestream._config.config import Config
 from litestream._config.directories import Directory
-from litestream.configuration import environment
+from litestream._settings import environment
 from tests.support import wait_until
 
 pytestmark = pytest.mark.only_series("0.5")

@@ -30,7 +30,7 @@ def test_references_are_expanded_as_go_does(
 
 
 def test_a_config_that_is_no_mapping() -> None:
-    with pytest.raises(ConfigurationError, match="no mapping"):
+    with pytest.raises(ConfigurationError, match="not a mapping"):
         config_file.parse("- a list", "litestream.yml")
     assert config_file.parse("", "litestream.yml") == {}
 
@@ -53,7 +53,7 @@ def test_what_is_no_yaml_is_said_in_words(
 ) -> None:
     if loader == "SafeLoader":  # PyYAML without libyaml
         monkeypatch.delattr(yaml, "CSafeLoader", raising=False)
-    with pytest.raises(ConfigurationError, match=f"is no YAML: .*{said}") as caught:
+    with pytest.raises(ConfigurationError, match=f"is not YAML: .*{said}") as caught:
         config_file.parse(text, "litestream.yml")
     assert "variables" not in str(caught.value)
 

@@ -94,7 +94,7 @@ def test_the_worst_comes_first_and_the_sentence_says_it(seen: list[Any], tmp_pat
         ("", "unknown", "Nothing is backed up: the config names no database."),
         ("failing", "failing", "No. The backup is failing."),
         ("ok failing", "failing", "No. 1 of 2 databases is failing."),
-        ("ok unknown degraded", "unknown", "It cannot be told of 1 of 3 databases."),
+        ("ok unknown degraded", "unknown", "That is not known of 1 of 3 databases."),
         ("ok degraded degraded", "degraded", "Nearly. 2 of 3 databases need a look."),
         (
             "ok ok",
@@ -208,7 +208,7 @@ def test_what_is_wrong_with_the_config_is_said_without_its_secrets(tmp_path: Pat
     for config in ("broken.yml", "no-such.yml"):
         with opened(config, tmp_path / "kept") as browser:
             page = browser.text("/")
-            assert "It cannot be told" in page
+            assert "That is not known" in page
             assert config in page
             assert "CANARY" not in page
 
@@ -400,7 +400,7 @@ def test_a_job_whose_process_has_gone_is_over(seen: list[Any], tmp_path: Path) -
         running = {"state": "running", "at": time.time(), "pid": child.pid}
         browser.dashboard._store.write("/a.db", "refresh", running)
         page = browser.text(f"/database/{id_of('/a.db')}")
-        assert "The process that did it has ended" in page
+        assert "The process of the job has ended" in page
 
 
 def test_a_history_that_may_not_be_read_is_said(

@@ -17,7 +17,7 @@ import litestream
 from litestream import cli
 from litestream._health import daemons, history, lag, look
 from litestream._health.watched import Watched
-from litestream.configuration import environment
+from litestream._settings import environment
 from litestream.rows import HistoryRow
 from tests.support import Site, free_port, wait_until
 

@@ -40,7 +40,7 @@ def test_a_socket_of_the_users_own_is_used(site: Site) -> None:
     ("databases", "problem"),
     [
         (5, "a mapping of each database's path"),
-        ({5: "file:///backups"}, "no path"),
+        ({5: "file:///backups"}, "not a path"),
         ({"app.db": Path("/backups")}, "must be a URL"),
         ({"app.db": "/backups"}, "must be a URL"),
         ({"app.db": []}, "no replica"),
@@ -69,7 +69,7 @@ def test_a_config_that_is_a_directory(installed: Path, series: str, tmp_path: Pa
 
 def test_a_path_that_no_config_can_name(site: Site) -> None:
     path = os.fsdecode(b"/srv/\xff.db")
-    with pytest.raises(ConfigurationError, match="no UTF-8"):
+    with pytest.raises(ConfigurationError, match="not UTF-8"):
         prepare({path: "file:///copies"})
 
 

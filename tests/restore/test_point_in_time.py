@@ -68,7 +68,7 @@ def test_txid_as_a_number_and_as_text(replicated, target):
 @pytest.mark.parametrize("txid", [0, -1, "12", "xyz"])
 @pytest.mark.only_series("0.5")
 def test_a_txid_that_is_none(replicated, target, txid):
-    with pytest.raises(litestream.ConfigurationError, match="is no transaction"):
+    with pytest.raises(litestream.ConfigurationError, match="is not a transaction"):
         restore(replicated, target, txid=txid)
 
 

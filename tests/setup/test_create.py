@@ -36,7 +36,7 @@ def filled(kind, monkeypatch):
 def test_each_kind_is_one_that_the_executable_takes(kind, series, installed, tmp_path, monkeypatch):
     paths = [projects.database(tmp_path / "project" / name) for name in ("a.db", "b/a.db")]
     if series not in KINDS[kind].series:
-        with pytest.raises(ConfigurationError, match=f"no replica '{kind}'"):
+        with pytest.raises(ConfigurationError, match=f"no kind of replica '{kind}'"):
             configuration.create(paths, to=kind)
         return
     filled(kind, monkeypatch)
@@ -140,7 +140,7 @@ class TestVerb:
         config = tmp_path / "litestream.yml"
         assert 0o644 == config.stat().st_mode & 0o777
         assert "type: s3" in config.read_text()
-        assert "is so already" in init().stdout
+        assert "is up to date" in init().stdout
         config.write_text(config.read_text() + "\nsecret-access-key: canary-1\n")
         before = config.read_text()
         done = init("--to", "file")

@@ -70,7 +70,7 @@ def test_the_verb(series, installed, tmp_path):
     (tmp_path / "litestream.yml").write_text(TEXT)
     done = subprocess.run([COMMAND, "config"], capture_output=True, text=True)
     assert 1 == done.returncode  # its variables are not set
-    assert "see litestream check" in done.stderr
+    assert "run litestream check" in done.stderr
     assert "canary" not in done.stdout + done.stderr
     text = "dbs: [{path: /srv/a.db, replicas: [{path: /backups/a}]}]"
     (tmp_path / "other.yml").write_text(text)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import litestream
-from litestream import ConfigurationError, commands
+from litestream import ConfigurationError, _settings, commands
 from litestream._check import check
 from litestream._setup import upgrade
 from tests.check.test_check import DOCUMENTED, DOCUMENTED_03
@@ -77,7 +77,7 @@ def test_what_cannot_be_had():
     found = upgraded(text)
     assert ["age-encryption"] == [row["id"] for row in found.errors]
     assert "age encryption is impossible" in "\n".join(found.notes)
-    with pytest.raises(ConfigurationError, match="does not read"):
+    with pytest.raises(ConfigurationError, match="cannot read"):
         upgraded("dbs: {a: 1}")
 
 
@@ -137,7 +137,7 @@ def test_the_whole_way_there_and_back(where, request, make_site, monkeypatch, tm
     use(monkeypatch, site, "0.5")  # 4
     done = subprocess.run(
         [COMMAND, "check", "--online", site.config], capture_output=True, text=True,
-        env={**litestream.configuration.environment()},
+        env={**_settings.environment()},
     )  # fmt: skip
     assert 0 == done.returncode, done.stdout
     site.start()  # 5

@@ -49,7 +49,7 @@ def _load(report: Report) -> tuple[Report, list[Database]]:
         report.add(problem.ident, problem.at, problem.message, problem.hint)
         return report, []
     if root is not None and root.kind != "mapping" and not root.is_null:
-        report.add("wrong-type", root, "a config is a mapping", "Begin it with 'dbs:'")
+        report.add("wrong-type", root, "the config is not a mapping", "Begin it with 'dbs:'")
         return report, []
     report.root = root
     return report, rules.check(report, root or Node("mapping", 0, 0))
@@ -75,7 +75,7 @@ def chosen(
 
         close = difflib.get_close_matches(unknown[0], [*IDS, *ONLINE], 1)
         more = f"; did you mean {close[0]!r}?" if close else ""
-        raise ConfigurationError(f"There is no finding {unknown[0]!r}{more}")
+        raise ConfigurationError(f"{unknown[0]!r} is not the id of a finding{more}")
     return [row for row in rows if (not select or row["id"] in select) and row["id"] not in ignore]
 
 
@@ -92,4 +92,4 @@ def require_sound(path: str | os.PathLike[str], version: str, *, literal: bool =
     if errors:
         said = "\n".join(f"{line(row)}\n    {row['hint']}" for row in errors[:20])
         more = f"\n(and {len(errors) - 20} more)" if len(errors) > 20 else ""
-        raise ConfigurationError(f"The config has errors; nothing is started\n{said}{more}")
+        raise ConfigurationError(f"The config has errors, so nothing is started\n{said}{more}")

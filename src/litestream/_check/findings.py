@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from litestream import configuration
+from litestream import _settings
 from litestream._config.keys import VERSIONS
 from litestream._executable.find import find as find_executable
 from litestream._executable.series import asked
@@ -53,7 +53,7 @@ def findings(
     from litestream._check.check import chosen, load  # yaml, while the executable answers
 
     version = answer()
-    report, databases = load(configuration.find_config(config), version)
+    report, databases = load(_settings.find_config(config), version)
     if online and not any(row["level"] == "error" for row in report.rows):
         from litestream._check import probe  # ssl and http.client, which cost more than a check
 

@@ -1,4 +1,4 @@
-"""A config's text as a tree whose every part knows where it stands in the file.
+"""A config's text as a tree; every node knows its place in the file.
 
 Nothing here trusts the file: the bytes read and the nodes built are limited, and no step recurses
 into the levels of the file.
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import yaml
 
-from litestream import configuration
+from litestream import _settings
 from litestream._config.file import yaml_problem
 
 LIMIT = 4_000_000
@@ -35,7 +35,7 @@ class Unreadable(Exception):  # noqa: N818 - no error of the library's: it becom
 
 
 class Reference(NamedTuple):
-    """A ``$NAME`` of the file; where it stands before and after it was replaced."""
+    """A ``$NAME`` of the file; its place before and after the replacement."""
 
     name: str
     """Empty for ``$$`` and the like, which go away."""
@@ -72,7 +72,7 @@ class Text:
     def __init__(self, source: str, *, literal: bool = False) -> None:
         self.source = source
         self.references: list[Reference] = []
-        known = configuration.environment()
+        known = _settings.environment()
         parts, length, at = [], 0, 0
         for match in [] if literal else REFERENCE.finditer(source):
             name = match["braced"] or match["name"] or ""
@@ -116,7 +116,9 @@ def read(path: str) -> str:
 
     """
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO would wait
+        file = os.open(
+            path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        )  # opening a FIFO would wait
     except OSError as error:
         hint = "Let the user that runs Litestream read it"
         if error.errno == errno.ENXIO:
@@ -131,13 +133,15 @@ def read(path: str) -> str:
             )
         if status.st_size > LIMIT:
             size = f"{status.st_size / 1e6:,.0f} MB"
-            hint = f"A config of 10,000 databases has 2 MB; {LIMIT / 1e6:.0f} MB are read"
-            raise Unreadable("unreadable", f"it has {size}: that is no config", hint)
+            hint = (
+                f"Name another file: {LIMIT / 1e6:.0f} MB are allowed, and 10,000 databases need 2"
+            )
+            raise Unreadable("unreadable", f"it has {size}, and is not a config", hint)
         found = os.read(file, LIMIT)
     finally:
         os.close(file)
     if found.count(b"$") > _REFERENCES:
-        hint = "Look at it; name no variable more often than that"
+        hint = "Remove some: no variable is needed so often"
         raise Unreadable("unreadable", f"it holds more than {_REFERENCES:,} '$'", hint)
     if found.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in found[:4]:
         raise Unreadable("unreadable", "it is in UTF-16 or UTF-32", "Save it as UTF-8")
@@ -151,10 +155,10 @@ def read(path: str) -> str:
 
 
 def build(text: str) -> Node | None:
-    """Return the tree of a text's first document, or None where there is none.
+    """Return the tree of a text's first document, or None if it has none.
 
     Raises:
-        Unreadable: The text is no YAML, or YAML that expands without limit.
+        Unreadable: The text is not YAML, or YAML that expands without limit.
 
     """
     try:
@@ -162,16 +166,19 @@ def build(text: str) -> Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = yaml_problem(error.problem or "")
-        hint = "Look at this line and the one before it"
+        hint = "Correct this line or the one before it"
         at = mark.index if mark else 0
         if text[at : at + 1] == "\t":
-            hint = "Replace the tab by spaces: YAML takes no tab there"
-        raise Unreadable("not-yaml", f"this is no YAML: {problem}", hint, at) from None
+            hint = "Replace the tab by spaces: YAML allows no tab there"
+        raise Unreadable("not-yaml", f"this is not YAML: {problem}", hint, at) from None
     except yaml.YAMLError as error:
         at = getattr(error, "position", 0) or 0
         hint = "Remove the control character"
         raise Unreadable(
-            "not-yaml", "this is no YAML: it holds a character that YAML does not allow", hint, at
+            "not-yaml",
+            "this is not YAML: it contains a character that YAML does not allow",
+            hint,
+            at,
         ) from None
 
 
@@ -205,11 +212,12 @@ def _build(text: str) -> Node | None:
                 if len(stack) > _DEPTH
                 else f"made of more than {_NODES:,} parts"
             )
-            raise Unreadable("not-yaml", f"this is {what}: that is no config", "Look at it", at)
+            hint = "Shorten the file"
+            raise Unreadable("not-yaml", f"this is {what}, and not a config", hint, at)
         node = _node(event, anchors)
         if isinstance(event, yaml.AliasEvent) and node in stack:
             hint = "Write the values out"
-            raise Unreadable("not-yaml", "this refers to what it is a part of", hint, at)
+            raise Unreadable("not-yaml", "this alias refers to a value that contains it", hint, at)
         if not stack:
             root = node
         elif stack[-1].kind == "list":
@@ -234,8 +242,8 @@ def _node(event: yaml.NodeEvent, anchors: dict[str, Node]) -> Node:
     start, end = _at(event), _at(event, end=True)
     if isinstance(event, yaml.AliasEvent):
         if event.anchor not in anchors:
-            hint = "Define it before it is used, as in key: &name value"
-            raise Unreadable("not-yaml", "this refers to an anchor that is not there", hint, start)
+            hint = "Define the anchor before its use, as in key: &name value"
+            raise Unreadable("not-yaml", "this alias refers to an unknown anchor", hint, start)
         return anchors[event.anchor]
     if isinstance(event, yaml.ScalarEvent):
         plain = event.implicit[0] and event.tag is None
@@ -249,7 +257,7 @@ def _node(event: yaml.NodeEvent, anchors: dict[str, Node]) -> Node:
 
 
 def merged(mapping: Node) -> list[tuple[Node, Node]]:
-    """Return a mapping's pairs, those that ``<<`` brings in behind its own."""
+    """Return a mapping's pairs, its own first, then those of ``<<``."""
     own = [pair for pair in mapping.pairs if pair[0].text != "<<" or not pair[0].plain]
     names = {key.text for key, _ in own}
     sources = [value for key, value in mapping.pairs if key.text == "<<" and key.plain]

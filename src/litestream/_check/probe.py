@@ -89,15 +89,17 @@ class _Trial:
                 failed.append(trouble)
             except LitestreamError as error:
                 ident = "no-executable" if name == "executable" else "replica-failed"
-                failed.append(Trouble(ident, str(error).split("\n")[0], "See the message"))
+                failed.append(Trouble(ident, str(error).split("\n")[0], "Do what the message says"))
             except OSError as error:
                 why = error.strerror or str(error)
-                failed.append(Trouble("replica-failed", f"it failed: {why}", "See the message"))
+                failed.append(
+                    Trouble("replica-failed", f"the step failed: {why}", "Remove the cause")
+                )
 
         began = time.monotonic()
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
-        thread.join(self._limit + 1)  # a step's own limit comes first, and says more
+        thread.join(self._limit + 1)  # the step's own limit is shorter, and its error says more
         if thread.is_alive():
             failed.append(s3.slow(self._limit))
         seconds = time.monotonic() - began
@@ -132,7 +134,7 @@ def _database(path: str) -> str:
     from pathlib import Path
 
     if not os.path.exists(path):
-        hint = "Nothing to do if your application creates it; else look at the path"
+        hint = "Nothing to do if your application creates it; otherwise correct the path"
         raise Trouble("no-file", "there is no such file", hint, level="warning")
     kind = _file_system(path)
     if kind.startswith(_NETWORK):
@@ -144,10 +146,10 @@ def _database(path: str) -> str:
             mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.Error as error:
-        hint = "Look at the path; 'PRAGMA integrity_check' says what is wrong with a database"
+        hint = "Correct the path; for a damaged database, run 'PRAGMA integrity_check'"
         raise Trouble("no-sqlite", f"it cannot be read: {error}", hint) from None
     if mode != "wal":
-        hint = "Nothing to do if that is meant: the first start changes it. PRAGMA journal_mode=WAL"
+        hint = "Nothing to do if that is fine: Litestream switches to WAL at its first start"
         raise Trouble("not-wal", f"its journal mode is {mode}", hint, level="warning")
     return f"WAL mode, {os.path.getsize(path):,} bytes"
 
@@ -170,18 +172,18 @@ def _file_system(path: str) -> str:
 
 def _room(path: str) -> str:
     if not os.path.exists(path):
-        return "not known yet"
+        return "unknown until the database exists"
     size, free = os.path.getsize(path), shutil.disk_usage(os.path.dirname(path)).free
     if free < size:
-        hint = "Make room: a restore stands beside the database before it takes its place"
-        raise Trouble("no-room", f"it has {size:,} bytes, and {free:,} are free", hint)
+        hint = "Make room: a restore is written beside the database before it replaces it"
+        raise Trouble("no-room", f"the database has {size:,} bytes, and {free:,} are free", hint)
     return f"{free:,} bytes are free"
 
 
 def _directory(path: str) -> str:
     folder = os.path.dirname(path)
     if not os.access(folder, os.W_OK | os.X_OK):
-        hint = "Let the user that runs Litestream write there: the WAL and its state are there"
+        hint = "Let Litestream's user write there: it keeps the WAL and its own state there"
         what = "it cannot be written to" if os.path.isdir(folder) else "it does not exist"
         raise Trouble("not-writable", what, hint)
     return "writable"
@@ -230,14 +232,16 @@ def _replica(found: dict[str, Node], path: str, report: Report, limit: float) ->
     if place:
         return s3.probe(place, limit)
     _listing(path, report, limit)
-    return "it is listed by Litestream; whether it can be written to is not tried for this type"
+    return "Litestream lists it; writing is not tried for this type"
 
 
 def _folder(path: str) -> str:
     folder = absolute(path)
     while not os.path.isdir(folder):
         if os.path.lexists(folder):
-            raise Trouble("replica-failed", "a file stands in its place", "Choose another path")
+            raise Trouble(
+                "replica-failed", "the path of the directory is a file", "Choose another path"
+            )
         folder = os.path.dirname(folder)
     name = os.path.join(folder, f".litestream-check-{secrets.token_hex(8)}")
     content = secrets.token_bytes(16)
@@ -253,9 +257,11 @@ def _folder(path: str) -> str:
             os.unlink(name)
     except OSError as error:
         hint = "Let the user that runs Litestream write there"
-        raise Trouble("no-permission", f"the directory fails: {error.strerror}", hint) from None
+        raise Trouble(
+            "no-permission", f"the directory cannot be used: {error.strerror}", hint
+        ) from None
     if not (same and listed):
-        hint = "Look at what is mounted there"
+        hint = "Examine the file system that is mounted there"
         raise Trouble("replica-failed", "a file came back with other content", hint)
     return "a file was written, listed, read and deleted"
 
@@ -274,14 +280,14 @@ def _listing(path: str, report: Report, limit: float) -> list[str]:
 
 
 _SAID = (
-    ("no such host", "replica-name", "the replica's host name does not resolve", "Look at it"),
-    ("connection refused", "replica-refused", "the connection is refused", "Look at the port"),
-    ("certificate", "replica-tls", "its certificate is not trusted", "Install the authority's"),
-    ("unable to authenticate", "wrong-key", "the server refuses the login", "Look at the key"),
-    ("NoSuchBucket", "wrong-bucket", "there is no such bucket", "Create it, or look at 'bucket:'"),
+    ("no such host", "replica-name", "the replica's host name does not resolve", "Correct it"),
+    ("connection refused", "replica-refused", "the connection is refused", "Check the port"),
+    ("certificate", "replica-tls", "its certificate is not trusted", "Install its authority's"),
+    ("unable to authenticate", "wrong-key", "the server refuses the login", "Check the key"),
+    ("NoSuchBucket", "wrong-bucket", "there is no such bucket", "Create it, or correct 'bucket:'"),
     ("AccessDenied", "no-permission", "the key may not list", "Allow it s3:ListBucket"),
-    ("InvalidAccessKeyId", "wrong-key", "the service does not know the key", "Look at it"),
-    ("SignatureDoesNotMatch", "wrong-key", "the secret does not fit the key", "Look at it"),
+    ("InvalidAccessKeyId", "wrong-key", "the service does not know the key", "Check it"),
+    ("SignatureDoesNotMatch", "wrong-key", "the secret does not fit the key", "Check it"),
     ("could not find default credentials", "wrong-key", "there are no credentials",
      "Set GOOGLE_APPLICATION_CREDENTIALS to the file of a service account's key"),
 )  # fmt: skip
@@ -292,7 +298,7 @@ def _sentence(reason: str) -> Trouble:
         if needle.lower() in reason.lower():
             return Trouble(ident, message, hint)
     said = reason.split("\n")[0][:200]
-    return Trouble("replica-failed", f"Litestream says: {said}", "Look at the replica's keys")
+    return Trouble("replica-failed", f"Litestream says: {said}", "Check the replica's keys")
 
 
 def _backup(path: str, report: Report, limit: float) -> str:
@@ -306,7 +312,7 @@ def _backup(path: str, report: Report, limit: float) -> str:
         (os.path.getmtime(p) for p in (path, f"{path}-wal") if os.path.exists(p)), default=0.0
     )
     if changed - newest > _OLD:
-        hint = "Look whether the daemon runs, and what it logs; then: litestream verify"
+        hint = "Check that the daemon runs, and its log; then run litestream verify"
         message = f"the database changed {(changed - newest) / 3600:,.0f} hours after it"
         raise Trouble("old-backup", message, hint)
     return f"{max(time.time() - newest, 0):,.0f} s old; 'litestream verify' proves it"

@@ -42,15 +42,17 @@ def check(report: Report, node: Node, own: dict[str, Node], found: dict[str, Nod
         report.add("unknown-type", at, "unknown replica type in config", hint)
         return
     if url and not _split(url):
-        hint = "Write type://host/path; in brackets stands an IPv6 address alone"
+        hint = "Write type://host/path; brackets enclose an IPv6 address only"
         report.add("bad-value", found["url"], "the host of the URL cannot be read", hint)
         return
     declared = text(own, "type")
     if declared and url and declared not in (kind, url.partition(":")[0]):
-        exclude(report, own["type"], "the URL is of another type than 'type:' says, and decides")
+        exclude(
+            report, own["type"], "'type:' differs from the type of the URL, which Litestream uses"
+        )
     remote = [n for n in ("bucket", "endpoint", "host", "region", "account-name") if n in own]
     if not declared and not url and remote:
-        message = f"'{remote[0]}' without a type: Litestream takes the replica for a directory"
+        message = f"'{remote[0]}' without a type: Litestream reads the replica as a directory"
         report.add("no-type", own[remote[0]], message, "Add the type, such as 'type: s3'")
         return
     if re.match(r"\w+://", text(own, "path")):
@@ -67,9 +69,9 @@ def check(report: Report, node: Node, own: dict[str, Node], found: dict[str, Nod
     if kind == "file" and text(own, "path"):
         relative(report, own["path"])
     if kind == "sftp" and report.series == "0.5" and not text(found, "host-key"):
-        message = "without 'host-key:' any server that answers is taken for the right one"
+        message = "without 'host-key:', any server that answers is trusted"
         report.add(
-            "no-host-key", node, message, "Add the line that ssh-keyscan prints, from its type on"
+            "no-host-key", node, message, "Add the line of ssh-keyscan, from the key's type on"
         )
     every = seconds(found, "sync-interval")
     if kind in _BUCKETS and every is not None and 0 < every < 1:
@@ -114,7 +116,7 @@ def _required(report: Report, node: Node, kind: str, url: str, found: dict[str, 
         unset = report.text.within(at.start - 1, line_end(report, at.start)) if at else []
         hint = f"Add '{name}:'"
         if at is not None and unset:
-            hint = f"Set the variable {unset[0].name}, to which it refers"
+            hint = f"Set the variable {unset[0].name}, to which the value refers"
         where = unset[0].start if unset else at
         report.add("missing-key", where if where is not None else node, message, hint)
     if kind == "nats" and bool(text(found, "client-cert")) != bool(text(found, "client-key")):
@@ -136,7 +138,7 @@ def relative(report: Report, node: Node, *, scheme: bool = False) -> None:
     path = re.sub("^sqlite3?://", "", node.text) if scheme else node.text
     if not path or path == "~" or path.startswith(("/", "~/")) or re.match(r"\w+://", path):
         return
-    message = "a relative path is another file when Litestream runs in another directory"
+    message = "a relative path means another file if Litestream runs in another directory"
     report.add("relative-path", node, message, "Write the whole path")
 
 
@@ -158,7 +160,7 @@ def place_of(found: dict[str, Node]) -> tuple[str, ...]:
 
 
 def _split(url: str) -> SplitResult | None:
-    """Return the parts of a URL; None where there is none, or its host cannot be read."""
+    """Return the parts of a URL; None where there is none, or its host is not valid."""
     if not url:
         return None
     from urllib.parse import urlsplit  # it costs a tenth of a check, and few replicas have a URL

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from litestream.rows import FindingRow
 
 IDS = {
-    "unreadable": "The file cannot be read, is no file, is too big, or is not in UTF-8.",
-    "not-yaml": "The text is no YAML.",
+    "unreadable": "The file cannot be read, is not a file, is too big, or is not in UTF-8.",
+    "not-yaml": "The text is not YAML.",
     "second-document": "A second YAML document begins, which Litestream does not read.",
     "unknown-key": "No series knows the key; Litestream says nothing and ignores it.",
     "misplaced-key": "The key belongs to another place; here Litestream ignores it.",
-    "other-series": "The key is one of the other series; this one ignores it.",
+    "other-series": "The key belongs to the other series; this one ignores it.",
     "duplicate-key": "The key is given twice; the first value is ignored.",
     "wrong-type": "The value is not of the key's type.",
     "wrong-unit": "The value has no unit, or one that Litestream does not know.",
@@ -45,7 +45,7 @@ IDS = {
     "unset-variable": "The config refers to a variable that is not set.",
     "secret-in-file": "A secret stands in the file.",
     "open-address": "The metrics, or the control socket, can be reached by others.",
-    "no-host-key": "The SFTP server is not told apart from another.",
+    "no-host-key": "Any server can pass for the SFTP server.",
     "costly-interval": "The interval makes requests that cost money.",
 }
 """The ids of the findings, and their meanings."""
@@ -54,8 +54,8 @@ ONLINE = {
     "no-executable": "There is no executable, or it cannot be run.",
     "few-files": "The process may not open as many files as Litestream needs: 6 per database.",
     "no-file": "The database does not exist (yet).",
-    "no-sqlite": "The file is no SQLite database, or cannot be read.",
-    "not-wal": "The database is not in WAL mode; Litestream changes that for good.",
+    "no-sqlite": "The file is not a SQLite database, or cannot be read.",
+    "not-wal": "The database is not in WAL mode; Litestream switches to it permanently.",
     "network-file-system": "The database is on a network file system, where WAL mode is not safe.",
     "not-writable": "The database's directory cannot be written to.",
     "no-room": "There is no room for a restore beside the database.",
@@ -63,7 +63,7 @@ ONLINE = {
     "replica-name": "The endpoint's name does not resolve.",
     "replica-refused": "The endpoint refuses the connection.",
     "replica-slow": "The replica does not answer in time.",
-    "replica-tls": "TLS does not come about.",
+    "replica-tls": "No TLS connection is made.",
     "replica-failed": "The replica cannot be used, for another reason.",
     "wrong-key": "The credentials are wrong.",
     "wrong-bucket": "There is no such bucket.",
@@ -73,7 +73,7 @@ ONLINE = {
     "old-backup": "The newest backup is older than the database's last change by an hour or more.",
     "old-proof": "The backup was last proved more than two days ago, or the last proof failed.",
 }
-"""The ids of findings that need a trial."""
+"""The ids of the findings of ``--online``."""
 
 _WARNINGS = {
     *("other-series", "replica-in-tree", "relative-path", "unset-variable", "secret-in-file"),
@@ -86,7 +86,7 @@ _FATAL_IN_03 = {
 _INSTEAD = {
     "retention": "On 0.5 it is 'snapshot: {retention: …}' at the top level",
     "snapshot-interval": "On 0.5 it is 'snapshot: {interval: …}' at the top level",
-    "retention-check-interval": "0.5 has nothing for it: remove it",
+    "retention-check-interval": "0.5 has no such key: remove it",
     "max-checkpoint-page-count": "On 0.5 it is 'truncate-page-n:'",
     "snapshot": "On 0.3 it is 'retention:' and 'snapshot-interval:' in the replica",
 }
@@ -154,11 +154,11 @@ def values(report: Report, mapping: Node, place: str) -> dict[str, Node]:
     for name_node, value in nodes.merged(mapping):
         name = name_node.text
         if name_node.kind != "scalar":
-            report.add("unknown-key", name_node, "a key is one word", "Write one word here")
+            report.add("unknown-key", name_node, "the key is not one word", "Write one word here")
             continue
         if name in lines:
-            hint = "Remove one of them: Litestream takes the last"
-            message = f"'{name}' is given already in line {lines[name]}"
+            hint = "Remove one of them: Litestream uses the last"
+            message = f"'{name}' is given in line {lines[name]} already"
             if name in known:
                 report.add("duplicate-key", name_node, message, hint)
         lines[name] = report.line(name_node)
@@ -185,7 +185,7 @@ def _at(name: Node, value: Node) -> Node:
 def _explain(report: Report, node: Node, place: str, key: Key | None) -> None:
     """Report a key that Litestream ignores at this place."""
     name, series = node.text, report.series
-    if name.startswith(("x-", ".")):  # a place for anchors, by convention
+    if name.startswith(("x-", ".")):  # by convention, a place for anchors
         return
     if key is not None:
         other = key.series[0]
@@ -217,7 +217,7 @@ def _explain(report: Report, node: Node, place: str, key: Key | None) -> None:
     report.add(
         "unknown-key",
         node,
-        f"{shown} is no key of Litestream, which ignores it",
+        f"{shown} is not a key of Litestream, which ignores it",
         _guess(name, place, series),
         level="error" if report.is_known else "warning",
     )

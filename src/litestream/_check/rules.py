@@ -75,7 +75,7 @@ def _entries(report: Report, node: Node | None) -> Iterator[Node]:
             report.add("empty-entry", entry, "this entry is empty", "Fill it in or remove the '-'")
         elif entry.kind != "mapping":
             hint = "Write keys and values here, as in 'path: …'"
-            report.add("wrong-type", entry, "an entry of this list is a mapping", hint)
+            report.add("wrong-type", entry, "this entry is not a mapping", hint)
         else:
             yield entry
 
@@ -100,12 +100,14 @@ def _top_level(report: Report, top: dict[str, Node], own: dict[str, dict[str, No
     kinds = ("text", "json", "pretty") if report.series == "0.5" else ("text", "json")
     if (kind := replicas.text(logging, "type")) and kind not in kinds:
         hint = f"Write one of: {', '.join(kinds)}"
-        report.add("bad-value", logging["type"], "no type of a log; Litestream crashes", hint)
+        report.add(
+            "bad-value", logging["type"], "there is no such type of log: Litestream crashes", hint
+        )
     for name in ("addr", "mcp-addr"):
         if (address := replicas.text(top, name)) and not _is_local(address):
-            hint = "Write '127.0.0.1:' before the port, or a firewall's rule and ignore this"
+            hint = "Write '127.0.0.1:' before the port, or protect it by a firewall and ignore this"
             what = "the metrics and a profiler are" if name == "addr" else "the MCP server is"
-            report.add("open-address", top[name], f"{what} served to other hosts", hint)
+            report.add("open-address", top[name], f"{what} open to other hosts", hint)
     mode = own.get("socket", {}).get("permissions")
     if mode and re.fullmatch("0o?[0-7]+", mode.text) and int(mode.text.replace("o", ""), 8) & 0o077:
         message = "other users of this machine may command the daemon by its socket"
@@ -161,7 +163,7 @@ def _database(report: Report, node: Node, top: dict[str, Node]) -> Database:
         message = f"Litestream takes {' and '.join(stray)} for part of a URI and opens another file"
         report.add("stray-path", found["path"], message, hint)
     if not is_new and re.match("sqlite3?://", database.path):
-        message = "0.3 takes the scheme for a part of the path"
+        message = "0.3 reads the scheme as a part of the path"
         report.add("stray-path", found["path"], message, "Write the path alone")
     _replicas(report, database, top, given)
     return database
@@ -181,7 +183,7 @@ def _replicas(report: Report, database: Database, top: dict[str, Node], given: s
     wrong = {"replica", "replicas"} & given - found.keys()
     if report.series == "0.3":
         wrong.discard("replica")
-    if not nodes and not found.get("replicas") and not wrong:  # the fault is reported already
+    if not nodes and not found.get("replicas") and not wrong:  # reported already
         message = "must specify replica for database: it is copied nowhere"
         hint = "Add 'replicas:' with an entry; litestream init writes one"
         report.add("no-replica", database.node, message, hint)
@@ -207,7 +209,7 @@ def _compare(report: Report, databases: list[Database]) -> None:
         first = paths.setdefault(path, database)
         if first is not database:
             message = f"duplicate path: the database of line {report.line(first.node)}"
-            hint = "Put the settings together; each database can be listed only once"
+            hint = "Merge the entries: each database can be listed once only"
             report.add("duplicate-database", found["path"], message, hint)
             continue
         directory, name = os.path.split(path)
@@ -215,7 +217,12 @@ def _compare(report: Report, databases: list[Database]) -> None:
         meta = replicas.absolute(meta) if meta else os.path.join(directory, f".{name}-litestream")
         if (first := metas.setdefault(meta, database)) is not database:
             message = f"the same local state as the database of line {report.line(first.node)}"
-            report.add("shared-meta", found["meta-path"], message, "Give each one of its own")
+            report.add(
+                "shared-meta",
+                found["meta-path"],
+                message,
+                "Give each database a 'meta-path:' of its own",
+            )
         for node, replica in database.replicas:
             place = replicas.place_of(replica)
             first = places.setdefault(place, database)

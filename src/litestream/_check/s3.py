@@ -1,7 +1,7 @@
 """Write, list, read and delete one object in a bucket: what a replica in S3 needs.
 
-Litestream has no command that tries to write, and no SDK is worth this: five requests, signed by
-hand (AWS Signature Version 4).
+Litestream has no command that tries to write, and an SDK would be too much for five requests: they
+are signed here (AWS Signature Version 4).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from litestream import configuration
+from litestream import _settings
 from litestream._check.replicas import text
 
 if TYPE_CHECKING:
@@ -59,9 +59,9 @@ class Bucket(NamedTuple):
 def bucket(found: dict[str, Node]) -> Bucket | None:
     """Return the bucket of a replica, or None if this probe cannot call it.
 
-    Credentials that are no keys (a role, a profile, the machine's own) are left to Litestream.
+    Other credentials than keys (a role, a profile, the machine's own) are left to Litestream.
     """
-    known = configuration.environment()
+    known = _settings.environment()
     key = text(found, "access-key-id") or _either(known, "ACCESS_KEY_ID")
     secret = text(found, "secret-access-key") or _either(known, "SECRET_ACCESS_KEY")
     name, path, region = text(found, "bucket"), text(found, "path"), text(found, "region")
@@ -69,7 +69,7 @@ def bucket(found: dict[str, Node]) -> Bucket | None:
     if url := text(found, "url"):
         parts = urlsplit(url)
         name, path = name or parts.netloc, path or parts.path
-        if parts.query or re.search(r"[.:@]", parts.netloc):  # an endpoint within it
+        if parts.query or re.search(r"[.:@]", parts.netloc):  # the URL contains an endpoint
             return None
     if not (key and secret and name) or name.startswith("arn:"):
         return None
@@ -124,7 +124,7 @@ def probe(place: Bucket, limit: float) -> str:
             hint = "Litestream could not find its own backups: use another service"
             raise Trouble("replica-failed", "an object that was written is not listed", hint)
         if _ask(place, "GET", name, {}, b"", deadline) != content:
-            hint = "Look for what stands between this machine and the service"
+            hint = "Check for a proxy between this machine and the service"
             raise Trouble("replica-failed", "an object came back with other content", hint)
     finally:
         _ask(place, "DELETE", name, {}, b"", deadline)
@@ -187,31 +187,31 @@ def _signed(place: Bucket, method: str, path: str, query: str, body: bytes) -> d
 def unreachable(error: Exception) -> Trouble:
     """Return a sentence for a request that got no answer."""
     if isinstance(error, socket.gaierror):
-        hint = "Look at 'endpoint:' (and 'region:', a part of the name), and at this machine's DNS"
+        hint = "Check 'endpoint:' (and 'region:', a part of the name), and this machine's DNS"
         return Trouble("replica-name", "the endpoint's name does not resolve", hint)
     if isinstance(error, TimeoutError):
         return slow()
     if isinstance(error, ConnectionRefusedError):
-        hint = "Look at the port of 'endpoint:', and whether the service runs"
+        hint = "Check the port of 'endpoint:', and that the service runs"
         return Trouble("replica-refused", "the endpoint refuses the connection", hint)
     if isinstance(error, ssl.SSLCertVerificationError):
         hint = "Install the authority's certificate (SSL_CERT_FILE); 'skip-verify: true' trusts all"
-        why = error.verify_message or "it does not fit"
+        why = error.verify_message or "it does not match"
         return Trouble("replica-tls", f"the endpoint's certificate is not trusted: {why}", hint)
     if isinstance(error, ssl.SSLError):
         hint = "Write http:// in 'endpoint:' if it has no TLS, or name its TLS port"
         return Trouble("replica-tls", "the endpoint does not speak TLS", hint)
     if isinstance(error, OSError):
         why = error.strerror or type(error).__name__
-        hint = "Look at the network between this machine and the endpoint"
+        hint = "Check the network between this machine and the endpoint"
         return Trouble("replica-failed", f"the endpoint cannot be reached: {why}", hint)
-    hint = "Look at 'endpoint:': does an S3 service answer there?"
-    return Trouble("replica-failed", "what answers at the endpoint is no HTTP server", hint)
+    hint = "Check 'endpoint:': it must be the address of an S3 service"
+    return Trouble("replica-failed", "the endpoint is not an HTTP server", hint)
 
 
 def slow(limit: float = 15.0) -> Trouble:
     """Return the sentence for an endpoint that does not answer in time."""
-    hint = "Look at the firewall and at the service; Litestream itself would wait for minutes"
+    hint = "Check the firewall and the service; Litestream itself would wait for minutes"
     return Trouble("replica-slow", f"no answer within {limit:g} s", hint)
 
 
@@ -219,13 +219,13 @@ def _refused(verb: str, status: int, region: str | None, content: bytes) -> Trou
     match = re.search(rb"<Code>([A-Za-z]+)</Code>", content)
     code = match[1].decode() if match else ""
     if code in ("InvalidAccessKeyId", "InvalidToken", "ExpiredToken"):
-        hint = "Look at LITESTREAM_ACCESS_KEY_ID, and whether the key is of this service"
+        hint = "Check LITESTREAM_ACCESS_KEY_ID, and that the key is one of this service"
         return Trouble("wrong-key", f"the service does not know the access key ({code})", hint)
     if code == "SignatureDoesNotMatch":
-        hint = "Look at LITESTREAM_SECRET_ACCESS_KEY: copied whole, without a line's end?"
+        hint = "Check LITESTREAM_SECRET_ACCESS_KEY: it must be complete, without a line break"
         return Trouble("wrong-key", f"the secret does not fit the access key ({code})", hint)
     if code == "NoSuchBucket" or (status == 404 and verb == "LIST"):
-        hint = "Create it, or look at 'bucket:' and 'force-path-style:'"
+        hint = "Create it, or correct 'bucket:' and 'force-path-style:'"
         return Trouble("wrong-bucket", "there is no such bucket (NoSuchBucket)", hint)
     if status == 301 or code in ("PermanentRedirect", "AuthorizationHeaderMalformed"):
         found = re.search(rb"<Region>([a-z0-9-]+)</Region>", content)
@@ -238,7 +238,7 @@ def _refused(verb: str, status: int, region: str | None, content: bytes) -> Trou
         hint = f"Allow the key {_NEEDED[verb]} on the bucket and what is in it"
         said = f"the key may not do {_NEEDED[verb]} ({code or status})"
         return Trouble("no-permission", said, hint)
-    hint = "Try again; if it stays so, ask the service"
+    hint = "Try again later, or ask the provider of the service"
     return Trouble("replica-failed", f"the service answers {status} {code}".rstrip(), hint)
 
 
@@ -252,5 +252,5 @@ def _compare_clocks(date: str | None) -> None:
 
 
 def _skewed() -> Trouble:
-    hint = "Set this machine's clock (NTP): services refuse requests, and restores to a time miss"
+    hint = "Set this machine's clock (NTP): services refuse requests, and restored times are wrong"
     return Trouble("clock-skew", "this machine's clock is more than 5 minutes off", hint)

@@ -72,7 +72,11 @@ def _mode(node: Node) -> tuple[str, str, str] | None:
     if found := _int(node):
         return found[0], found[1], "Write an octal number without quotes, such as 0600"
     if not node.text.startswith("0"):
-        return "wrong-unit", "is a decimal number, and a mode is octal", "Put a 0 before it: 0600"
+        return (
+            "wrong-unit",
+            "is a decimal number, although a mode is octal",
+            "Put a 0 before it: 0600",
+        )
     return None
 
 
@@ -82,14 +86,12 @@ def _duration(node: Node) -> tuple[str, str, str] | None:
     if node.plain and re.fullmatch(r"[-+]?[\d_.]+", node.text):
         return (
             "wrong-unit",
-            "is a duration without a unit, which Litestream takes for nanoseconds",
+            "is a duration without a unit, which Litestream reads as nanoseconds",
             "Add the unit: s, m or h",
         )
     hint = "Write it in h, m, s or ms, such as 24h or 1h30m"
     if _LONG.fullmatch(node.text):
-        hint = (
-            "Litestream knows no such unit; write hours, minutes or seconds: h, m, s (7 days: 168h)"
-        )
+        hint = "Write hours, minutes or seconds: h, m, s (7 days: 168h)"
         return "wrong-unit", "is a duration with a unit that Litestream does not know", hint
     return "wrong-type", "takes a duration", hint
 
@@ -106,7 +108,7 @@ _CHECKS = {"bool": _bool, "int": _int, "mode": _mode, "duration": _duration, "si
 
 
 def seconds(text: str) -> float | None:
-    """Return a duration's seconds, or None where it is none."""
+    """Return a duration's seconds, or None for any other text."""
     if not _DURATION.fullmatch(text):
         return None
     total = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
@@ -114,5 +116,5 @@ def seconds(text: str) -> float | None:
 
 
 def is_true(text: str) -> bool:
-    """Tell whether Litestream takes a plain scalar for true."""
+    """Tell whether Litestream reads a plain scalar as true."""
     return text in _TRUE

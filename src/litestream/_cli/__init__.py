@@ -1,1 +1,1 @@
-"""Our own verbs of the ``litestream`` command."""
+"""The verbs that this package adds to the ``litestream`` command."""

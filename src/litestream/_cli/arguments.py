@@ -1,4 +1,4 @@
-"""Arguments of our verbs that are more than text."""
+"""Arguments that need more than argparse: options with one dash, limits, counts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _ONE_DASH = re.compile(r"-[a-z][a-z-]+(?:=.*)?", re.DOTALL)
+
+CONFIG = "the config (default: search the usual places)"
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add ``--config`` to a parser."""
+    parser.add_argument("--config", metavar="FILE", help=CONFIG)
+
+
+def add_expand_env(parser: argparse.ArgumentParser) -> None:
+    """Add ``--no-expand-env``, the ``expand_env`` of the options, to a parser."""
+    parser.add_argument(
+        "--no-expand-env",
+        dest="expand_env",
+        action="store_false",
+        help="do not replace $NAME in the config by a variable",
+    )
 
 
 def with_two_dashes(words: Iterable[str]) -> list[str]:
@@ -23,7 +40,7 @@ def with_two_dashes(words: Iterable[str]) -> list[str]:
 
 
 def seconds(text: str) -> float:
-    """Read a time limit."""
+    """Return a time limit in seconds."""
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError("must be more than 0")
@@ -31,7 +48,7 @@ def seconds(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """Read how many there are to be."""
+    """Return a number of things: 1 or more."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError("must be at least 1")

@@ -1,4 +1,4 @@
-"""What `litestream run` finds out, and says, before its command starts."""
+"""`litestream run` before its command starts: its options, its checks, its messages."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING, Any
 
-from litestream import configuration
+from litestream import _settings
 from litestream._check.check import check
 from litestream._cli import ping
-from litestream._cli.arguments import seconds
+from litestream._cli.arguments import add_config, add_expand_env, seconds
 from litestream._config import file as config_file
 from litestream._config import places
 from litestream._database import connect
@@ -39,57 +39,52 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """Restore the databases that are missing, replicate all, and run COMMAND beside the
 daemon; then do a final sync and exit with COMMAND's status (128+n when signal n ended it). Without
-COMMAND, replicate until SIGTERM or SIGINT."""
+COMMAND, replicate until SIGTERM or SIGINT arrives."""
 _SOON, _AGAIN = 3.0, 10.0
-"""Seconds after which it is said whom we wait for, and then again and again."""
+"""Seconds until the first message about a replica that does not answer, and between two."""
 _UNCONFIGURED = {"no-database", "no-replica", "missing-key", "unset-variable"}
 _REFERENCE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of what stands before the command."""
+    """Return the parser of the options in front of the command."""
     made = argparse.ArgumentParser(
         prog="litestream run",
         usage="%(prog)s [OPTION ...] [-- COMMAND ...]",
         description=_DESCRIPTION,
         allow_abbrev=False,
     )
-    made.add_argument("--config", metavar="FILE", help="the config; by default it is looked for")
-    made.add_argument(
-        "--no-expand-env",
-        dest="expand_env",
-        action="store_false",
-        help="take a $ in the config for a $",
-    )
+    add_config(made)
+    add_expand_env(made)
     made.add_argument(
         "--expect",
         choices=["any", "backup", "none"],
         default="any",
-        help="backup: a missing database without one is an error; none: one that has a backup is",
+        help="backup: fail if a missing database has no backup; none: fail if it has one",
     )
     made.add_argument(
-        "--adopt", action="store_true", help="replicate over a backup of another database"
+        "--adopt", action="store_true", help="replicate even over the backup of another database"
     )
     made.add_argument(
         "--optional",
         action="store_true",
-        help="where no replica is configured at all, run the command without one",
+        help="if no replica is configured at all, run the command without replication",
     )
     made.add_argument(
         "--timeout",
         type=seconds,
         default=30.0,
         metavar="S",
-        help="seconds that a replica has to answer at the start (default: %(default)g)",
+        help="seconds to wait for a replica's answer at the start (default: %(default)g)",
     )
-    made.add_argument("--quiet", action="store_true", help="say only what is wrong")
+    made.add_argument("--quiet", action="store_true", help="print warnings and errors only")
     made.add_argument(
         "--log-format",
         choices=["text", "json"],
         default="text",
-        help="json: an object for each line of the log (default: text)",
+        help="json: print each line of the log as an object (default: text)",
     )
-    ping.add(made, "tell a dead man's switch after syncs, and of failures")
+    ping.add(made, "call a dead man's switch after syncs, and at a failure")
     made.add_argument(
         "--ping-every",
         type=seconds,
@@ -101,18 +96,18 @@ def parser() -> argparse.ArgumentParser:
 
 
 def without_replica(config: str | None, *, expand_env: bool = True) -> str:
-    """Say why there is no replica at all; nothing where one is configured, in full or in part.
+    """Return why no replica is configured; empty if one is, in full or in part.
 
     A config whose replicas refer to variables, of which none is set, configures none.
     """
     try:
-        path = configuration.chosen_config(config)
+        path = _settings.chosen_config(config)
     except ConfigNotFoundError:
         if config is not None:
             raise
         return "there is no config"
     if not isinstance(path, str):  # a mapping that configure() was given
-        return "" if path else "the mapping that is the config names no database"
+        return "" if path else "the mapping given to configure() names no database"
     found = check(path, version(find_executable()), literal=not expand_env)
     errors = [row["id"] for row in found if row["level"] == "error"]
     if not errors or not _UNCONFIGURED.issuperset(errors):
@@ -121,8 +116,8 @@ def without_replica(config: str | None, *, expand_env: bool = True) -> str:
         return f"{path} names no database"
     text = _replicas_text(path) if expand_env else ""
     names = {first or second for first, second in _REFERENCE.findall(text)}
-    known = configuration.environment()
-    if any(known.get(name) for name in names) or configuration.variables():
+    known = _settings.environment()
+    if any(known.get(name) for name in names) or _settings.variables():
         return ""
     if names:
         return f"{path} refers to {', '.join(sorted(names))}, of which none is set"
@@ -130,7 +125,7 @@ def without_replica(config: str | None, *, expand_env: bool = True) -> str:
 
 
 def _replicas_text(path: str) -> str:
-    """Return what the config's text says of replicas, references and all."""
+    """Return the text of the config's replicas, with its references to variables."""
     content = config_file.parse(config_file.text(path), path)
     entries = [entry for entry in content.get("dbs") or [] if isinstance(entry, dict)]
     return " ".join(_strings([[e.get("replica"), e.get("replicas")] for e in entries]))
@@ -147,10 +142,10 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def require_databases(databases: Sequence[Database]) -> None:
-    """Refuse a file that is no database, which no daemon would ever copy.
+    """Refuse a file that is not a database: no daemon would ever copy it.
 
     Raises:
-        UnusableDatabaseError: One is none.
+        UnusableDatabaseError: A file is not a database.
 
     """
     for database in databases:
@@ -160,25 +155,24 @@ def require_databases(databases: Sequence[Database]) -> None:
             with contextlib.closing(connect.open_by_uri(database.path, "ro", 0)) as connection:
                 connection.execute("SELECT 1 FROM sqlite_master").fetchone()
         except sqlite3.DatabaseError as error:
-            if "not a database" not in str(error):  # locked, or what the daemon will tell
+            if "not a database" not in str(error):  # locked, or a fault that the daemon reports
                 continue
             raise UnusableDatabaseError(
-                f"{database.path!r} is no SQLite database, or is encrypted: Litestream could not "
-                "copy it. Is the path in the config right? If not even you know the file, move it "
-                "away"
+                f"{database.path!r} is not a SQLite database, or is encrypted: Litestream cannot "
+                "copy it. Correct the path in the config, or move the file away"
             ) from None
 
 
 def advice(error: LitestreamError, *, present: bool) -> str:
-    """Return what an error says, and which option helps; ``present`` are all databases."""
+    """Return an error's text and the option that helps; ``present``: no database is missing."""
     text = str(error)
     if not isinstance(error, (CommandFailedError, CommandTimeoutError)) or not error.purpose:
         return text
     text = text.replace("pass a longer answer_timeout=", "wait longer by --timeout S")
     if present and (isinstance(error, CommandTimeoutError) or _is_away(error.reason)):
         text += (
-            ". Every database is here: with --adopt the replica is not asked whether it holds the "
-            "backup of another one"
+            ". No database is missing: --adopt starts without asking whether the replica holds the "
+            "backup of another database"
         )
     return text
 
@@ -188,7 +182,7 @@ def _is_away(reason: str) -> bool:
 
 
 class Waiting:
-    """Says for which replica `recover` and `guard` wait, when that takes long."""
+    """Names the replica for which `recover` and `guard` wait, once that takes long."""
 
     def __init__(self, databases: Sequence[Database], say: Callable[[str], object]) -> None:
         self._databases = databases
@@ -205,7 +199,7 @@ class Waiting:
         signal.signal(signal.SIGALRM, self._before)
 
     def progress(self, path: str, written: int, expected: int | None) -> None:
-        """Be told what is going on, as by ``recover``."""
+        """Take a report of ``recover`` or ``guard``: the ``progress`` of both."""
         now = time.monotonic()
         if not written and expected is None:
             if not self._asked:
@@ -231,7 +225,7 @@ class Waiting:
 
 
 def _described(replica: dict[str, Any]) -> str:
-    """Say where a replica is, for people."""
+    """Return the place of a replica, for people."""
     where = str(replica.get("url") or "")
     if not where:
         parts = [replica.get(key) for key in ("host", "bucket", "path")]

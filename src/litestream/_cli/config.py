@@ -1,4 +1,4 @@
-"""The verbs about the config: their arguments, and what each of them prints."""
+"""The verbs about the config: their arguments and their output."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from litestream import configuration
+from litestream import _settings, configuration
+from litestream._cli.arguments import CONFIG
 from litestream._config import file as config_file
 
 if TYPE_CHECKING:
@@ -16,53 +17,57 @@ if TYPE_CHECKING:
     from litestream.rows import FindingRow
 
 _CHECK = """Say what is wrong with the config, as path:line:column: message [id], with a hint.
-Without --online no database is opened, and no network; no value is shown. The exit status is 0
-without an error, 1 with one, 2 for wrong usage."""
+Without --online, neither a database nor the network is used. No value of the config is shown. The
+exit status is 0 without an error, 1 with one, 2 for wrong usage."""
 
-_INIT = """Write a config for the databases of this project: those that are named, else Django's,
-those of a URL in the environment, or the SQLite files below this directory. It holds no secret: it
-refers to variables. A config that is there is never replaced without --force; what would change is
+_INIT = """Write a config for the databases of this project: the named ones, else those of Django,
+of a URL in the environment, or the SQLite files below this directory. The config has no secret:
+it refers to variables. Without --force, an existing config is not replaced: the changes are
 shown."""
 
 _CONFIG = """Print the config as the daemon sees it: variables replaced, defaults filled in, secrets
 masked, and where each value came from."""
 _UPGRADE = """Print what a config of Litestream 0.3 becomes on 0.5, as a unified diff, and the steps
-there and back. Nothing is changed. The exit status is 1 when something stands against it."""
+there and back. Nothing is changed. The exit status is 1 if 0.5 cannot do what the config wants."""
 
 
 def add(verbs: Any) -> None:
     """Add the verbs to a parser's subparsers."""
     check = verbs.add_parser("check", description=_CHECK)
-    check.add_argument("config", nargs="?", help="the config; by default it is looked for")
+    check.add_argument("config", nargs="?", help=CONFIG)
     check.add_argument("--config", dest="named", metavar="FILE", help="the same")
     _series(check)
     check.add_argument("--json", action="store_true", help="print the findings as JSON")
-    check.add_argument("--select", metavar="IDS", default="", help="say these findings alone (a,b)")
-    check.add_argument("--ignore", metavar="IDS", default="", help="do not say these")
+    check.add_argument("--select", metavar="IDS", default="", help="report only these (a,b)")
+    check.add_argument("--ignore", metavar="IDS", default="", help="do not report these")
     check.add_argument(
-        "--online", action="store_true", help="try it: open the databases, write to the replica"
+        "--online",
+        action="store_true",
+        help="try it: open the databases, write to the replica",
     )
-    check.add_argument("--strict", action="store_true", help="let a warning fail, too")
+    check.add_argument("--strict", action="store_true", help="fail at warnings, too")
     check.set_defaults(run=_check)
 
     init = verbs.add_parser("init", description=_INIT)
-    init.add_argument("database", nargs="*", help="its path; by default they are looked for")
+    init.add_argument("database", nargs="*", help="its path (default: search this project)")
     init.add_argument("--to", metavar="TYPE", help="s3 (the default), r2, b2, minio, spaces, "
                       "tigris, hetzner, sftp, abs, gs, webdav, nats or file")  # fmt: skip
-    init.add_argument("--output", metavar="FILE", default="litestream.yml", help="the config")
+    init.add_argument(
+        "--output", metavar="FILE", default="litestream.yml", help="the config to write"
+    )
     init.add_argument("--relative", action="store_true", help="write relative paths")
-    init.add_argument("--force", action="store_true", help="replace a config that is there")
+    init.add_argument("--force", action="store_true", help="replace an existing config")
     _series(init)
     init.set_defaults(run=_init)
 
     config = verbs.add_parser("config", description=_CONFIG)
-    config.add_argument("config", nargs="?", help="the config; by default it is looked for")
+    config.add_argument("config", nargs="?", help=CONFIG)
     _series(config)
     config.set_defaults(run=_config)
 
     upgrade = verbs.add_parser("upgrade", description=_UPGRADE)
-    upgrade.add_argument("config", nargs="?", help="the config; by default it is looked for")
-    upgrade.add_argument("--text", action="store_true", help="print the new config alone")
+    upgrade.add_argument("config", nargs="?", help=CONFIG)
+    upgrade.add_argument("--text", action="store_true", help="print the new config only")
     upgrade.set_defaults(run=_upgrade)
 
 
@@ -71,7 +76,7 @@ def _series(parser: argparse.ArgumentParser) -> None:
         "--for",
         dest="series",
         choices=["0.3", "0.5"],
-        help="the series; by default that of the executable",
+        help="the series of Litestream (default: the executable's)",
     )
 
 
@@ -118,7 +123,7 @@ def _print(rows: list[FindingRow]) -> None:
 
 
 def _shown(path: str) -> str:
-    """Return a path as it is shortest to read: relative, where it is below this directory."""
+    """Return a path for people: relative if it is below this directory."""
     below = os.path.relpath(path)
     return path if below.startswith("..") else below
 
@@ -156,11 +161,11 @@ def _config(options: argparse.Namespace) -> int:
     from litestream._setup import show
 
     version = keys.VERSIONS.get(options.series) or version_of(find_executable())
-    path = configuration.find_config(options.config)
+    path = _settings.find_config(options.config)
     print(show.show(path, version), end="")
     rows = configuration.check(path, series=options.series)
     if any(row["level"] == "error" for row in rows):
-        print("litestream config: it has errors; see litestream check", file=sys.stderr)
+        print("litestream config: the config has errors; run litestream check", file=sys.stderr)
         return 1
     return 0
 
@@ -170,7 +175,7 @@ def _upgrade(options: argparse.Namespace) -> int:
     from litestream._setup.upgrade import run_book
     from litestream._setup.upgrade import upgrade as upgrade_upgrade
 
-    path = configuration.find_config(options.config)
+    path = _settings.find_config(options.config)
     source = config_file.text(path)
     found = upgrade_upgrade(source, path)
     if options.text:
@@ -187,7 +192,7 @@ def _upgrade(options: argparse.Namespace) -> int:
 
 
 def _asked() -> str:
-    """Ask for the kind of replica where somebody can answer."""
+    """Ask for the kind of replica on a terminal; ``s3`` without one."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return "s3"
     from litestream._setup.create import KINDS
@@ -201,7 +206,7 @@ def _asked() -> str:
 
 
 def _written(path: str, text: str, *, replace: bool) -> bool:
-    """Write a config whole or not at all; show what would change where that is not wished."""
+    """Write a config completely or not at all; without ``replace``, show the changes instead."""
     import tempfile
 
     try:
@@ -210,11 +215,11 @@ def _written(path: str, text: str, *, replace: bool) -> bool:
     except FileNotFoundError:
         before = ""
     if before == text:
-        print(f"{path} is so already.")
+        print(f"{path} is up to date.")
         return True
     if before and not replace:
         print(difference(before, text, path, f"{path} (new)"), end="")
-        print(f"litestream init: {path} is there: --force replaces it", file=sys.stderr)
+        print(f"litestream init: {path} exists: --force replaces it", file=sys.stderr)
         return False
     mode = os.stat(path).st_mode & 0o777 if before else 0o644
     path = os.path.realpath(path)
@@ -228,7 +233,7 @@ def _written(path: str, text: str, *, replace: bool) -> bool:
         if replace:
             os.replace(beside, path)
         else:
-            os.link(beside, path)  # which fails where there is one by now
+            os.link(beside, path)  # fails if somebody else made one meanwhile
     finally:
         if os.path.exists(beside):
             os.unlink(beside)
@@ -246,12 +251,12 @@ def difference(before: str, after: str, old: str, new: str) -> str:
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), old, new, lineterm="")
     secret = "|".join(sorted({key.name for key in KEYS if key.kind == "secret"}))
     hidden = re.compile(rf"(\b(?:{secret})['\"]?\s*:\s*)[^\s$][^,}}]*")
-    shown = [configuration.masked(hidden.sub(r"\1***", line)) for line in lines]
+    shown = [_settings.masked(hidden.sub(r"\1***", line)) for line in lines]
     return "".join(f"{line}\n" for line in shown)
 
 
 def _private(text: str) -> int:
-    """Return the bits of a file's mode that a text's secrets do not allow."""
+    """Return the bits to take out of a file's mode: those of others if the text has a secret."""
     from litestream._check.check import check_text
 
     rows = check_text(text, "", "0.5")

@@ -1,4 +1,4 @@
-"""``litestream dashboard``: its arguments, and what it prints."""
+"""``litestream dashboard``: its arguments and its output."""
 
 from __future__ import annotations
 
@@ -6,35 +6,39 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from litestream._cli.arguments import add_config
+
 if TYPE_CHECKING:
     import argparse
     from types import FrameType
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verb to the parser's."""
+    """Add the verb to a parser's subparsers."""
     parser = verbs.add_parser(
         "dashboard",
         allow_abbrev=False,
-        description="Serve a page that says how backups are, on 127.0.0.1 until Ctrl-C. The "
-        "address that is printed lets one browser in, once. Takes litestream[dashboard].",
+        description="Serve a page about the health of the backups on 127.0.0.1 until Ctrl-C. The "
+        "printed address lets one browser in, once. Needs the extra litestream[dashboard].",
     )
-    parser.add_argument("--port", type=int, default=0, metavar="N", help="default: a free one")
-    parser.add_argument("--config", metavar="FILE", help="the config, if not where it is found")
+    parser.add_argument(
+        "--port", type=int, default=0, metavar="N", help="the port (default: any free one)"
+    )
+    add_config(parser)
     parser.add_argument(
         "--action",
         action="append",
         choices=("verify", "restore"),
         default=[],
-        help="give the page a button: prove a backup now, or restore a copy beside the database",
+        help="add a button: prove a backup now, or restore a copy beside the database",
     )
     parser.add_argument(
-        "--directory", metavar="DIR", help="where figures for the plots are kept over a reboot"
+        "--directory", metavar="DIR", help="where to keep the figures of the plots beyond a reboot"
     )
     parser.add_argument(
         "--hash",
         action="store_true",
-        help="ask for a password, print its hash for auth=(user, hash), and end",
+        help="ask for a password, print its hash for auth=(user, hash), and exit",
     )
     parser.set_defaults(run=_run)
 
@@ -73,12 +77,12 @@ def _hash() -> int:
     if sys.stdin.isatty():
         password = getpass("Password: ")
         if getpass("Again: ") != password:
-            print("litestream dashboard: these are two passwords", file=sys.stderr)
+            print("litestream dashboard: the two passwords differ", file=sys.stderr)
             return 1
     else:
         password = sys.stdin.readline().rstrip("\n")
     if not password:
-        print("litestream dashboard: there is no password", file=sys.stderr)
+        print("litestream dashboard: the password is empty", file=sys.stderr)
         return 1
     print(password_hash(password))
     return 0

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import FrameType
 
-_ROWS, _PAUSE = 300, 0.005  # enough for some syncs between the first row and the last
-_PATIENCE = 30.0  # seconds that anything here may take on a loaded machine
+_ROWS, _PAUSE = 300, 0.005  # enough for several syncs meanwhile
+_PATIENCE = 30.0  # seconds for each step, enough on a loaded machine
 
 _CONFIG = """\
 dbs:
@@ -94,7 +94,7 @@ def _demo(directory: str) -> int:
 
 @contextlib.contextmanager
 def _daemon(config: str) -> Iterator[None]:
-    """Run a daemon that ends with this process, whatever ends that; show its log if it fails."""
+    """Run a daemon that ends with this process, however that ends; show its log if it fails."""
     replication = Replication(config)
     try:
         with replication:
@@ -130,7 +130,7 @@ def _print_rows(database: str, config: str) -> None:
 
 
 def _quoted(path: str) -> str:
-    """Return a path as YAML, which JSON's text is (but not its pairs of surrogates)."""
+    """Return a path as JSON's text, which is YAML, too, unless it has pairs of surrogates."""
     import json
 
     return json.dumps(path, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""``litestream health`` and ``litestream history``: their arguments, and what they print."""
+"""``litestream health`` and ``litestream history``: their arguments and their output."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import tempfile
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from litestream._cli.arguments import add_config
 from litestream._executable.log_lines import escaped
 from litestream.errors import LitestreamError
 
@@ -20,29 +21,30 @@ if TYPE_CHECKING:
 
 _STATUS = {"ok": 0, "degraded": 1, "unknown": 2, "failing": 2}
 _WORDS = {"ok": "OK", "degraded": "WARNING", "unknown": "CRITICAL", "failing": "CRITICAL"}
+_DATABASES = "their paths (default: all of the config)"
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verbs to the parser's."""
+    """Add the verbs to a parser's subparsers."""
     health = verbs.add_parser(
         "health",
         allow_abbrev=False,
         description="Say how the backups are: how far behind, when last proved, whether a daemon "
-        "runs. It is read from what is on this host; the replica is not called.",
-        epilog="Exit status: 0 if all is well, 1 if a backup is degraded, 2 if one is failing or "
-        "unknown, or for wrong usage.",
+        "runs. Only this host is looked at; the replica is not called.",
+        epilog="Exit status: 0 if every backup is ok, 1 if one is degraded, 2 if one is failing or "
+        "unknown, and for wrong usage.",
     )
-    health.add_argument("databases", nargs="*", metavar="DATABASE", help="default: the config's")
-    health.add_argument("--config", metavar="FILE", help="the config, if not where it is found")
+    health.add_argument("databases", nargs="*", metavar="DATABASE", help=_DATABASES)
+    add_config(health)
     form = health.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON object for each")
     form.add_argument("--one-line", action="store_true", help="print one line for all")
     form.add_argument(
-        "--metrics", metavar="FILE", help="write Prometheus' text to a file, and print nothing"
+        "--metrics", metavar="FILE", help="write metrics for Prometheus to a file, print nothing"
     )
     for name, default, about in (
-        ("--max-behind", 60.0, "seconds that the replica may be behind"),
-        ("--max-proof-age", 172800.0, "seconds since the last good proof"),
+        ("--max-behind", 60.0, "seconds by which the replica may be behind"),
+        ("--max-proof-age", 172800.0, "seconds that the last good proof may be old"),
     ):
         health.add_argument(
             name, type=float, default=default, metavar="S", help=f"{about} (default: {default:g})"
@@ -54,8 +56,8 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         allow_abbrev=False,
         description="Print the proofs that were tried on this host, oldest first.",
     )
-    history.add_argument("databases", nargs="*", metavar="DATABASE", help="default: the config's")
-    history.add_argument("--config", metavar="FILE", help="the config, if not where it is found")
+    history.add_argument("databases", nargs="*", metavar="DATABASE", help=_DATABASES)
+    add_config(history)
     history.add_argument("--json", action="store_true", help="print one JSON object for each")
     history.set_defaults(run=_history)
 
@@ -70,7 +72,7 @@ def _health(options: argparse.Namespace) -> int:
             max_behind=options.max_behind,
             max_proof_age=options.max_proof_age,
         )
-    except LitestreamError as error:  # it is not known: 1 would be better than that
+    except LitestreamError as error:  # the health is unknown: 1 would say degraded
         if options.one_line:
             print(f"LITESTREAM CRITICAL: {escaped(str(error))}")
         else:
@@ -89,7 +91,7 @@ def _health(options: argparse.Namespace) -> int:
         for row in found:
             print(f"{row['verdict']:<8}  {escaped(row['database'])}  {row['reason']}")
     if not len(found):
-        print("litestream health: there is no database", file=sys.stderr)
+        print("litestream health: the config names no database", file=sys.stderr)
     return _STATUS[found.verdict]
 
 
@@ -103,7 +105,7 @@ def _one_line(found: Health) -> str:
 
 
 def _replace(path: str, text: str) -> None:
-    """Write a file by a temporary one beside it, which a collector does not read: no half of it."""
+    """Write a file completely or not at all, by a temporary one that no collector reads."""
     folder, name = os.path.split(os.path.abspath(path))
     file, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=".tmp", dir=folder)
     try:

@@ -1,4 +1,4 @@
-"""``generations`` and ``snapshots`` where the executable has none, printed as 0.3 prints them."""
+"""``generations`` and ``snapshots`` for 0.5, which has neither; the output is that of 0.3."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from litestream import commands
+from litestream._cli.arguments import add_config, add_expand_env
 from litestream.rows import GenerationRow, SnapshotRow
 
 if TYPE_CHECKING:
@@ -19,18 +20,13 @@ PURPOSES = {
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verbs to the parser's."""
+    """Add the verbs to a parser's subparsers."""
     for verb, purpose in PURPOSES.items():
         parser = verbs.add_parser(verb, description=f"{purpose.capitalize()}.", allow_abbrev=False)
         parser.add_argument("database", metavar="DB_PATH|REPLICA_URL")
-        parser.add_argument("--config", metavar="FILE", help="the config; by default looked for")
-        parser.add_argument("--replica", metavar="NAME", help="of this replica alone (0.3)")
-        parser.add_argument(
-            "--no-expand-env",
-            dest="expand_env",
-            action="store_false",
-            help="take a $ in the config for a $",
-        )
+        add_config(parser)
+        parser.add_argument("--replica", metavar="NAME", help="this replica only (0.3)")
+        add_expand_env(parser)
         parser.add_argument("--json", action="store_true", help="print the rows as JSON")
         parser.set_defaults(run=_run)
 
@@ -52,7 +48,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def table(columns: Sequence[str], rows: Sequence[Any]) -> str:
-    """Return rows below a header, two blanks between the columns, as Go's tabwriter makes it."""
+    """Return rows below a header, two spaces between the columns, as Go's tabwriter prints them."""
     cells = [list(columns), *([str(row[column]) for column in columns] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(

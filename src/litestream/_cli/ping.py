@@ -1,8 +1,8 @@
-"""Tell a dead man's switch, such as Healthchecks, how a job goes: it sees that cron never ran.
+"""Pings of a dead man's switch, such as Healthchecks, which also notices a job that never ran.
 
-Source: https://healthchecks.io/docs/http_api/: `/start`, nothing for success, `/fail`; the body of
-a request, 100 kB at most, is shown there. The URL is a secret: it is in no message, and reaches
-the process that sends a ping beside `litestream run` by its standard input.
+Source: https://healthchecks.io/docs/http_api/: `/start`, nothing for success, `/fail`; the service
+shows the body of a request, 100 kB at most. The URL is a secret: no message contains it, and the
+process that sends a ping for `litestream run` gets it by its standard input.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from litestream import configuration
+from litestream import _settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,19 +39,19 @@ def add(parser: argparse.ArgumentParser, about: str) -> None:
         "--ping",
         type=url,
         metavar="URL",
-        help=f"{about}, as Healthchecks takes it; by default ${VARIABLE}",
+        help=f"{about}: a URL as of Healthchecks (default: ${VARIABLE})",
     )
 
 
 def url(text: str) -> str:
-    """Return the argument if it is a URL; what is wrong with one that is none does not show it."""
+    """Return the argument if it is a URL; the error for any other does not show it."""
     try:
         parts = urlsplit(text)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         good = False
     if not good or not text.isascii() or not text.isprintable() or " " in text:
-        raise argparse.ArgumentTypeError("it must be a URL: https://… or http://…")
+        raise argparse.ArgumentTypeError("must be a URL: https://… or http://…")
     return text
 
 
@@ -59,7 +59,7 @@ def chosen(option: str | None) -> str | None:
     """Return the URL of the option, else of the variable.
 
     Raises:
-        ConfigurationError: The variable holds no URL.
+        ConfigurationError: The variable is not a URL.
 
     """
     from litestream.errors import ConfigurationError
@@ -70,11 +70,11 @@ def chosen(option: str | None) -> str | None:
     try:
         return url(value)
     except argparse.ArgumentTypeError as error:
-        raise ConfigurationError(f"{VARIABLE} holds no URL: {error}") from None
+        raise ConfigurationError(f"The variable {VARIABLE} cannot be used: it {error}") from None
 
 
 def send(to: str, event: str = "", lines: Iterable[str] = ()) -> str:
-    """Send a ping, and return why it failed, or nothing."""
+    """Send a ping, and return why it failed; empty if it arrived."""
     said: list[str] = []
     thread = threading.Thread(target=lambda: said.append(_sent(to, event, lines)), daemon=True)
     thread.start()
@@ -83,7 +83,7 @@ def send(to: str, event: str = "", lines: Iterable[str] = ()) -> str:
 
 
 class Pings:
-    """The pings of a process that must not wait: after syncs, and of failures."""
+    """The pings of a process that must not wait: after syncs, and at failures."""
 
     def __init__(self, to: str, every: float) -> None:
         self._to = to
@@ -94,7 +94,7 @@ class Pings:
         self._sender = 0
 
     def look(self, synced: float) -> None:
-        """Send one if there was a sync since the last one, and that is long enough ago."""
+        """Send a ping if a sync followed the last ping, and that is long enough ago."""
         now = time.monotonic()
         if synced > self._last and now >= self._last + self._every:
             self._last, self._failed = now, False
@@ -105,14 +105,14 @@ class Pings:
         self._lines.append(line)
 
     def failed(self, because: str) -> None:
-        """Send the last lines, once until the next sync."""
+        """Send the last lines of the log, once until the next sync."""
         self.hear(because)
         if not self._failed:
             self._failed = True
             self._sender = start(self._to, "fail", self._lines)
 
     def end(self) -> None:
-        """Wait for a failure to be told, before the container ends with this process."""
+        """Wait until a failure is sent: a container ends with this process."""
         deadline = time.monotonic() + LIMIT
         with contextlib.suppress(ChildProcessError):  # reaped already
             while self._failed and self._sender and time.monotonic() < deadline:
@@ -122,7 +122,7 @@ class Pings:
 
 
 def start(to: str, event: str, lines: Iterable[str]) -> int:
-    """Send a ping from another process, which says itself what fails, and return its id."""
+    """Send a ping from another process, and return its id; that process warns of failures."""
     import subprocess
 
     with contextlib.suppress(OSError), tempfile.TemporaryFile() as file:
@@ -133,7 +133,7 @@ def start(to: str, event: str, lines: Iterable[str]) -> int:
             stdin=file,
             stdout=subprocess.DEVNULL,
         )
-        process.returncode = 0  # reaped with all others
+        process.returncode = 0  # reaped with all other children
         return process.pid
     return 0
 
@@ -147,14 +147,14 @@ def main() -> None:
 
 
 def warn(verb: str, failed: str) -> None:
-    """Say that a ping failed; that is never worth more than a warning."""
+    """Warn of a failed ping: it never changes an exit status."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         print(f"litestream {verb}: warning: the ping failed: {failed}", file=sys.stderr)
 
 
 def body(lines: Iterable[str]) -> bytes:
-    """Return the last lines, as many as are taken, without a secret."""
-    text = configuration.masked("\n".join(lines))
+    """Return the last lines as a body, as many as fit, secrets masked."""
+    text = _settings.masked("\n".join(lines))
     content = text.encode("utf-8", "backslashreplace")
     return content[-BODY:].decode("utf-8", "ignore").encode()
 
@@ -180,4 +180,4 @@ def _sent(to: str, event: str, lines: Iterable[str]) -> str:
         reason = error.reason
         return (reason.strerror if isinstance(reason, OSError) else "") or type(reason).__name__
     except (OSError, ValueError, http.client.HTTPException) as error:
-        return type(error).__name__  # whose words may show the URL
+        return type(error).__name__  # its message may contain the URL

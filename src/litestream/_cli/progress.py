@@ -1,4 +1,4 @@
-"""Show on a terminal how far restores have come."""
+"""The progress of restores, on a terminal."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
     Report = Callable[[str, int, int | None], object]
 
-_EVERY = 5.0  # seconds between two plain lines
+_EVERY = 5.0  # seconds between two lines
 
 
 @contextlib.contextmanager
 def shown() -> Iterator[Report]:
-    """Give a callable that takes a name, the bytes written and the bytes expected.
+    """Yield a function that takes a name, the bytes written and the bytes expected.
 
-    A bar for each name on standard error if that is a terminal, with ``rich`` (the extra
-    ``litestream[cli]``), else a line now and then; nothing where it is no terminal.
+    If standard error is a terminal, each name has a bar there, by ``rich`` (the extra
+    ``litestream[cli]``), or a line every few seconds without it. Otherwise nothing is printed.
     """
     if not sys.stderr.isatty():
         yield lambda *_: None

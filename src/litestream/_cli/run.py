@@ -1,30 +1,30 @@
 """`litestream run`: recover, guard, replicate, and run a command beside the daemon.
 
-Not through Litestream's own `-exec`: that turns every exit status into 1, skips the final sync when
-the command ends non-zero after a signal, and replicates nothing of one that ends within a second.
+Litestream's own `-exec` is not used: it turns every exit status into 1, skips the final sync when
+the command ends non-zero after a signal, and replicates nothing of a command that is done within a
+second.
 
-It may be PID 1 of a container: one process and no thread, which reaps what is left to it, forwards
-signals to the command, and ends with the command's exit status once the daemon has synced.
+This may be PID 1 of a container: a process without threads, which reaps orphans, forwards signals
+to the command, and exits with the command's status once the daemon has synced.
 
-The command does not go on without it. When it fails, it ends the command first. When it is killed
-itself, Linux sends the command and the daemon SIGTERM; on macOS nobody does: the command runs on,
-and the daemon only until it logs its next line, which nobody reads (SIGPIPE).
+The command never runs unreplicated: if supervision fails, the command is ended first. If this
+process is killed, Linux sends SIGTERM to the command and the daemon. macOS does not: the command
+runs on, and the daemon until it logs its next line, which nobody reads (SIGPIPE).
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import signal
 import time
 from selectors import EVENT_READ, DefaultSelector
 from typing import TYPE_CHECKING, Any
 
-from litestream import configuration, recovery
+from litestream import _settings, recovery
 from litestream._cli import before_run, ping
 from litestream._cli.arguments import with_two_dashes
-from litestream._cli.terminal import Terminal
+from litestream._cli.command import Command, become
 from litestream._cli.voice import Voice
 from litestream._config import runtime_directory
 from litestream._executable import log_lines, parse
@@ -32,7 +32,7 @@ from litestream._executable.arguments import loaded
 from litestream._replication import daemon_config
 from litestream._replication.guard import guard
 from litestream._replication.watcher import EVERY, Watcher
-from litestream._supervision.spawn import parent_death_signal, raise_file_limit, spawn
+from litestream._supervision.spawn import raise_file_limit
 from litestream._supervision.supervisor import Supervisor
 from litestream.errors import LitestreamError
 
@@ -50,15 +50,12 @@ _NOT_FORWARDED = {
     )
 }
 
-_COMMAND_GRACE = 10.0
-"""Seconds that the command has to end when the supervision has failed."""
-
 
 def run(arguments: Sequence[str]) -> int:
-    """Do what ``litestream run`` does and return its exit status.
+    """Run ``litestream run`` and return its exit status.
 
-    ``arguments`` are those that follow ``run``. Status 2 is wrong usage, 1 a database that could
-    not be recovered or replicated, 126 or 127 a command that cannot be run.
+    ``arguments`` follow ``run`` on the command line. Status 1: a database cannot be recovered or
+    replicated; 2: wrong usage; 126 or 127: the command cannot be run.
     """
     own, command = list(arguments), []
     if "--" in own:
@@ -67,7 +64,7 @@ def run(arguments: Sequence[str]) -> int:
     parser = before_run.parser()
     options = parser.parse_args(with_two_dashes(own))
     if options.optional and not command:
-        parser.error("--optional runs a command all the same: name it behind --")
+        parser.error("--optional needs a command: name it after --")
     _fill_standard_files()
     voice = Voice(quiet=options.quiet, as_json=options.log_format == "json")
     try:
@@ -76,7 +73,7 @@ def run(arguments: Sequence[str]) -> int:
             reason = before_run.without_replica(options.config, expand_env=expand_env)
             if reason:
                 voice.say(f"not replicated: {reason}")
-                return _become(command, voice)
+                return become(command, voice)
         to = ping.chosen(options.ping)
         pings = ping.Pings(to, options.ping_every) if to else None
     except LitestreamError as error:
@@ -97,19 +94,6 @@ def run(arguments: Sequence[str]) -> int:
             pings.end()
 
 
-def _become(command: list[str], voice: Voice) -> int:
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and a program inherits that
-    try:
-        os.execvp(command[0], command)  # noqa: S606
-    except OSError as error:
-        return _cannot_run(command, error, voice)
-
-
-def _cannot_run(command: list[str], error: OSError, voice: Voice) -> int:
-    voice.say(f"{command[0]}: {error.strerror}", "ERROR")
-    return 127 if isinstance(error, FileNotFoundError) else 126
-
-
 class _Run:
     def __init__(
         self,
@@ -118,17 +102,14 @@ class _Run:
         voice: Voice,
         pings: ping.Pings | None = None,
     ) -> None:
-        self._command = command
+        self._command = Command(command, voice)
         self._pings = pings
         self._options = options
         self._say, self._pass_on = voice.say, voice.pass_on
-        self._voice = voice
         self._error = ""
         self.is_whole = False
-        """Whether every database of the config is there."""
-        self._child = 0
-        self._status: int | None = None
-        self._wish: int | None = None  # a signal that came while nothing could take it
+        """Whether every database of the config exists."""
+        self._wish: int | None = None  # a signal that arrived while no command ran
         self._selector = DefaultSelector()
         self._supervisor: Supervisor | None = None
         self._watcher: Watcher | None = None
@@ -136,21 +117,20 @@ class _Run:
         self._lack = ""
         self._is_stopping = False
         self._synced = True
-        self._terminal = Terminal()
 
     def run(self, config: Config) -> int:
         self._listen()
         self._file_limit = raise_file_limit()
         daemon_config.sound(config)
-        if config.directories:  # what is lost there is listed as the rest once it is back
+        if config.directories:  # restored first, so that `prepare` finds them
             with before_run.Waiting([], self._say) as waiting:
                 self._recover(config, waiting)
         prepared = daemon_config.prepare(config, 1.0)
         try:
             self._prepare(config, prepared.databases)
-            # What configure() was told is for the daemon alone, not for the command.
+            # The settings of configure() are for the daemon, not for the command.
             self._supervisor = Supervisor(
-                prepared.job(), self._selector, self._report, configuration.environment()
+                prepared.job(), self._selector, self._report, _settings.environment()
             )
             if daemon_config.is_watched(config):
                 adopt = self._options.adopt
@@ -159,15 +139,14 @@ class _Run:
             self._take_stock(prepared.databases)
             return status
         finally:
-            self._end_command()
-            self._terminal.take_back()
+            self._command.end()
             runtime_directory.remove(prepared.directory)
 
     def _prepare(self, config: Config, databases: Sequence[Database]) -> None:
-        """Restore what is missing, and refuse what cannot, or must not, be replicated.
+        """Restore the missing databases; refuse those that cannot, or must not, be replicated.
 
         Raises:
-            LitestreamError: Nothing is to be started.
+            LitestreamError: Neither the daemon nor the command may start.
 
         """
         options = self._options
@@ -190,16 +169,16 @@ class _Run:
             if done.action == "restored":
                 self._say(recovery.told(done), "INFO")
             elif done.action == "no backup":
-                self._say(f"{done.database!r} does not exist yet, and has no backup")
+                self._say(f"{done.database!r} does not exist yet and has no backup")
 
     def _take_stock(self, databases: Sequence[Database]) -> None:
-        """Say once more at the end what was never backed up."""
+        """Name the databases that were never backed up, at the end."""
         missing = before_run.unborn(databases)
         for database in databases:
             if database.path in missing:
                 self._say(
-                    f"{database.path!r} does not exist: nothing was backed up. Is its path in the "
-                    "config the one that the command uses?"
+                    f"{database.path!r} does not exist: nothing was backed up. Compare the path in "
+                    "the config with the one that the command uses"
                 )
             elif not database.has_local_state:
                 self._say(f"{database.path!r} was never backed up{self._because()}")
@@ -208,7 +187,7 @@ class _Run:
         return f": {self._error}" if self._error else ""
 
     def _loop(self, supervisor: Supervisor) -> int:
-        while not supervisor.finished or (self._child and self._status is None):
+        while not supervisor.finished or self._command.runs:
             pause = 1.0 if supervisor.finished else supervisor.tick()
             if time.monotonic() > self._look_at:
                 self._look(supervisor)
@@ -218,16 +197,18 @@ class _Run:
                 break
             for key, _ in self._selector.select(pause):
                 key.data()
-            if self._wish is not None and not self._child:
-                if self._command and self._status is None:  # told to end before it began
-                    self._status = 128 + self._wish
+            if self._wish is not None and not self._command.pid:
+                if self._command.is_due:  # a signal before the command's start
+                    self._command.status = 128 + self._wish
                 self._stop(supervisor)
-            elif self._is_due(supervisor.state):
-                self._start()
-            if self._status is not None:
+            elif self._command.is_due and supervisor.state in _UP:
+                self._command.start(self._file_limit)
+                if self._wish is not None:  # the signal arrived during the start
+                    self._command.signal(self._wish)
+            if self._command.status is not None:
                 self._stop(supervisor)
-        if self._status is not None:
-            return self._status
+        if self._command.status is not None:
+            return self._command.status
         return 0 if self._synced and supervisor.state != "failed" else 1
 
     def _look(self, supervisor: Supervisor) -> None:
@@ -242,55 +223,17 @@ class _Run:
     def _stop(self, supervisor: Supervisor) -> None:
         if not self._is_stopping:
             self._is_stopping = True
-            self._look(supervisor)  # what has appeared belongs to the final sync
+            self._look(supervisor)  # new databases belong to the final sync
             if self._watcher is not None and supervisor.state != "standby":
                 self._lack = self._watcher.lack
             self._watcher = None
         supervisor.stop()
 
-    def _is_due(self, state: str) -> bool:
-        """Tell whether to start the command: once, even if it cannot be started."""
-        return bool(self._command) and not self._child and self._status is None and state in _UP
-
-    def _start(self) -> None:
-        """Start the command, in front of the terminal if we are: Ctrl-C is for it."""
-        in_front = self._terminal.is_ours
-        die_with_parent = parent_death_signal()
-
-        def prepare() -> None:
-            os.setpgid(0, 0)
-            die_with_parent()
-            resource.setrlimit(resource.RLIMIT_NOFILE, self._file_limit)
-            if in_front:
-                self._terminal.give(os.getpid())
-
-        try:
-            self._child = spawn(self._command, prepare)
-            if in_front:
-                self._terminal.give(self._child)
-        except OSError as error:
-            self._status = _cannot_run(self._command, error, self._voice)
-            return
-        if self._wish is not None:  # it came while the command was being started
-            self._forward(self._wish, None)
-
-    def _end_command(self) -> None:
-        """End a command that still runs: an error ends this process, and with it the daemon."""
-        if not self._child or self._status is not None:
-            return
-        with contextlib.suppress(ProcessLookupError, ChildProcessError):
-            os.kill(self._child, signal.SIGTERM)
-            deadline = time.monotonic() + _COMMAND_GRACE
-            while os.waitpid(self._child, os.WNOHANG)[0] == 0:
-                if time.monotonic() > deadline:
-                    os.kill(self._child, signal.SIGKILL)
-                time.sleep(0.02)
-
     def _listen(self) -> None:
-        """Turn every signal into something that the loop reads.
+        """Let every signal wake the loop.
 
-        What we were started to ignore (by nohup, or as a script's background job) stays ignored,
-        in the command too.
+        Signals that were ignored at the start (by nohup, or a script's background job) stay
+        ignored, in the command, too.
         """
         reader, writer = os.pipe()
         for file in (reader, writer):
@@ -300,34 +243,13 @@ class _Run:
         for number in signal.valid_signals() - _NOT_FORWARDED:
             if signal.getsignal(number) is signal.SIG_IGN:
                 continue
-            with contextlib.suppress(OSError, ValueError):  # the C library's own
+            with contextlib.suppress(OSError, ValueError):  # reserved by the C library
                 signal.signal(number, self._forward)
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
-    def _follow(self, number: int) -> None:
-        """Stop as the command has (Ctrl-Z): with all of this job, for its shell to notice."""
-        if not self._terminal.exists:  # somebody's `kill -STOP`, who will continue it, too
-            return
-        self._terminal.take_back()
-        os.killpg(os.getpgrp(), signal.SIGTSTP)
-        # In front again? A shell has continued us, or there is none and we were never stopped.
-        if number != signal.SIGSTOP and self._terminal.is_ours:
-            self._continue()
-
-    def _continue(self) -> None:
-        """Continue the command, in front of the terminal if a shell has put us there."""
-        if self._terminal.is_ours:
-            self._terminal.give(self._child)
-        with contextlib.suppress(OSError):
-            os.killpg(self._child, signal.SIGCONT)
-
     def _forward(self, number: int, _frame: object) -> None:
-        if self._child and self._status is None:
-            if number == signal.SIGCONT:
-                self._continue()
-                return
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._child, number)
+        if self._command.runs:
+            self._command.signal(number)
         elif number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
             if self._supervisor is None:  # a restore is running
                 raise SystemExit(128 + number)
@@ -344,21 +266,16 @@ class _Run:
                 return
             if pid == 0:
                 return
-            if os.WIFSTOPPED(status):
-                if pid == self._child:
-                    self._follow(os.WSTOPSIG(status))
-            elif pid == self._child:
-                code = os.waitstatus_to_exitcode(status)
-                self._status = code if code >= 0 else 128 - code
-                self._terminal.take_back()
-            elif pid == self._supervisor.pid:
+            if pid == self._command.pid:
+                self._command.changed(status)
+            elif pid == self._supervisor.pid and not os.WIFSTOPPED(status):
                 self._supervisor.reaped[pid] = status
 
     def _report(self, event: Mapping[str, Any]) -> None:
         if "log" in event:
             self._pass_on(event["log"])
             if self._pings is not None:
-                self._pings.hear(configuration.masked(event["log"]))
+                self._pings.hear(_settings.masked(event["log"]))
             log = log_lines.parse(event["log"])
             if log is not None and log.level == "ERROR":
                 self._error = parse.without_request_ids(log.fields.get("error") or log.message)
@@ -368,7 +285,7 @@ class _Run:
         if "synced" in event:
             self._synced = event["synced"] and not self._lack
             if self._lack:
-                self._error = configuration.masked(self._lack)
+                self._error = _settings.masked(self._lack)
             if not self._synced:
                 self._say(f"the final sync did not reach the replica{self._because()}", "ERROR")
         if event.get("state") in ("standby", "stalled", "failed", "backing off"):
@@ -382,7 +299,7 @@ _UP = ("replicating", "standby", "stalled")
 
 
 def _fill_standard_files() -> None:
-    """Open what we were started without, lest a lock or a log be given one of those numbers."""
+    """Open /dev/null as 0, 1 and 2 where they are closed: no lock or log may get these numbers."""
     while (file := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(file)

@@ -1,4 +1,4 @@
-"""Our own verbs of the ``litestream`` command: their arguments, and what each of them prints."""
+"""The package's own verbs: which there are, the help, and the arguments of the small ones."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, TextIO
 
-from litestream import configuration
-from litestream._cli.arguments import with_two_dashes
+from litestream import _settings
+from litestream._cli.arguments import add_config, add_expand_env, with_two_dashes
 from litestream._executable.find import find as find_executable
 from litestream._executable.series import version as version_of
 from litestream._executable.traps import EXAMINED, TRAPS, is_among, of
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 PURPOSES = {
     "check": "say what is wrong with the config, line by line",
     "config": "print the config as the daemon sees it, and where each value came from",
-    "dashboard": "serve a page on this computer that says how backups are",
+    "dashboard": "serve a page about the health of the backups on this computer",
     "demo": "replicate, lose and restore a database in a temporary directory",
     "env": "print the environment variables that litestream.configure() sets for configs",
-    "health": "say how the backups are, without a call of the replica",
-    "history": "print the proofs that were tried",
+    "health": "say how the backups are, without calling the replica",
+    "history": "print the proofs so far",
     "init": "write a config for the databases of this project",
     "recover": "restore the databases that are missing, before the application starts",
     "run": "recover, replicate, and run a command beside the daemon",
-    "upgrade": "show the way from Litestream 0.3 to 0.5: the new config, and the steps",
+    "upgrade": "show how to go from Litestream 0.3 to 0.5: the new config and the steps",
     "verify": "prove that backups restore and are up to date",
     "which": "print the path of the executable",
 }
 _HIDDEN = "***"
-_MODULES = {  # of _cli, whose imports the other verbs do not pay for
+_MODULES = {  # of _cli; each verb imports its own module only
     **dict.fromkeys(("check", "config", "init", "upgrade"), "config"),
     **dict.fromkeys(("health", "history"), "health"),
     **dict.fromkeys(("generations", "snapshots"), "listings"),
@@ -46,14 +46,14 @@ _MODULES = {  # of _cli, whose imports the other verbs do not pay for
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run one of our verbs, or print the help or the version, and return the exit status."""
+    """Run a verb, or print the help or the version, and return the exit status."""
     try:
         try:
             return _run_verb(argv)
         finally:
-            if sys.stdout is not None:  # closed by whoever started us
+            if sys.stdout is not None:  # closed when this process was started
                 sys.stdout.flush()
-    except BrokenPipeError:  # as the executable's own verbs end when nobody reads any more
+    except BrokenPipeError:  # the reader has gone: end as the executable does
         _discard_output()
         return 128 + signal.SIGPIPE
     except OSError as error:
@@ -68,11 +68,11 @@ def _run_verb(argv: Sequence[str]) -> int:
     if not argv:
         return _help(sys.stderr)
     if argv[0] == "--version":
-        from litestream import __version__  # it costs more than a check of the config
+        from litestream import __version__  # costs more than a check of the config
 
         print(f"litestream {__version__} (Litestream {version_of(find_executable())})")
         return 0
-    if argv[0] == "run":  # what follows -- is not ours to parse
+    if argv[0] == "run":  # its parser leaves alone what follows --
         from litestream._cli.run import run as run_command
 
         return run_command(argv[1:])
@@ -92,13 +92,13 @@ def _run_verb(argv: Sequence[str]) -> int:
 
 
 def _discard_output() -> None:
-    """Let what could not be written go nowhere, lest the interpreter try again at its end."""
+    """Discard the unwritten output, so that the interpreter does not write it again at exit."""
     if sys.stdout is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _help(stream: TextIO) -> int:
-    """Print what the command can do; a usage error where nobody has asked for it."""
+    """Print the help; the status is 2 on standard error, for a command line without a verb."""
     from litestream._cli import listings
 
     upstream = _upstream_help()
@@ -125,7 +125,7 @@ def _upstream_help() -> str:
         ).stdout
         number = version_of(path)
     except LitestreamError as error:
-        return f"The executable's verbs are not known: {error}"
+        return f"The executable's verbs cannot be listed: {error}"
     verbs = re.findall(r"^\t(\w+) {2,}(\S.*)$", printed, re.MULTILINE)
     listed = "\n".join(f"    {verb:<12} {text}" for verb, text in verbs)
     return (
@@ -146,15 +146,15 @@ def _print_error(verb: str, error: LitestreamError) -> None:
 def _parser(
     verb: str,
 ) -> tuple[argparse.ArgumentParser, argparse._SubParsersAction[argparse.ArgumentParser]]:
-    """Return the parser of a verb, whose usage line names all of them, and its subparsers."""
+    """Return a verb's parser, its usage line naming every verb, and the subparsers."""
     parser = argparse.ArgumentParser(prog="litestream", allow_abbrev=False)
-    # `run` has a parser of its own, and belongs into the usage line all the same.
+    # The usage line names every verb, `run` among them, which has a parser of its own.
     every = "{" + ",".join(PURPOSES) + "}"
     verbs = parser.add_subparsers(
         dest="verb",
         required=True,
         metavar=every,
-        prog=parser.prog,  # argparse would import shutil to work it out
+        prog=parser.prog,  # argparse would import shutil to find it
     )
 
     if verb in _MODULES:
@@ -166,26 +166,21 @@ def _parser(
 
     env = verbs.add_parser(
         "env",
-        description="Print the environment variables that the config refers to, quoted for a "
-        "shell: those that are set here, and those that litestream.configure() has set.",
+        description="Print the environment variables for the config, quoted for a shell: those "
+        "that are set here, and those that litestream.configure() has set.",
     )
-    env.add_argument("--show-secrets", action="store_true", help="print the keys, not ***")
+    env.add_argument("--show-secrets", action="store_true", help="print secrets instead of ***")
     env.set_defaults(run=_env)
 
     recover = verbs.add_parser("recover", description=PURPOSES["recover"].capitalize() + ".")
-    recover.add_argument("database", nargs="?", help="its path; by default all of the config")
-    recover.add_argument("--config", metavar="FILE", help="the config; by default looked for")
-    recover.add_argument(
-        "--no-expand-env",
-        dest="expand_env",
-        action="store_false",
-        help="take a $ in the config for a $",
-    )
+    recover.add_argument("database", nargs="?", help="its path (default: all of the config)")
+    add_config(recover)
+    add_expand_env(recover)
     recover.add_argument(
         "--expect",
         choices=["any", "backup", "none"],
         default="any",
-        help="backup: no backup is an error; none: one is",
+        help="backup: fail if there is no backup; none: fail if there is one",
     )
     recover.add_argument(
         "--replica", metavar="NAME", help="the replica to restore from (0.3, with several)"
@@ -195,7 +190,9 @@ def _parser(
 
     which = verbs.add_parser("which", description="Print the path of the executable.")
     which.add_argument(
-        "--verbose", action="store_true", help="say its version, and what its release loses"
+        "--verbose",
+        action="store_true",
+        help="print its version and the traps of its release",
     )
     which.set_defaults(run=_which)
     return parser, verbs
@@ -230,13 +227,13 @@ def _recover(options: argparse.Namespace) -> int:
 def _env(options: argparse.Namespace) -> int:
     import shlex
 
-    values = configuration.variables()
-    for variable in dict.fromkeys([*configuration.VARIABLES.values(), *values]):
+    values = _settings.variables()
+    for variable in dict.fromkeys([*_settings.VARIABLES.values(), *values]):
         value = values.get(variable)
         if value is None:
             print(f"# {variable} is not set")
             continue
-        if value and configuration.is_secret(variable) and not options.show_secrets:
+        if value and _settings.is_secret(variable) and not options.show_secrets:
             value = _HIDDEN
         print(f"{variable}={shlex.quote(value)}")
     return 0

@@ -1,4 +1,4 @@
-"""``litestream verify``: its arguments, and what it prints."""
+"""``litestream verify``: its arguments and its output."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from litestream._cli import ping
-from litestream._cli.arguments import count, seconds
+from litestream._cli.arguments import add_config, add_expand_env, count, seconds
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 UNUSABLE = {"database": None, "proved": False, "reason": "unusable"}
-"""What ``--json`` prints of an error before any database was looked at, its message besides."""
+"""The fields that ``--json`` adds to an error that comes before any proof."""
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verb to the parser's."""
+    """Add the verb to a parser's subparsers."""
     parser = verbs.add_parser(
         "verify",
         allow_abbrev=False,
@@ -33,27 +33,27 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "and look for the row. Prints a line for each database.",
         epilog="Exit status: 0 if every backup is proved, 1 if one is not, 2 for wrong usage.",
     )
-    parser.add_argument("databases", nargs="*", metavar="DATABASE", help="paths, as the config has")
+    parser.add_argument("databases", nargs="*", metavar="DATABASE", help="paths as in the config")
     parser.add_argument("--all", action="store_true", help="every database of the config")
     parser.add_argument(
         "--exact",
         action="store_true",
-        help="write nothing, and compare the whole content at one transaction: the only proof "
-        "that nothing is missing in the middle",
+        help="write nothing; compare the whole content at one transaction: the only proof that "
+        "nothing is missing in between",
     )
     parser.add_argument(
         "--timestamp",
         metavar="TIME",
-        help="prove that the state of a time in the past can be restored and is sound, such as "
-        "2026-11-25T13:00:00Z (default: the newest)",
+        help="prove that the state at a time in the past can be restored and is sound, such as "
+        "2026-11-25T13:00:00Z (default: the newest state)",
     )
     parser.add_argument(
         "--timeout",
         type=seconds,
         default=30.0,
         metavar="S",
-        help="seconds that a commit may take to the replica, and a restore stand still (default: "
-        "%(default)g)",
+        help="seconds that a commit may take to reach the replica, and a restore may stand still "
+        "(default: %(default)g)",
     )
     parser.add_argument(
         "--integrity-check",
@@ -62,21 +62,16 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="SQLite's check of the restored copy (default: %(default)s)",
     )
     parser.add_argument(
-        "--jobs", type=count, default=4, metavar="N", help="databases at once (default: 4)"
+        "--jobs", type=count, default=4, metavar="N", help="verify N databases at once (default: 4)"
     )
     parser.add_argument(
-        "--replica", metavar="NAME", help="prove this replica alone (0.3; default: every one)"
+        "--replica", metavar="NAME", help="prove this replica only (0.3; default: each)"
     )
-    parser.add_argument("--directory", metavar="DIR", help="where the copies are restored to")
-    parser.add_argument("--config", metavar="FILE", help="the config, if not where it is found")
-    parser.add_argument(
-        "--no-expand-env",
-        dest="expand_env",
-        action="store_false",
-        help="take a $ in the config for a $",
-    )
+    parser.add_argument("--directory", metavar="DIR", help="where to restore the copies to")
+    add_config(parser)
+    add_expand_env(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object for each")
-    ping.add(parser, "tell a dead man's switch of the start, and how it ended")
+    ping.add(parser, "call a dead man's switch at the start and at the end")
     parser.set_defaults(run=lambda options: _run(parser, options))
 
 
@@ -84,7 +79,7 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     if bool(options.databases) == options.all:
         parser.error("name the databases, or pass --all")
     if options.exact and options.timestamp:
-        parser.error("--exact compares with what the database holds now: pass no --timestamp")
+        parser.error("--exact compares with what the database holds now: leave --timestamp out")
     to = ping.chosen(options.ping)
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -94,7 +89,7 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
 
 
 def _verify_and_tell(options: argparse.Namespace, to: str) -> int:
-    """Verify, and tell of the start and of the end, whatever that is."""
+    """Verify, with a ping at the start and at the end, however it ends."""
     lines: list[str] = []
     status = 1
     try:
@@ -119,7 +114,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def _verify(options: argparse.Namespace, lines: list[str]) -> int:
-    """Verify, print a line for each database, and keep it in `lines`."""
+    """Verify, print a line for each database, and add the line to `lines`."""
     from litestream import verification
     from litestream._cli import progress
     from litestream._executable.arguments import loaded
@@ -131,7 +126,9 @@ def _verify(options: argparse.Namespace, lines: list[str]) -> int:
     ):
         databases = config.paths if options.all else options.databases
         if not databases:
-            raise ConfigurationError("The config names no database, so nothing is proved")
+            raise ConfigurationError(
+                "The config names no database, so nothing is proved: add one to its 'dbs:' list"
+            )
         outcomes = verification.each(
             databases,
             options.jobs,

@@ -1,4 +1,4 @@
-"""What `litestream run` says on standard error, and the daemon's log lines: as text or as JSON."""
+"""The lines of `litestream run` on standard error, its own and the daemon's, as text or JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import sys
 import time
 
-from litestream import configuration
+from litestream import _settings
 from litestream._executable import log_lines
 from litestream._executable.log_lines import escaped
 
@@ -16,7 +16,7 @@ _LOUD = ("WARN", "ERROR")
 
 
 class Voice:
-    """Whoever speaks on standard error, secrets masked; ``quiet`` lets only what is wrong through.
+    """Writes lines to standard error, secrets masked; ``quiet``: warnings and errors only.
 
     With ``as_json`` each line is an object with ``time``, ``level``, ``msg``, ``source`` and the
     fields of the daemon's line.
@@ -27,10 +27,10 @@ class Voice:
         self._as_json = as_json
 
     def say(self, text: str, level: str = "WARN") -> None:
-        """Say something of our own, each of its lines on a line."""
+        """Write a message of this process; each of its lines becomes a line."""
         if self._quiet and level not in _LOUD:
             return
-        text = configuration.masked(text)
+        text = _settings.masked(text)
         if self._as_json:
             write(_object(level, text, "litestream run", {}))
             return
@@ -40,8 +40,8 @@ class Voice:
             write(escaped(line))
 
     def pass_on(self, line: str) -> None:
-        """Pass a line of the daemon's on."""
-        line = configuration.masked(line)
+        """Write a line of the daemon's log."""
+        line = _settings.masked(line)
         log = log_lines.parse(line) if self._quiet or self._as_json else None
         if self._quiet and log is not None and log.level not in _LOUD:
             return
@@ -59,9 +59,9 @@ def _object(level: str, text: str, source: str, fields: dict[str, str]) -> str:
 
 
 def write(line: str) -> None:
-    """Write a line to standard error, if that can be: no log is worth the command's end.
+    """Write a line to standard error if that is possible: a lost log must not end the command.
 
-    Past the stream's buffer, which Python would try to flush at the end, and exit with 120.
+    The stream's buffer is left out: Python would flush it at exit, and exit with 120 on failure.
     """
     with contextlib.suppress(OSError, ValueError, AttributeError):
         os.write(sys.stderr.fileno(), f"{line}\n".encode(errors="backslashreplace"))

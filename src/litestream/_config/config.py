@@ -8,7 +8,7 @@ import weakref
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from litestream import configuration
+from litestream import _settings
 from litestream._config import databases as config_databases
 from litestream._config import file as config_file
 from litestream._config import mapping, places, runtime_directory, spelling
@@ -68,7 +68,7 @@ class Config:
         """
         if isinstance(given, Config):
             return given
-        found = configuration.chosen_config(given)
+        found = _settings.chosen_config(given)
         if isinstance(found, str):
             return cls(series, found, literal=not expand_env)
         return cls(series, content=mapping.content_of(found, series), literal=True)
@@ -86,7 +86,7 @@ class Config:
         """Return the content of the config.
 
         Raises:
-            ConfigurationError: The file cannot be read, is no YAML, or is no mapping.
+            ConfigurationError: The file cannot be read, or is not a mapping in YAML.
 
         """
         text = self.text if self.literal else config_file.expand(self.text)

@@ -31,17 +31,23 @@ def named(
 
     """
     if not isinstance(content.get("dbs") or [], list):
-        raise ConfigurationError("The config's 'dbs:' is no list of databases")
+        raise ConfigurationError(
+            "The config's 'dbs:' is not a list: write '- path: …' for each database"
+        )
     for raw in content.get("dbs") or []:
         if not isinstance(raw, dict):
-            raise ConfigurationError("An entry of the config's 'dbs:' list is no mapping")
+            raise ConfigurationError(
+                "An entry of the config's 'dbs:' list is not a mapping: write '- path: …'"
+            )
         if series == "0.5" and raw.get("dir"):
             directory = Directory.of(raw)
             for path in directory.databases(lost=lost):
                 yield path, directory.entry(path)
             continue
         if not raw.get("path"):
-            raise ConfigurationError("A database of the config has no 'path:'")
+            raise ConfigurationError(
+                "A database of the config has no 'path:': add one to its entry"
+            )
         path = str(raw["path"])
         if series == "0.5":  # 0.3 takes the scheme for a part of the path
             path = re.sub(r"^sqlite3?://", "", path)
@@ -61,7 +67,9 @@ def replicas_of(path: str, raw: Mapping[str, Any], series: str) -> list[dict[str
     if series == "0.5" and raw.get("replica"):
         replicas = [raw["replica"]]
     if not isinstance(replicas, list) or not all(isinstance(replica, dict) for replica in replicas):
-        raise ConfigurationError(f"The replicas of {path!r} must be a list of mappings")
+        raise ConfigurationError(
+            f"The replicas of {path!r} are not a list of mappings: write '- type: …'"
+        )
     if not replicas:
         more = " (0.3 ignores 'replica:'; write 'replicas:')" if raw.get("replica") else ""
         raise ConfigurationError(

@@ -12,7 +12,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote
 
-from litestream import configuration
+from litestream import _settings
 from litestream._config import paths, pattern, places
 from litestream._database.files import SIDE_FILES
 from litestream._database.headers import databases_among
@@ -116,7 +116,7 @@ class Directory(NamedTuple):
         except OSError as error:
             raise ConfigurationError(
                 f"The directory {error.filename!r} of the entry 'dir: {self.path}' cannot be "
-                f"listed: {error.strerror}. Make it, or let this user read it"
+                f"listed: {error.strerror}. Create it, or let this user read it"
             ) from error
         return sorted(databases_among(one for one in found if not one.endswith(SIDE_FILES)))
 
@@ -129,7 +129,7 @@ class Directory(NamedTuple):
         """
         if path.encode(errors="ignore") != os.fsencode(path):
             raise ConfigurationError(
-                f"The name of the database {path!r} is no UTF-8, so no config can name it. "
+                f"The name of the database {path!r} is not UTF-8, so no config can name it. "
                 f"Rename it, or choose another pattern for 'dir: {self.path}'"
             )
 
@@ -168,7 +168,7 @@ class Directory(NamedTuple):
                     else other
                     for one, other in pairs
                 ]
-        return configuration.Content({"path": path, **found})
+        return _settings.Content({"path": path, **found})
 
     @property
     def _expression(self) -> re.Pattern[str]:
@@ -266,7 +266,7 @@ def _replica(given: Mapping[str, Any], written: Mapping[str, Any], below: str) -
         join = os.path.join if places.kind(given) == "file" else posixpath.join
         if path or below != ".":
             found["path"] = os.path.normpath(join(path, below))
-        return configuration.Content(found)
+        return _settings.Content(found)
     scheme, _, rest = url.partition("://")
     rest, query = rest.partition("?")[0], rest.partition("?")[1:]
     host, _, path = rest.partition("/")
@@ -276,4 +276,4 @@ def _replica(given: Mapping[str, Any], written: Mapping[str, Any], below: str) -
         found |= {"type": "file", "path": posixpath.normpath(f"/{host}/{path}")}
     else:
         found["url"] = f"{scheme}://{host}/{path}{''.join(query)}"
-    return configuration.Content(found)
+    return _settings.Content(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from litestream import configuration
+from litestream import _settings
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ def read(path: str, *, literal: bool = False) -> dict[str, Any]:
     """Return the config's content as Litestream sees it; ``literal`` as with ``-no-expand-env``.
 
     Raises:
-        ConfigurationError: it cannot be read, is no YAML, or is no mapping.
+        ConfigurationError: it cannot be read, or is not a mapping in YAML.
 
     """
     written = text(path)
@@ -24,7 +24,7 @@ def read(path: str, *, literal: bool = False) -> dict[str, Any]:
 
 
 def text(path: str) -> str:
-    """Return the config's text as it is written; bytes that are no UTF-8 stand as surrogates.
+    """Return the config's text as it is written; bytes that are not UTF-8 are surrogates.
 
     Raises:
         ConfigurationError: it cannot be read.
@@ -32,7 +32,7 @@ def text(path: str) -> str:
     """
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return configuration.Text(file.read())
+            return _settings.Text(file.read())
     except OSError as error:
         raise ConfigurationError(f"The config {path!r} cannot be read: {error.strerror}") from error
 
@@ -46,8 +46,8 @@ def expand(text: str) -> str:
     import re
 
     reference = r"\$(?:\{(?P<braced>[^}]*)\}|(?P<name>[A-Za-z_]\w*)|[*#$@!?\-0-9])"
-    known = configuration.environment()
-    return configuration.Text(
+    known = _settings.environment()
+    return _settings.Text(
         re.sub(reference, lambda m: known.get(m["braced"] or m["name"] or "", ""), text)
     )
 
@@ -58,7 +58,7 @@ def parse(text: str, origin: str, *, expanded: bool = False) -> dict[str, Any]:
     ``expanded`` says that variables were replaced in it, and may be what is wrong.
 
     Raises:
-        ConfigurationError: it is no YAML, or no mapping.
+        ConfigurationError: it is not a mapping in YAML.
 
     """
     import yaml
@@ -70,9 +70,9 @@ def parse(text: str, origin: str, *, expanded: bool = False) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        problem = f"is no YAML: {where}{yaml_problem(error.problem or '')}"
+        problem = f"is not YAML: {where}{yaml_problem(error.problem or '')}"
     except (yaml.YAMLError, UnicodeEncodeError):
-        problem = "is no YAML: it holds a character that YAML does not allow"
+        problem = "is not YAML: it contains a character that YAML does not allow"
     except RecursionError:
         problem = "is nested too deeply"
     if expanded and problem:
@@ -82,10 +82,14 @@ def parse(text: str, origin: str, *, expanded: bool = False) -> dict[str, Any]:
     if content is None:
         return {}
     if _holds_itself(content):
-        raise ConfigurationError(f"The config {origin!r} has an alias (*) that holds itself")
+        raise ConfigurationError(
+            f"The config {origin!r} has an alias (*) that contains itself: write the values out"
+        )
     if not isinstance(content, dict):
-        raise ConfigurationError(f"The config {origin!r} is no mapping; it needs a 'dbs:' list")
-    return configuration.Content(_concealed(content))
+        raise ConfigurationError(
+            f"The config {origin!r} is not a mapping: begin it with a 'dbs:' list"
+        )
+    return _settings.Content(_concealed(content))
 
 
 _YAML_PROBLEMS = (
@@ -107,7 +111,7 @@ def yaml_problem(said: str) -> str:
 
 def _concealed(value: Any) -> Any:
     if isinstance(value, dict):
-        return configuration.Content({key: _concealed(inner) for key, inner in value.items()})
+        return _settings.Content({key: _concealed(inner) for key, inner in value.items()})
     return [_concealed(inner) for inner in value] if isinstance(value, list) else value
 
 

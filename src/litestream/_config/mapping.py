@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from litestream import configuration
+from litestream import _settings
 from litestream._config import paths
 from litestream._config.keys import BY_PLACE, PLACES
 from litestream.errors import ConfigurationError
@@ -51,7 +51,7 @@ def absolute(config: ConfigArgument) -> ConfigArgument:
         return None
     if isinstance(config, (str, os.PathLike)):
         return os.path.abspath(os.path.expanduser(os.fspath(config)))
-    given = configuration.chosen_config(config)
+    given = _settings.chosen_config(config)
     return given if isinstance(given, str) else resolved(given)
 
 
@@ -66,8 +66,8 @@ def content_of(databases: Mapping[Any, Any], series: str) -> dict[str, Any]:
     for path, replicas in resolved(databases).items():
         for replica in replicas:
             _require_known(path, replica, series)
-        entries.append(configuration.Content(path=path, replicas=replicas))
-    return configuration.Content(dbs=entries)
+        entries.append(_settings.Content(path=path, replicas=replicas))
+    return _settings.Content(dbs=entries)
 
 
 def as_yaml(content: Mapping[str, Any], *, expanded: bool = True) -> str:
@@ -76,7 +76,7 @@ def as_yaml(content: Mapping[str, Any], *, expanded: bool = True) -> str:
     A ``$`` is escaped even where nothing is to be expanded: a reader may expand it all the same.
     """
     text = json.dumps(content, indent=2, ensure_ascii=False)
-    return configuration.Text((text.replace("$", r"\u0024") if expanded else text) + "\n")
+    return _settings.Text((text.replace("$", r"\u0024") if expanded else text) + "\n")
 
 
 def _file(given: Any) -> str:
@@ -84,10 +84,10 @@ def _file(given: Any) -> str:
     if not isinstance(given, (str, os.PathLike)) or not os.fspath(given):
         raise ConfigurationError(
             f"A config that is a mapping maps each database's path to its replica; {given!r} is "
-            "no path"
+            "not a path"
         )
     if paths.is_url(given):
-        shown = configuration.masked(os.fsdecode(given))
+        shown = _settings.masked(os.fsdecode(given))
         raise ConfigurationError(
             f"A config that is a mapping maps each database's path to its replica; {shown!r} is a "
             "URL. Is it the wrong way round?"
@@ -98,7 +98,7 @@ def _file(given: Any) -> str:
         path.encode()
     except UnicodeEncodeError:
         raise ConfigurationError(
-            f"The path {path!r} is no UTF-8, so no config can name it"
+            f"The path {path!r} is not UTF-8, so no config can name it: rename the file"
         ) from None
     return path
 
@@ -106,7 +106,7 @@ def _file(given: Any) -> str:
 def _replica(path: str, given: Any) -> dict[str, Any]:
     """Return a replica as a config has it; a directory by its path, where nothing is escaped."""
     if isinstance(given, Mapping):
-        found = configuration.Content({key: _plain(value) for key, value in given.items()})
+        found = _settings.Content({key: _plain(value) for key, value in given.items()})
         url = found.get("url")
         if url is None:
             if isinstance(found.get("path"), str) and found.get("type", "file") == "file":
@@ -114,28 +114,28 @@ def _replica(path: str, given: Any) -> dict[str, Any]:
             return found
         del found["url"]
     else:
-        found, url = configuration.Content(), given
+        found, url = _settings.Content(), given
     if not isinstance(url, str) or not paths.is_url(url):
         raise ConfigurationError(
             f"The replica of {path!r} must be a URL, such as 'file:///backups/app', a list of "
             "URLs (0.3), or the keys of a replica as in litestream.yml"
         )
-    if configuration.masked(url) != url:
+    if _settings.masked(url) != url:
         raise ConfigurationError(
-            f"The replica of {path!r} is a URL with a password in it, {configuration.masked(url)}: "
+            f"The replica of {path!r} is a URL with a password in it, {_settings.masked(url)}: "
             "logs would show it. Give the replica's keys instead, as in {'url': 'sftp://user@host/"
             "path', 'password': …}"
         )
     if url.lower().startswith("file://"):
-        return configuration.Content(found, type="file", path=paths.directory(url))
-    return configuration.Content(found, url=url)
+        return _settings.Content(found, type="file", path=paths.directory(url))
+    return _settings.Content(found, url=url)
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, Mapping):
-        return configuration.Content({key: _plain(inner) for key, inner in value.items()})
+        return _settings.Content({key: _plain(inner) for key, inner in value.items()})
     return [_plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 

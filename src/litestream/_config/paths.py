@@ -7,7 +7,7 @@ import re
 from typing import TypeAlias
 
 from litestream._database.files import path_of
-from litestream.configuration import masked
+from litestream._settings import masked
 from litestream.errors import ConfigurationError
 
 StrPath: TypeAlias = "str | os.PathLike[str]"
@@ -35,7 +35,7 @@ def target(database: StrPath) -> str:
     """
     text = path_of(database)
     if "\0" in text:
-        raise ConfigurationError(f"No path holds a null byte: {text!r}")
+        raise ConfigurationError(f"The path {text!r} contains a null byte. Name an existing file")
     if not is_url(text):
         return os.path.abspath(os.path.expanduser(text))
     if masked(text) != text:

@@ -65,7 +65,7 @@ def _character(pattern: str, at: int, *, inside: bool) -> tuple[str, int]:
         letter = ""
     if not letter:
         raise ConfigurationError(
-            f"The pattern {pattern!r} is none that Litestream takes: a bracket is not closed, or "
+            f"The pattern {pattern!r} is not valid: a bracket is not closed, or "
             "a backslash or a dash stands where a character must follow or precede it"
         )
     return letter, at + 1

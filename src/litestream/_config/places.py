@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from litestream import configuration
+from litestream import _settings
 from litestream._config import paths
 from litestream._config.paths import is_url
 from litestream.errors import ConfigurationError
@@ -87,7 +87,7 @@ def absolute(
                 else a
                 for a, b in zip(one, other, strict=True)
             ]
-    return configuration.Content(found)
+    return _settings.Content(found)
 
 
 def _absolute_replica(
@@ -97,7 +97,7 @@ def _absolute_replica(
     if kind(given) != "file" or given.get("url") or paths.absolute(path, base) == path:
         return written
     moved = paths.absolute(path, base).replace("$", dollar)
-    return configuration.Content({**written, "path": moved})
+    return _settings.Content({**written, "path": moved})
 
 
 def place(replica: Mapping[str, Any], content: Mapping[str, Any], series: str) -> Place:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from litestream import configuration
+from litestream import _settings
 from litestream._config import file, mapping, places
 from litestream._config.directories import Directory
 from litestream.errors import ConfigurationError
@@ -50,10 +50,10 @@ def spelt(
         for path in databases(directory):
             entries.append(directory.entry(path))
             referring.append(_kept(directory.entry(path, written)))
-    wanted = configuration.Content({**content, "dbs": entries})
+    wanted = _settings.Content({**content, "dbs": entries})
     if old:
         found = mapping.as_yaml({**old, "dbs": referring}, expanded=False)
-        found = configuration.Text(found.replace(_DOLLAR, r"\u0024"))
+        found = _settings.Text(found.replace(_DOLLAR, r"\u0024"))
         with suppress(ConfigurationError):
             if file.parse(file.expand(found), "") == wanted:
                 return wanted, found

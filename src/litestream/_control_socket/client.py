@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from litestream import configuration
+from litestream import _settings
 from litestream._deadline import require_positive
 from litestream.errors import ControlSocketError
 
@@ -126,7 +126,7 @@ class ControlSocket:
             said = ": ".join(str(answer[key]) for key in ("error", "details") if answer.get(key))
         raise ControlSocketError(
             f"The daemon at {self.path!r} refused the request (HTTP {status}): "
-            f"{configuration.masked(said)}",
+            f"{_settings.masked(said)}",
             status,
         )
 

@@ -90,7 +90,9 @@ def rows(
 def require_known(how: str) -> None:
     """Raise ConfigurationError unless ``how`` names an integrity check."""
     if how not in ("none", *_PRAGMAS):
-        raise ConfigurationError(f"integrity_check={how!r} is none: give 'none', 'quick' or 'full'")
+        raise ConfigurationError(
+            f"integrity_check={how!r} is unknown: give 'none', 'quick' or 'full'"
+        )
 
 
 def check(path: str, how: IntegrityCheck, interrupt: Callable[[], object] = lambda: None) -> None:

@@ -143,7 +143,7 @@ class Lock:
         found = os.fstat(file)
         if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
             raise ConfigurationError(
-                f"The lock {self.path!r} is no file of its own. Remove it: somebody else made it"
+                f"The lock {self.path!r} is not a file of its own. Remove it: a stranger made it"
             )
         folder = os.stat(os.path.dirname(self.path))
         if os.geteuid() == 0 == found.st_uid and folder.st_uid != 0:

@@ -58,7 +58,9 @@ def _in_install_dir(directory: str) -> str:
 
 def _runnable(path: str) -> str:
     if not os.access(path, os.X_OK):
-        raise ExecutableError(f"{path!r} may not be run: it lacks its run bit (chmod +x)")
+        raise ExecutableError(
+            f"{path!r} cannot be run: it lacks the execute permission. Add it: chmod +x"
+        )
     return path
 
 

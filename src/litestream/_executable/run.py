@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
 
 from litestream._executable import log_lines, messages, side_by_side
 from litestream._executable.parse import without_request_ids
-from litestream.configuration import environment, masked
+from litestream._settings import environment, masked
 from litestream.errors import CommandFailedError, CommandTimeoutError, ExecutableError
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ def not_runnable(path: str, error: OSError) -> ExecutableError:
 
     because = os.strerror(error.errno) if error.errno else str(error)
     if error.errno == errno.ENOEXEC:
-        because = "it is no program for this system, or built for another processor"
+        because = "it is not a program for this system, or built for another processor"
     elif error.errno == errno.ENOENT and os.path.exists(path):
         because = "the interpreter that it asks for does not exist"
     elif error.errno == errno.EACCES:

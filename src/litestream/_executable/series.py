@@ -1,15 +1,17 @@
-"""The version and the series of the executable."""
+"""The version and the series of the executable.
+
+``run`` and ``threading`` are imported when an executable is asked: a check of a config that need
+not ask takes less than they cost.
+"""
 
 from __future__ import annotations
 
 import functools
 import os
 import re
-import threading
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from litestream._executable import run
+from litestream._executable import find
 from litestream._executable.find import find as find_executable
 from litestream._executable.traps import WITH_OTHER_FILES, WITHOUT_JSON, is_among
 from litestream.errors import ExecutableError, LitestreamError, UnsupportedCommandError
@@ -22,6 +24,8 @@ _VERSION_TIMEOUT = 30.0
 
 @functools.cache
 def _version_of(path: str, _size: int, _mtime_ns: int, _inode: int) -> str:
+    from litestream._executable import run
+
     output = run.run([path, "version"], timeout=_VERSION_TIMEOUT)
     match = re.fullmatch(r"v?(\d+\.\d+(?:\.\d+)?\S*)", output.stdout.strip())
     if match is None:
@@ -38,11 +42,33 @@ def version(executable: str) -> str:
     return _version_of(executable, stat.st_size, stat.st_mtime_ns, stat.st_ino)
 
 
+def noted(executable: str) -> str:
+    """Return the version that a wheel notes beside its executable, without running that.
+
+    Empty for every other executable, and for one of another size than the note's: it was replaced.
+    """
+    if executable != find.BUNDLED:
+        return ""
+    try:
+        with open(f"{executable}.version", encoding="ascii") as file:
+            number, _, size = file.read(100).strip().partition(" ")
+    except (OSError, ValueError):
+        return ""
+    return number if size == str(os.stat(executable).st_size) else ""
+
+
 def asked(executable: str) -> Callable[[], str]:
-    """Ask an executable for its version, and return at once what waits for the answer."""
+    """Ask an executable for its version; return a function that waits for the answer.
+
+    The package's own executable is not asked if its version is noted beside it.
+    """
+    if number := noted(executable):
+        return lambda: number
+    import threading
+    from contextlib import suppress
 
     def ask() -> None:
-        with suppress(LitestreamError):  # it is raised to whoever wants the answer
+        with suppress(LitestreamError):  # `answer` raises it
             version(executable)
 
     thread = threading.Thread(target=ask, daemon=True)

@@ -18,7 +18,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from litestream import configuration
+from litestream import _settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +51,7 @@ _log = logging.getLogger("litestream.history")
 
 def path_of(database: str) -> str | None:
     """Return where a database's history is; None where none is to be kept."""
-    place = configuration.history_place()
+    place = _settings.history_place()
     if place == "off":
         return None
     real = os.path.realpath(database)

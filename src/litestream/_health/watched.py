@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from litestream import configuration
+from litestream import _settings
 from litestream._config import places
 from litestream._config.config import Config
 from litestream._config.paths import target
@@ -83,7 +83,7 @@ def _of_config(config: Config) -> dict[str, Watched]:
             shown = ", ".join(_shown(r, content, series) for r in database.replicas)
             watched = Watched(name, database.meta, series, wait, socket, metrics, shown)
         except ConfigurationError as error:
-            trouble = configuration.masked(str(error))
+            trouble = _settings.masked(str(error))
             watched = Watched(name, meta_path(name), series, trouble=trouble)
         found[name] = watched
     return found
@@ -100,4 +100,4 @@ def _shown(replica: Mapping[str, Any], content: Mapping[str, Any], series: str) 
     elif len(parts) > 2:  # the service's endpoint comes first
         parts = parts[1:]
     text = "/".join(part.rpartition("@")[2] for part in parts if part)
-    return configuration.masked(f"{kind}://{re.sub(r'[?#].*', '', text)}")
+    return _settings.masked(f"{kind}://{re.sub(r'[?#].*', '', text)}")

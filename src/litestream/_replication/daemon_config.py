@@ -7,7 +7,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from litestream import configuration
+from litestream import _settings
 from litestream._check.check import require_sound
 from litestream._config import file as config_file
 from litestream._config import runtime_directory
@@ -153,18 +153,17 @@ def _with_intervals(content: Mapping[str, Any], interval: float) -> dict[str, An
 
     def one(entry: Mapping[str, Any]) -> Mapping[str, Any]:
         replicas = [
-            configuration.Content({"sync-interval": every, **replica})
-            for replica in entry["replicas"]
+            _settings.Content({"sync-interval": every, **replica}) for replica in entry["replicas"]
         ]
-        return configuration.Content(entry, replicas=replicas, **{"monitor-interval": every})
+        return _settings.Content(entry, replicas=replicas, **{"monitor-interval": every})
 
-    return configuration.Content(content, dbs=[one(entry) for entry in content["dbs"]])
+    return _settings.Content(content, dbs=[one(entry) for entry in content["dbs"]])
 
 
 def _with_socket(text: str, content: Mapping[str, Any], socket: str, config: Config) -> str:
     """Add the control socket to a config's text, and nothing else."""
     settings = {"enabled": True, "path": socket}
-    wanted = configuration.Content({**content, "socket": settings})
+    wanted = _settings.Content({**content, "socket": settings})
     if not config.path:
         return as_yaml(wanted)
     for extended in _extended(text, json.dumps(settings, ensure_ascii=False)):
@@ -180,11 +179,11 @@ def _with_socket(text: str, content: Mapping[str, Any], socket: str, config: Con
 
 def _extended(text: str, socket: str) -> Iterator[str]:
     """Yield texts with the control socket added; the caller takes the first one that is valid."""
-    yield configuration.Text(f"{text}\n\nsocket: {socket}\n")
+    yield _settings.Text(f"{text}\n\nsocket: {socket}\n")
     at = len(text)
     while (at := text.rfind("}", 0, at)) >= 0:  # a mapping in braces, a comment behind it
         for comma in (", ", ""):
-            yield configuration.Text(f'{text[:at]}{comma}"socket": {socket}{text[at:]}')
+            yield _settings.Text(f'{text[:at]}{comma}"socket": {socket}{text[at:]}')
     # An end-of-document mark: lay it out anew, references untouched.
     with suppress(ConfigurationError):
         content = {**config_file.parse(text, ""), "socket": json.loads(socket)}

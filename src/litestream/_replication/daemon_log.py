@@ -10,7 +10,7 @@ from collections import deque
 
 from litestream._executable import log_lines, messages
 from litestream._executable.log_lines import escaped
-from litestream.configuration import masked
+from litestream._settings import masked
 
 logger = logging.getLogger("litestream.daemon")
 

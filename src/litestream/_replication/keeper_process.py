@@ -10,7 +10,7 @@ import threading
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from litestream import configuration
+from litestream import _settings
 from litestream._database.headers import python
 from litestream._supervision.job import packed
 from litestream.errors import ReplicationError
@@ -59,7 +59,7 @@ class KeeperProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 cwd=directory,
-                env=configuration.environment(),
+                env=_settings.environment(),
                 start_new_session=True,  # Ctrl-C is for the application
             )
         except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Literal
 
-from litestream import configuration
+from litestream import _settings
 from litestream._database.local_state import Position03
 from litestream._executable.log_lines import escaped
 from litestream._replication.daemon_log import DaemonLog
@@ -69,7 +69,7 @@ class Told:
     def fault(self, text: str) -> None:
         """Log what is wrong, and keep it as the last error."""
         self.log.error(text)
-        self.last_error = escaped(configuration.masked(text))
+        self.last_error = escaped(_settings.masked(text))
 
     def lose(self, because: str) -> None:
         """Note that the keeper is gone, so that nobody knows about a final sync."""

@@ -40,7 +40,9 @@ def require_place(path: str, *, force: bool, expected: int | None) -> None:
             "Create it, or name another output"
         )
     if os.path.lexists(path) and not os.path.isfile(path):
-        raise OutputExistsError(f"The output {path!r} is there and is no file. Name another output")
+        raise OutputExistsError(
+            f"The output {path!r} exists and is not a file. Name another output"
+        )
     if not force:
         _require_absent(path)
     elif is_database(path):

@@ -32,7 +32,9 @@ def moment(timestamp: datetime | str) -> str:
     if isinstance(timestamp, str):
         timestamp = read(timestamp)
     if timestamp.astimezone(timezone.utc) > datetime.now(timezone.utc) + _CLOCKS:
-        raise ConfigurationError(f"timestamp={str(timestamp)!r} has not come yet")
+        raise ConfigurationError(
+            f"timestamp={str(timestamp)!r} is in the future: give a time in the past"
+        )
     return timestamp.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -47,7 +49,7 @@ def read(text: str) -> datetime:
         return datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
         raise ConfigurationError(
-            f"timestamp={text!r} is no time: write it like 2026-11-25T13:00:00Z"
+            f"timestamp={text!r} is not a time: write it like 2026-11-25T13:00:00Z"
         ) from None
 
 
@@ -163,7 +165,7 @@ def _txid(txid: int | str) -> str:
     # upstream takes 0 for "not given" and restores the newest
     if not re.fullmatch("[0-9a-f]{16}", text) or int(text, 16) == 0:
         raise ConfigurationError(
-            f"txid={txid!r} is no transaction: give a number from 1 on, or the 16 hexadecimal "
+            f"txid={txid!r} is not a transaction: give a number from 1 on, or the 16 hexadecimal "
             "digits of a row"
         )
     return text

@@ -262,7 +262,7 @@ def _place(source: str, output: StrPath | None, *, at_original: bool) -> str:
         return _file(os.path.expanduser(output))
     if is_url(source):
         raise ConfigurationError(
-            f"Where shall {source} be restored to? A replica URL needs output="
+            f"No output is given for {source}. Name one with output=, which a replica URL needs"
         )
     if at_original:
         return _file(source)

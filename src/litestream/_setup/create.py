@@ -35,7 +35,7 @@ class Kind(NamedTuple):
 
 
 def _s3(about: str, region: str, endpoint: str = "", more: tuple[str, ...] = ()) -> Kind:
-    """Return an S3 service; a fixed region is a word, a region that one chooses has a space."""
+    """Return an S3 service; a region with a space in it describes what the user sets."""
     variables = {_BUCKET: "the bucket's name"}
     lines = ["type: s3", f"bucket: ${_BUCKET}", "path: {name}"]
     if " " in region:
@@ -176,7 +176,7 @@ def _unfit(path: str, series: str) -> str:
     try:
         path.encode()
     except UnicodeEncodeError:
-        return "its path is no UTF-8, so no config can name it"
+        return "its path is not UTF-8, so no config can name it"
     stray = [letter for letter in ("?" if series == "0.3" else "#%?") if letter in path]
     if stray:
         return f"Litestream takes {' and '.join(stray)} in its path for part of a URI: rename it"
@@ -225,10 +225,12 @@ def text(plan: Plan, to: str, series: str, *, relative: bool = False) -> str:
     kind = KINDS.get(to)
     if kind is None or series not in kind.series:
         have = ", ".join(name for name, each in KINDS.items() if series in each.series)
-        raise ConfigurationError(f"Litestream {series} has no replica {to!r}; it has: {have}")
+        raise ConfigurationError(
+            f"Litestream {series} has no kind of replica {to!r}. Choose one of: {have}"
+        )
     width = max(map(len, kind.variables))
     lines = [
-        "# Litestream replicates these databases. It takes these variables from its environment:",
+        "# Litestream replicates these databases. It reads these variables from its environment:",
         *(f"#   {name:<{width}}  {about}" for name, about in kind.variables.items()),
         *_configured(kind),
         "# Check this file with: litestream check",
@@ -243,7 +245,7 @@ def text(plan: Plan, to: str, series: str, *, relative: bool = False) -> str:
 
 
 def _configured(kind: Kind) -> list[str]:
-    from litestream.configuration import VARIABLES
+    from litestream._settings import VARIABLES
 
     settings = [name for name, variable in VARIABLES.items() if variable in kind.variables]
     if not settings:

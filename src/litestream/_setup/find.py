@@ -25,7 +25,7 @@ _LIMIT = 30.0
 
 
 class Found(NamedTuple):
-    """A database of the project, where it was named, and why it is left out (or nothing)."""
+    """A database of the project, where it was found, and why it is left out (empty if not)."""
 
     path: str
     origin: str
@@ -33,7 +33,7 @@ class Found(NamedTuple):
 
 
 def find(root: str) -> list[Found]:
-    """Return the databases of the project in a directory, those that are left out, too."""
+    """Return the databases of the project in a directory, with those that are left out."""
     found = [*_of_django(root), *_of_urls(root)]
     if not any(not each.reason for each in found):
         found += _of_files(root)
@@ -91,7 +91,7 @@ def _of_urls(root: str) -> list[Found]:
             found.append(Found(variable, variable, "it is in memory"))
             continue
         at = os.path.join(root, path)
-        beside = os.path.join(root, "instance", path)  # where Flask-SQLAlchemy has it
+        beside = os.path.join(root, "instance", path)  # where Flask-SQLAlchemy keeps it
         if not os.path.exists(at) and os.path.exists(beside):
             at = beside
         found.append(Found(at, variable))

@@ -7,7 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from litestream import configuration
+from litestream import _settings
 from litestream._check import check
 from litestream._check.nodes import merged
 from litestream._check.replicas import absolute
@@ -177,7 +177,7 @@ class _Shown:
 
 
 def _masked(kind: str, text: str) -> str:
-    return _MASK if kind == "secret" and text else configuration.masked(text)
+    return _MASK if kind == "secret" and text else _settings.masked(text)
 
 
 def _word(text: str) -> str:

@@ -30,13 +30,15 @@ def upgrade(source: str, path: str) -> Upgrade:
     """Return a 0.3 config's text as one for 0.5; comments and order stay.
 
     Raises:
-        ConfigurationError: 0.3 does not read the config.
+        ConfigurationError: 0.3 cannot read the config.
 
     """
     rows = check.check_text(source, path, "0.3")
     if any(row["id"] in ("not-yaml", "second-document", "wrong-type") for row in rows):
-        raise ConfigurationError(f"Litestream 0.3 does not read {path!r}: see litestream check")
-    # the same length, so that every part stands where it stands in the file
+        raise ConfigurationError(
+            f"Litestream 0.3 cannot read {path!r}: correct what litestream check --for 0.3 finds"
+        )
+    # of the same length, so that every part keeps its place
     even = nodes.REFERENCE.sub(lambda match: "x" * len(match[0]), source)
     work = _Work(source, even)
     root = nodes.build(even)
@@ -49,13 +51,13 @@ def upgrade(source: str, path: str) -> Upgrade:
         block = f"snapshot:\n  interval: {interval or held}\n  retention: {held}\n"
         text = text.rstrip("\n") + "\n" + block
         work.notes.append(
-            f"'snapshot:' holds for all databases now: interval {interval or held}, retention "
+            f"'snapshot:' is for all databases now: interval {interval or held}, retention "
             f"{held}, the longest of what the replicas had"
         )
     errors = [
         row
         for row in check.check_text(text, path, "0.5")
-        # a variable may be set where Litestream runs
+        # a variable may be set for Litestream's process
         if row["level"] == "error"
         and "the variable" not in row["hint"]
         and row["id"] != "unset-variable"
@@ -147,7 +149,7 @@ class _Work:
         self.notes.append(f"line {line}: {text}")
 
     def _drop(self, mapping: Node, names: tuple[str, ...]) -> None:
-        """Remove pairs: their lines where they have some of their own, else up to what stays."""
+        """Remove pairs: whole lines if nothing else is on them, else up to the next pair."""
         pairs = mapping.pairs
         gone = [key.text in names for key, _ in pairs]
         at = 0
@@ -189,14 +191,14 @@ def run_book(path: str, retention: str) -> str:
     return f"""\
 The way there (nothing is changed by this command):
   1. litestream verify --all                 on 0.3: begin with a backup that is proved
-  2. stop the daemon (and what writes, to be able to go back without a loss)
+  2. stop the daemon (and the writers, to be able to go back without a loss)
   3. mv {path} {old}
      put the new config at {path}
   4. pip install "litestream==0.5.*"
      litestream check --online
   5. start the daemon: litestream run -- YOUR-PROGRAM
   6. litestream verify --all --exact         on 0.5
-  7. keep the old prefix until its retention has passed ({retention}); what is from before:
+  7. keep the old prefix until its retention has passed ({retention}); to restore from it:
      litestream restore -config {old} -o before.db DATABASE
      (0.5 reads 0.3's backups from S3 and from directories; for others install 0.3 beside it)
 

@@ -27,7 +27,9 @@ def opened(path: str, timeout: float, *, silent: bool) -> Iterator[sqlite3.Conne
     The last connection to close removes the WAL; a read-only one leaves an empty WAL behind.
     """
     if not os.path.isfile(path) or os.path.getsize(path) == 0:
-        raise UnusableDatabaseError(f"There is no database at {path!r}. Is the path mistyped?")
+        raise UnusableDatabaseError(
+            f"There is no database at {path!r}. Correct the path, or create the database first"
+        )
     read_only = silent and os.path.exists(wal_path(path))
     uri = f"file:{quote(os.fsencode(path))}?mode={'ro' if read_only else 'rw'}"
     try:

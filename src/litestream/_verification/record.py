@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from litestream import configuration
+from litestream import _settings
 from litestream._config.keys import KEYS
 from litestream._health import history
 from litestream.errors import LitestreamError, VerificationFailure
@@ -102,7 +102,7 @@ def _masked(message: str, database: Database) -> str:
     """Mask the secrets of the config, too, which stands between the message and the history."""
     for secret in _secrets(database.config.content):
         message = message.replace(secret, "***")
-    return configuration.masked(message)
+    return _settings.masked(message)
 
 
 def _secrets(value: Any) -> Iterator[str]:

@@ -38,7 +38,7 @@ class Alone:
     ) -> None:
         self._token: str | None = secrets.token_urlsafe(32)
         self._session = secrets.token_urlsafe(32)
-        self._cookie = f"litestream_{secrets.token_hex(4)}"  # a port does not keep cookies apart
+        self._cookie = f"litestream_{secrets.token_hex(4)}"  # cookies are shared by all ports
         self._once = threading.Lock()
         self._application = Wsgi(Dashboard(self._is_known, config, actions, directory))
         self._server = _Server(("127.0.0.1", port), _Handler)
@@ -67,16 +67,18 @@ class Alone:
     def _answer(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
-        # The name of another site may be pointed at this address: refuse requests of its pages.
+        # Another site's name may resolve to this address: refuse requests of its pages.
         if not _LOOPBACK.fullmatch(environ.get("HTTP_HOST", "")):
-            return _told(start_response, "403 Forbidden", "This is for this computer alone.")
+            return _told(
+                start_response, "403 Forbidden", "This address works on this computer only."
+            )
         request = request_of({**environ, "CONTENT_LENGTH": "0"})
         if not request.path.startswith(_ENTRY):
             return self._application(environ, start_response)
         if request.method == "GET" and self._takes(request.path[len(_ENTRY) :]):
             cookie = f"{self._cookie}={self._session}; Path=/; HttpOnly; SameSite=Lax"
             return _told(start_response, "303 See Other", "", Location="../", Set_Cookie=cookie)
-        text = "This address was used, or never given. Start 'litestream dashboard' again."
+        text = "This address was used already, or is wrong. Start 'litestream dashboard' again."
         return _told(start_response, "403 Forbidden", text)
 
     def _takes(self, token: str) -> bool:

@@ -1,4 +1,4 @@
-"""Who may see the dashboard, and whether a form comes from a page of ours."""
+"""Access to the dashboard, and the proof that a form comes from one of its pages."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _raw(text: str) -> bytes:
 
 
 class Guard:
-    """Says to each request whether it may pass: 0, or the status of the refusal."""
+    """Decides whether a request may pass: 0, or the status of the refusal."""
 
     def __init__(self, auth: object) -> None:
         self._asked: Callable[[Request], int]
@@ -63,7 +63,7 @@ class Guard:
             if inspect.iscoroutinefunction(auth):
                 raise ConfigurationError("The function for auth= must not be asynchronous")
             self._asked = lambda request: 0 if auth(request) is True else 403
-        else:  # never show it: it may be a password
+        else:  # the value is never shown: it may be a password
             raise ConfigurationError(_HOW)
 
     def refusal(self, request: Request) -> int:
@@ -138,7 +138,7 @@ class Forms:
         return hmac.new(self._key, cookie.encode(), "sha256").hexdigest()
 
     def is_ours(self, request: Request) -> bool:
-        """Tell whether a form that was posted comes from a page of ours."""
+        """Tell whether a posted form comes from a page of this dashboard."""
         if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return False
         given = request.field("token").encode()

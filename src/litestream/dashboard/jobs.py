@@ -69,7 +69,7 @@ class Jobs:
             target=self._run,
             args=(kind, database),
             name=f"litestream-{kind}",
-            daemon=kind == LISTING,  # a copy is removed by whoever made it
+            daemon=kind == LISTING,  # the thread that made a copy removes it
         ).start()
         return True
 
@@ -77,7 +77,7 @@ class Jobs:
         """Return the result of the last job of a kind; its state is "" if there was none."""
         found = {"state": "", "at": None, "message": "", **self._store.read(database, kind)}
         if found.get("state") == "running" and not _is_alive(found.get("pid")):
-            return {**found, "state": "failed", "message": "The process that did it has ended"}
+            return {**found, "state": "failed", "message": "The process of the job has ended"}
         return found
 
     def _run(self, kind: str, database: str) -> None:
@@ -89,7 +89,7 @@ class Jobs:
                     state, message = "failed", self._masked(str(error))
                 except Exception:
                     _log.exception("%s of %r failed", kind, database)
-                    state, message = "failed", "An error of this program: see the server's log"
+                    state, message = "failed", "An internal error: see the server's log"
             self._store.write(
                 database, kind, {"state": state, "at": time.time(), "message": message}
             )

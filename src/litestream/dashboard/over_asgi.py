@@ -26,7 +26,7 @@ class Asgi:
 
     def __init__(self, dashboard: Dashboard) -> None:
         self._dashboard = dashboard
-        # Threads of its own: whoever is slow here holds none of the host's.
+        # Threads of its own: slow work here must not occupy the host's.
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="litestream-dashboard")
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -72,7 +72,7 @@ async def _live(receive: Receive, send: Send) -> None:
 
 
 async def _body(receive: Receive) -> bytes | None:
-    """Return the body as far as a form of ours goes; None when the client has gone."""
+    """Return the body up to the longest form; None when the client has gone."""
     body: bytes = b""
     while True:
         message = await receive()

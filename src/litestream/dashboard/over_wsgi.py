@@ -58,7 +58,7 @@ def _text(value: str) -> str:
 
 
 def _body(environ: dict[str, Any]) -> bytes:
-    """Return the body as far as a form of ours goes; the length is whatever a client has said."""
+    """Return the body up to the longest form; the client says the length."""
     given = environ.get("CONTENT_LENGTH") or "0"
     length = int(given) if given.isascii() and given.isdigit() else 0
     found: bytes = environ["wsgi.input"].read(min(length, LONGEST_BODY)) if length else b""

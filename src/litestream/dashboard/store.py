@@ -40,7 +40,7 @@ class Sample(NamedTuple):
 
 
 def id_of(database: str) -> str:
-    """Return what stands for a database in addresses and names of files."""
+    """Return the id of a database for addresses and names of files."""
     return hashlib.sha256(database.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
@@ -57,12 +57,12 @@ class Store:
         except OSError as error:
             raise ConfigurationError(
                 f"The dashboard keeps its figures in {self._directory!r}, which cannot be made: "
-                f"{error.strerror}. Name another place: directory="
+                f"{error.strerror}. Name another directory with directory="
             ) from error
         if found.st_uid != os.geteuid() or found.st_mode & 0o022 or not stat.S_ISDIR(found.st_mode):
             raise ConfigurationError(
                 f"The dashboard keeps its figures in {self._directory!r}, which others may write "
-                "to. Name a directory that is this user's alone: directory="
+                "to. Name a directory of this user alone with directory="
             )
 
     def _path(self, database: str, kind: str) -> str:

@@ -33,14 +33,14 @@ _STRIP = 7
 _PROOFS = 30
 _VERDICTS = ("failing", "unknown", "degraded", "ok")
 _WHY = {
-    400: "This request makes no sense.",
-    401: "Say who you are.",
+    400: "The request is not valid.",
+    401: "Sign in.",
     403: "You may not see this.",
     404: "There is no such page.",
-    405: "That cannot be done with this address.",
-    429: "Too many try to sign in at once. Try again in a minute.",
-    500: "An error of this program. The server's log has it.",
-    503: "Too much is being done already. Try again in a minute.",
+    405: "This address does not take that method.",
+    429: "Too many people are signing in at once. Try again in a minute.",
+    500: "An internal error. See the server's log.",
+    503: "Too many jobs are waiting already. Try again in a minute.",
 }
 
 _log = logging.getLogger("litestream.dashboard")
@@ -84,7 +84,7 @@ class Dashboard:
 
     def _answer(self, request: Request) -> Response:
         parts = request.path.split("/")[1:]
-        if not request.path:  # mounted without a slash: the links of the page need it
+        if not request.path:  # mounted without a slash, which the page's links need
             last = request.prefix.rstrip("/").rpartition("/")[2]
             return _redirect(f"{quote(last, safe='')}/" if last else "/", 308)
         if request.path == "/" or request.path[1:] in STATIC or parts[0] == "database":
@@ -201,9 +201,11 @@ class Dashboard:
         if kind not in (LISTING, *ACTIONS):
             return self._error(404, request)
         if not self._forms.is_ours(request):
-            return self._error(403, request, "This form is too old, or not ours. Go back, reload.")
+            return self._error(
+                403, request, "The form is too old, or from another site. Go back and reload."
+            )
         if kind not in (LISTING, *self._jobs.actions):
-            return self._error(403, request, f"This dashboard was not given the action {kind}.")
+            return self._error(403, request, f"This dashboard does not offer the action {kind}.")
         look = self._watch.look()
         row = look.rows.get(id) if look else None
         if row is None:
@@ -236,7 +238,7 @@ class Dashboard:
         return Response(status, body, more=more)
 
     def _refusal(self, status: int) -> Response:
-        """Return a page without any fact or style, for those who may not see more."""
+        """Return a page without facts and styles, for those who may not see the dashboard."""
         more: tuple[tuple[str, str], ...] = ()
         if status == 401:
             more = (("WWW-Authenticate", 'Basic realm="litestream", charset="UTF-8"'),)
@@ -251,7 +253,7 @@ def _described(id: str, row: HealthRow) -> dict[str, Any]:  # noqa: A002
 
 
 def _redirect(where: str, status: int) -> Response:
-    """Go on to an address that is relative: no Host header and no prefix has a say in it."""
+    """Redirect to a relative address, which depends on no Host header and no prefix."""
     return Response(status, b"", more=(("Location", where),))
 
 

@@ -10,7 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from litestream import configuration, monitoring
+from litestream import _settings, monitoring
 from litestream._config.config import Config
 from litestream._config.keys import BY_PLACE
 from litestream._executable.arguments import loaded
@@ -103,7 +103,7 @@ class Watch:
         """Return a text without the secrets that the config and this process hold."""
         for secret in self._secrets[1]:
             text = text.replace(secret, "***")
-        return configuration.masked(text)
+        return _settings.masked(text)
 
     def _go_on(self) -> None:
         while not self._closed:
@@ -113,7 +113,7 @@ class Watch:
             with self._changed:
                 self._latest, self._asked = look, False
                 self._changed.notify_all()
-                self._changed.wait_for(lambda: self._closed, 4 * took)  # a slow disk: not always
+                self._changed.wait_for(lambda: self._closed, 4 * took)  # on a slow disk, less often
                 self._changed.wait_for(lambda: self._closed or self._asked, _SAMPLED - 4 * took)
 
     def _taken(self) -> Look:
@@ -128,7 +128,7 @@ class Watch:
             return Look(now, {}, self.masked(str(error)))
         except Exception:
             _log.exception("The dashboard cannot look at the databases")
-            return Look(now, {}, "The databases could not be looked at: see the server's log")
+            return Look(now, {}, "The databases cannot be looked at: see the server's log")
         return Look(now, {id_of(row["database"]): row for row in sorted(rows, key=_rank)})
 
     def _learn_secrets(self, config: Config) -> None:

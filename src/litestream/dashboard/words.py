@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 GLYPHS = {"failing": "✕", "unknown": "?", "degraded": "!", "ok": "✓"}
 _BAD = {
     "failing": ("No. The backup is failing.", "No. {few} {are} failing."),
-    "unknown": ("It cannot be told from here.", "It cannot be told of {few}."),
+    "unknown": ("That is not known here.", "That is not known of {few}."),
     "degraded": ("Nearly. The backup needs a look.", "Nearly. {few} {need} a look."),
 }
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
 def shown(text: str) -> str:
-    """Return a text in which nothing is invisible, breaks a line or turns the reading direction."""
+    """Return a text without invisible characters, line breaks and changes of direction."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(ascii(c)[1:-1] if unicodedata.category(c) in _HIDDEN else c for c in text)
@@ -88,7 +88,7 @@ def count(number: int, noun: str) -> str:
 def answer(look: Look) -> tuple[str, str]:
     """Say whether all is safe: a verdict, and one sentence."""
     if look.trouble:
-        return "unknown", "It cannot be told: the databases could not be looked at."
+        return "unknown", "That is not known: the databases cannot be looked at."
     counts, total = look.counts, len(look.rows)
     if not total:
         return "unknown", "Nothing is backed up: the config names no database."

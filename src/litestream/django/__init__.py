@@ -35,11 +35,11 @@ def config() -> ConfigArgument:
 
 
 def sqlite_options(*, replicated: bool = True) -> dict[str, Any]:
-    """Return the ``OPTIONS`` of a SQLite database that Litestream wants.
+    """Return the ``OPTIONS`` that a SQLite database needs for Litestream.
 
     WAL mode, ``synchronous=NORMAL``, a busy timeout of five seconds, transactions that are
-    ``IMMEDIATE`` (Django 5.1 and newer), and, unless ``replicated`` is false, no checkpoints but
-    the daemon's, as ``litestream.connect``. Pass false where no daemon runs: the WAL would grow.
+    ``IMMEDIATE`` (Django 5.1 and newer), and, unless ``replicated`` is False, no checkpoints but
+    the daemon's, as ``litestream.connect``. Pass False if no daemon runs: the WAL would grow.
     """
     import django
 

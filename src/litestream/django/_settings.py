@@ -31,7 +31,7 @@ class Problem(NamedTuple):
 
 
 def config() -> ConfigArgument:
-    """Return the config's path, None where it is to be looked for, or database → replica."""
+    """Return the config's path, a mapping of database → replica, or None for the usual places."""
     for problem in problems():
         raise ConfigurationError(f"{problem.message}. {problem.hint}")
     given = setting()
@@ -53,7 +53,7 @@ def setting() -> Mapping[str, Any]:
 
 
 def dashboard() -> Mapping[str, Any]:
-    """Return what the setting says of the dashboard."""
+    """Return the dashboard's part of the setting."""
     for problem in problems():
         raise ConfigurationError(f"{problem.message}. {problem.hint}")
     found: Mapping[str, Any] = setting().get("DASHBOARD", {})
@@ -61,7 +61,7 @@ def dashboard() -> Mapping[str, Any]:
 
 
 def replicas() -> dict[str, Any]:
-    """Return alias → replica; without those that are None, which are not to be replicated."""
+    """Return alias → replica, without the databases that are not replicated (None)."""
     return {a: replica for a, replica in setting().get("REPLICAS", {}).items() if replica}
 
 
@@ -77,10 +77,10 @@ def path(alias: str = DEFAULT_DB_ALIAS) -> str:
 
 
 def problems() -> Iterator[Problem]:
-    """Yield everything that is wrong."""
+    """Yield every fault of the setting."""
     given = getattr(settings, "LITESTREAM", {})
     if not isinstance(given, Mapping):
-        yield Problem("litestream.E001", "LITESTREAM is no dictionary", _EXAMPLE)
+        yield Problem("litestream.E001", "LITESTREAM is not a dictionary", _EXAMPLE)
         return
     for key in given:
         if key not in KEYS:
@@ -91,14 +91,14 @@ def problems() -> Iterator[Problem]:
         hint = "Name the databases in one of them."
         yield Problem("litestream.E002", "LITESTREAM has both CONFIG and REPLICAS", hint)
     if not isinstance(given.get("CONFIG") or "", (str, os.PathLike)):
-        yield Problem("litestream.E002", "LITESTREAM['CONFIG'] is no path", _EXAMPLE)
+        yield Problem("litestream.E002", "LITESTREAM['CONFIG'] is not a path", _EXAMPLE)
     if given.get("EXPECT", "any") not in _EXPECTATIONS:
-        hint = f"It is one of {', '.join(map(repr, _EXPECTATIONS))}."
-        yield Problem("litestream.E002", "LITESTREAM['EXPECT'] is not known", hint)
+        hint = f"Choose one of {', '.join(map(repr, _EXPECTATIONS))}."
+        yield Problem("litestream.E002", "LITESTREAM['EXPECT'] has an unknown value", hint)
     page = given.get("DASHBOARD", {})
     if not isinstance(page, Mapping):
         hint = "For example: {'ACTIONS': ['verify']}."
-        yield Problem("litestream.E002", "LITESTREAM['DASHBOARD'] is no dictionary", hint)
+        yield Problem("litestream.E002", "LITESTREAM['DASHBOARD'] is not a dictionary", hint)
         page = {}
     for key in page:
         if key not in DASHBOARD_KEYS:
@@ -106,7 +106,7 @@ def problems() -> Iterator[Problem]:
             yield Problem("litestream.E001", message, suggestion(str(key), DASHBOARD_KEYS))
     chosen = given.get("REPLICAS", {})
     if not isinstance(chosen, Mapping):
-        yield Problem("litestream.E002", "LITESTREAM['REPLICAS'] is no dictionary", _EXAMPLE)
+        yield Problem("litestream.E002", "LITESTREAM['REPLICAS'] is not a dictionary", _EXAMPLE)
         return
     for alias, replica in chosen.items():
         yield from _of_replica(alias, replica)
@@ -116,13 +116,13 @@ def _of_replica(alias: str, replica: Any) -> Iterator[Problem]:
     where = f"LITESTREAM['REPLICAS'][{alias!r}]"
     if alias not in settings.DATABASES:
         hint = suggestion(str(alias), settings.DATABASES)
-        yield Problem("litestream.E003", f"{where} names no database of DATABASES", hint)
+        yield Problem("litestream.E003", f"{where} is not an alias of DATABASES", hint)
         return
     if replica is None:
         return
     if not replica or not isinstance(replica, (str, list, tuple, Mapping)):
-        hint = "It is a replica URL, or None for a database that is not to be replicated."
-        yield Problem("litestream.E004", f"{where} is no replica", hint)
+        hint = "Give a replica URL, or None for a database without replication."
+        yield Problem("litestream.E004", f"{where} is not a replica", hint)
     reason = _why_not(settings.DATABASES[alias])
     if reason:
         hint = "Litestream replicates SQLite databases that are files. Take the alias out."
@@ -133,7 +133,7 @@ def _why_not(database: Mapping[str, Any]) -> str:
     """Return why a database cannot be replicated; empty if it can."""
     engine = str(database.get("ENGINE", ""))
     if "sqlite" not in engine and "spatialite" not in engine:
-        return f"is none of SQLite ({engine or 'it has no ENGINE'})"
+        return f"is not a SQLite database ({engine or 'it has no ENGINE'})"
     name = str(database.get("NAME") or "")
     if not name:
         return "has no NAME"

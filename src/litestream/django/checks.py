@@ -36,7 +36,7 @@ def deployment(**_: Any) -> list[CheckMessage]:
         return []
     return [
         Warning(
-            "DEBUG is on: error pages show LITESTREAM, and with it what stands in replica URLs.",
+            "DEBUG is on: error pages show the setting LITESTREAM with its replica URLs.",
             hint="Set DEBUG = False.",
             id="litestream.W006",
         )
@@ -73,7 +73,7 @@ def databases(*, databases: Iterable[str] | None = None, **_: Any) -> list[Check
 def _unreplicated() -> Iterator[CheckMessage]:
     given = _settings.setting()
     if given.get("CONFIG"):
-        return  # the file says it: see databases()
+        return  # the file names them: see databases()
     for alias in _settings.sqlite():
         if alias not in given.get("REPLICAS", {}):
             yield _is_not_replicated(alias)
@@ -82,14 +82,14 @@ def _unreplicated() -> Iterator[CheckMessage]:
 def _is_not_replicated(alias: str) -> CheckMessage:
     return Warning(
         f"The database {alias!r} is not replicated.",
-        hint=f"Name its replica in LITESTREAM['REPLICAS'][{alias!r}], or None if that is right.",
+        hint=f"Name its replica in LITESTREAM['REPLICAS'][{alias!r}], or None for none.",
         id="litestream.W001",
     )
 
 
 def _replicated() -> list[str]:
     found = _settings.sqlite()
-    if not _settings.setting().get("REPLICAS"):  # a file says it
+    if not _settings.setting().get("REPLICAS"):  # a file names them
         return found
     return [alias for alias in found if alias in _settings.replicas()]
 
@@ -100,14 +100,14 @@ def _files() -> Iterator[CheckMessage]:
         if not os.path.isabs(name):
             yield Warning(
                 f"The database {alias!r} has a relative NAME: {name!r}.",
-                hint="From another directory that is another, empty database. Use BASE_DIR / ….",
+                hint="In another directory, it is another, empty database. Use BASE_DIR / ….",
                 id="litestream.W004",
             )
         for place in ("STATIC_ROOT", "MEDIA_ROOT"):
             root = getattr(django_settings, place, None)
             if root and _is_below(_settings.path(alias), root):
                 yield Error(
-                    f"The database {alias!r} is in {place}: it is served to everybody.",
+                    f"The database {alias!r} is in {place}: the web server serves it to everybody.",
                     hint="Move it to a directory of its own.",
                     id="litestream.E005",
                 )
@@ -119,8 +119,8 @@ def _options() -> Iterator[CheckMessage]:
         if str(options.get("transaction_mode")).upper() != "IMMEDIATE":
             yield Warning(
                 f"Transactions of the database {alias!r} are not IMMEDIATE.",
-                hint="Two that read and then write fail with 'database is locked', whatever the "
-                "timeout. Use OPTIONS = litestream.django.sqlite_options(). " + _SILENCE,
+                hint="Two that read first and then write fail with 'database is locked', whatever "
+                "the timeout. Use OPTIONS = litestream.django.sqlite_options(). " + _SILENCE,
                 id="litestream.W002",
             )
 
@@ -133,13 +133,13 @@ def _places() -> Iterator[CheckMessage]:
             if project and path and _is_below(path, project):
                 yield Warning(
                     f"The replica of the database {alias!r} is in the project's directory.",
-                    hint="It goes where the project goes. Use another disk, or another machine.",
+                    hint="It is lost with the project. Use another disk, or another machine.",
                     id="litestream.W005",
                 )
 
 
 def _directory(replica: Any) -> str:
-    """Return the directory of a file replica; nothing for any other."""
+    """Return the directory of a file replica; empty for any other."""
     if isinstance(replica, dict):
         return str(replica.get("path", "")) if replica.get("type") == "file" else ""
     path = str(replica).removeprefix("file://")

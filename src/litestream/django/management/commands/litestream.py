@@ -16,17 +16,17 @@ from litestream.errors import LitestreamError
 
 
 class Command(BaseCommand):
-    """Run a verb; aliases of DATABASES stand for paths."""
+    """Run a verb; an alias of DATABASES stands for its path."""
 
     help = (
         "Run 'litestream VERB' on the databases of this project; an alias of DATABASES stands for "
         "its path. Django's own options come before the verb."
     )
-    requires_system_checks = ()  # a database that is to be recovered is missing
+    requires_system_checks = ()  # `recover` runs while a database is missing
     requires_migrations_checks = False
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """Keep the command behind ``--`` from argparse, which takes the mark away."""
+        """Keep the command after ``--`` away from argparse, which removes the mark."""
         parser: CommandParser = super().create_parser(prog_name, subcommand, **kwargs)
         parse = parser.parse_args
 
@@ -41,7 +41,7 @@ class Command(BaseCommand):
         return parser
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take everything behind the verb as it is."""
+        """Take everything after the verb as it is."""
         parser.add_argument("verb", help="such as recover, run, verify; 'help' lists all of them")
         parser.add_argument("arguments", nargs=argparse.REMAINDER)
 
@@ -69,7 +69,9 @@ class Command(BaseCommand):
         if word in _settings.sqlite():
             return _settings.path(word)
         if word in aliases:
-            raise CommandError(f"The database {word!r} is not one that Litestream can replicate")
+            raise CommandError(
+                f"The database {word!r} cannot be replicated: it is not a SQLite database in a file"
+            )
         close = difflib.get_close_matches(word, aliases, 1)
         if close and not os.path.exists(word):
             raise CommandError(
