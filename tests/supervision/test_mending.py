@@ -21,6 +21,8 @@ from litestream._database.local_state import newest_local
 from litestream._database.lock import Lock
 from litestream._database.ltx import Pages, disguise, unpacks_to
 from litestream._database.wal import committed_end
+from litestream._supervision.job import Database, Job
+from litestream._supervision.mending import Mending
 from tests.oracle import difference
 from tests.support import Site, die_in_commit, wait_until, writing
 
@@ -181,6 +183,24 @@ def test_a_disguised_file_is_compacted_and_restored(sited: Site) -> None:
     sited.stop()
     assert "level=ERROR" not in sited.log.read_text()
     assert lost(sited) == ""
+
+
+@pytest.mark.only_series("0.5")
+def test_a_hole_is_known_after_another_database_has_appeared(sited: Site) -> None:
+    """A `dir:` entry: the daemon dies, and the next one has another job."""
+    path, other = str(sited.database), str(sited.directory / "other.db")
+    databases = [Database(one, meta_path(one), 1.0) for one in (path, other)]
+    told: list[str] = []
+    before, after = (
+        Mending(Job([], "0.5", found, "", ""), [Lock(one.path) for one in found], told.append)
+        for found in (databases[:1], databases)
+    )
+    before.declare(path, "the daemon missed changes while it started")
+    after.go_on_from(before)
+    assert after.hole(path)
+    assert not after.hole(other)
+    assert len(told) == 1
+    after.close()
 
 
 @pytest.mark.only_series("0.5")

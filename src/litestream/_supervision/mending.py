@@ -50,6 +50,13 @@ class Mending:
         }
         self._report = report
 
+    def go_on_from(self, former: Mending) -> None:
+        """Take over what is known of databases that belonged to the job before; let go the rest."""
+        known = former._databases
+        for path in self._databases.keys() & known.keys():
+            self._databases[path] = known.pop(path)
+        former.close()
+
     @property
     def holes(self) -> bool:
         """Tell whether a hole is known that is not mended yet."""

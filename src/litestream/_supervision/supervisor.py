@@ -339,8 +339,10 @@ class Supervisor:
         self.job = self._health.job = following.job
         self._account.take_over(self.job, self._locks)
         self._handovers = Handovers(self.job, self._locks)
-        self._mending = Mending(self.job, self._locks, self._account.fault)
-        self._oversight.take_over(self.job, self._handovers, self._mending)
+        mending = Mending(self.job, self._locks, self._account.fault)
+        mending.go_on_from(self._mending)
+        self._mending = mending
+        self._oversight.take_over(self.job, self._handovers, mending)
         forget(self.job.directory)
         with suppress(OSError):  # the next start tries again, and tells
             write(self.job.directory, self.job.config)
