@@ -28,7 +28,8 @@ from litestream.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from litestream._config.config import ConfigArgument, Database
+    from litestream._config.config import ConfigArgument
+    from litestream._config.database import Database
     from litestream._database.local_state import Position03
 
 

@@ -18,7 +18,7 @@ from litestream.errors import BackupExistsError, UnusableDatabaseError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from litestream._config.config import Database
+    from litestream._config.database import Database
 
 
 def guard(

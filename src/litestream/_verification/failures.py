@@ -23,7 +23,7 @@ from litestream.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from litestream._config.config import Database
+    from litestream._config.database import Database
     from litestream._verification import page_comparison
 
 _HARDLY_ANY = 1 << 16

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
-    from litestream._config.config import Database
+    from litestream._config.database import Database
     from litestream._database import wal as wal_file
     from litestream._database.integrity import IntegrityCheck
     from litestream._executable.run import Progress
