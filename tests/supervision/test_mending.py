@@ -185,6 +185,20 @@ def test_a_disguised_file_is_compacted_and_restored(sited: Site) -> None:
     assert lost(sited) == ""
 
 
+def test_a_hole_that_a_killed_keeper_knew_is_mended_by_the_next(sited: Site) -> None:
+    with Replication(sited.config) as replication:
+        replication.sync()
+    lock = Lock(str(sited.database))
+    assert lock.acquire()
+    lock.note(hole="what a keeper knew that was killed")
+    lock.release()
+    with Replication(sited.config) as replication:
+        sited.write(1)
+        replication.sync(timeout=15)
+        assert lock.noted()["hole"] == ""
+        assert lost(sited) == ""
+
+
 @pytest.mark.only_series("0.5")
 def test_a_hole_is_known_after_another_database_has_appeared(sited: Site) -> None:
     """A `dir:` entry: the daemon dies, and the next one has another job."""

@@ -151,6 +151,7 @@ class Supervisor:
         lack = too_few_files(len(self.job.databases))
         if lack:
             self._account.report({"fault": lack})
+        self._mending.take_notes()
         self._begin_handover()
         return self._start()
 
@@ -341,6 +342,8 @@ class Supervisor:
         self._handovers = Handovers(self.job, self._locks)
         mending = Mending(self.job, self._locks, self._account.fault)
         mending.go_on_from(self._mending)
+        if locked:
+            mending.take_notes()
         self._mending = mending
         self._oversight.take_over(self.job, self._handovers, mending)
         forget(self.job.directory)
