@@ -185,6 +185,31 @@ def test_a_disguised_file_is_compacted_and_restored(sited: Site) -> None:
     assert lost(sited) == ""
 
 
+def test_what_was_copied_is_compared_with_the_database_whatever_the_next_wal_is(
+    sited: Site,
+) -> None:
+    """Another connection checkpoints, and the next WAL's salts do not follow on the last one's."""
+    sited.start()
+    sited.wait_for_backup()
+    litestream.sync(sited.database, config=sited.config)
+    look = audited(sited)
+    assert look.look()
+    die_in_commit(sited.database, *GHOST)
+    wait_until(lambda: has_copied_too_much(sited), "the copy of what was not committed")
+    sited.kill()
+    before = committed_end(wal_path(sited.database))
+    with closing(sqlite3.connect(sited.database)) as other:
+        assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+    sited.write(1)
+    after = committed_end(wal_path(sited.database))
+    assert before is not None
+    assert after is not None
+    assert after.salts[0] != before.salts[0] + 1
+    look.final = True
+    look.look()
+    assert look.hole
+
+
 def test_a_hole_that_a_killed_keeper_knew_is_mended_by_the_next(sited: Site) -> None:
     with Replication(sited.config) as replication:
         replication.sync()

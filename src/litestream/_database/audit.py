@@ -136,11 +136,11 @@ class Audit:
         file = kept_open(self.database)
         if now is None or file is None or now.salts == salts:
             return False
-        # SQLite counts the first salt up at each restart. A WAL that was deleted begins anywhere.
+        # SQLite counts the first salt up when the connection that restarts the WAL is the one that
+        # writes to it next. Else it begins anywhere, as in a WAL that was deleted. Then none can be
+        # seen to be missing; but a WAL of which nothing was copied is a hole, too.
         restarts = (now.salts[0] - salts[0]) & 0xFFFFFFFF
-        if restarts > _RESTARTS:
-            return False
-        if len({*later, now.salts} - {salts}) != restarts:
+        if restarts <= _RESTARTS and len({*later, now.salts} - {salts}) != restarts:
             self.unsettled = True
             return False
         with closing(Frames(self._wal, now.salts)) as frames:
