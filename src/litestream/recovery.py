@@ -13,6 +13,7 @@ from litestream._deadline import require_positive
 from litestream._executable import side_by_side
 from litestream._executable.arguments import loaded
 from litestream._executable.find import find as find_executable
+from litestream._executable.log_lines import escaped
 from litestream._executable.series import require_series
 from litestream._replication import daemon_config, replicas
 from litestream._replication.guard import is_own
@@ -169,13 +170,13 @@ def _require_some(config: Config) -> None:
 
 def told(done: Recovered) -> str:
     """Return a line for people about what was done."""
-    line = f"{done.database}: {done.action} ({done.seconds:.2f} s)"
+    line = f"{escaped(done.database)}: {done.action} ({done.seconds:.2f} s)"
     if done.action == "restored":
         line += f", as of {done.as_of}" if done.as_of else ", as of a time that is not known"
     if done.replica is not None:
         line += f", from its replica {done.replica!r}"
     for name, reason in (done.skipped or {}).items():
-        line += f"; not from {name!r}: {' '.join(reason.split())}"
+        line += f"; not from {name!r}: {escaped(' '.join(reason.split()))}"
     return line
 
 

@@ -96,3 +96,20 @@ def test_a_signal_leaves_nothing(running, number, exact, tmp_path):
     assert 130 == process.returncode
     assert [] == list(copies.iterdir())
     assert 0 == tokens(running)
+
+
+def test_a_path_forges_no_line_and_no_colour(make_site):
+    site = make_site(name="x\nFAILED  all  \x1b[31m.db")
+    site.back_up()
+    site.connection.close()
+    texts = [verify(site, "--all", "--timeout", "1").stdout]
+    site.database.unlink()
+    for side in site.directory.glob("x*-*"):
+        side.unlink()
+    recover = [*COMMAND[:-1], "recover", "--config", site.config]
+    texts.append(subprocess.run(recover, capture_output=True, text=True).stdout)
+    for text in texts:
+        assert "\\x1b[31m.db" in text
+        assert "\x1b" not in text
+        assert 1 == len(text.splitlines()), text
+    assert "restored" in texts[1]

@@ -7,6 +7,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from litestream._executable.log_lines import escaped
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -39,7 +41,7 @@ def shown() -> Iterator[Report]:
 
         def report(name: str, written: int, expected: int | None) -> None:
             if name not in tasks:
-                tasks[name] = progress.add_task(name, total=None)
+                tasks[name] = progress.add_task(escaped(name), total=None)
             progress.update(tasks[name], completed=written, total=expected)
 
         yield report
@@ -54,4 +56,4 @@ class _Lines:
         if now - self._last.setdefault(name, now) >= _EVERY:
             self._last[name] = now
             of = f" of {expected}" if expected else ""
-            print(f"{name}: {written}{of} bytes restored", file=sys.stderr, flush=True)
+            print(f"{escaped(name)}: {written}{of} bytes restored", file=sys.stderr, flush=True)

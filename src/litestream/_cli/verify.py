@@ -150,9 +150,12 @@ def _verify(options: argparse.Namespace, lines: list[str]) -> int:
 
 
 def _as_line(outcome: Outcome) -> str:
-    database = outcome.database.encode("utf-8", "backslashreplace").decode()
+    from litestream._executable.log_lines import escaped
+
+    database = escaped(outcome.database)
     if outcome.failure is not None:
-        return f"FAILED  {database}  {outcome.failure.reason}: {outcome.failure.message}"
+        message = escaped(outcome.failure.message)
+        return f"FAILED  {database}  {outcome.failure.reason}: {message}"
     proved = outcome.verification
     assert proved is not None
     content = "content equal at one transaction" if proved.exact else "up to date"
