@@ -96,3 +96,26 @@ def test_a_signal_leaves_nothing(running, number, exact, tmp_path):
     assert 130 == process.returncode
     assert [] == list(copies.iterdir())
     assert 0 == tokens(running)
+
+
+def test_a_variable_that_is_set_for_the_daemon_alone_is_named(running, monkeypatch):
+    """As in a second terminal: the replica of nowhere is no evidence against the backup."""
+    written = running.config.read_text()
+    config = json.loads(written)
+    (replica,) = config["dbs"][0]["replicas"]
+    replica["path"] = "$SHOP_BACKUPS/" + Path(replica["path"]).name
+    running.config.write_text(json.dumps(config))
+    for options in ((), ("--exact",)):
+        done = verify(running, running.database, "--timeout", "20", *options)
+        assert (1, "") == (done.returncode, done.stderr)
+        assert "  unusable: the config " in done.stdout
+        assert "$SHOP_BACKUPS where the replica is, which is not set here" in done.stdout
+    monkeypatch.setenv(
+        "SHOP_BACKUPS", str(Path(json.loads(written)["dbs"][0]["replicas"][0]["path"]).parent)
+    )
+    done = verify(running, running.database)
+    assert 0 == done.returncode, done.stdout
+
+
+def test_one_table_is_not_tables(running):
+    assert ", 1 table," in verify(running, running.database, "--exact").stdout
