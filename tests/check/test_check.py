@@ -497,7 +497,7 @@ class TestVerb:
         (tmp_path / "litestream.yml").write_text(one("path: /backups"))
         done = self.run()
         assert (0, "") == (done.returncode, done.stdout)
-        assert "nothing found" in done.stderr
+        assert "no fault found" in done.stderr
         (tmp_path / "litestream.yml").write_text(one("path: backups"))
         done = self.run()
         assert 0 == done.returncode
