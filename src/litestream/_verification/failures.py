@@ -79,8 +79,9 @@ def where_the_replica_is(database: Database) -> Iterator[None]:
             raise
         names = " and ".join(f"${name}" for name in missing)
         message = (
-            f"{config.described} says by {names} where the replica is, which is not set here. Set "
-            f"it as for the daemon, and try again. Without it: {failure.message}"
+            f"{names} {'is' if len(missing) == 1 else 'are'} not set here, and {config.described} "
+            "needs that to name the replica. Set what the daemon has, and try again. As it is: "
+            f"{failure.message}"
         )
         raise VerificationFailure(database.path, "unusable", message, failure.details) from failure
 
