@@ -135,7 +135,7 @@ def test_all_that_are_lost_with_their_directory_are_recovered(
     tenants.replicate()
     tenants.close()
     shutil.rmtree(tenants.data)
-    with pytest.raises(litestream.ConfigurationError, match="Make it"):
+    with pytest.raises(litestream.ConfigurationError, match="Create it"):
         litestream.Replication(tenants.config).start()
     done = litestream.recover(config=tenants.config, expect="backup")
     assert ["restored", "restored"] == [one.action for one in done]
@@ -328,7 +328,7 @@ def test_litestream_run_watches_a_directory(make: Callable[..., Tenants]) -> Non
 
 LACKS = [
     ("x#1.db", "takes # for part"),
-    (os.fsdecode(b"x\xff.db"), "no UTF-8"),
+    (os.fsdecode(b"x\xff.db"), "not UTF-8"),
     ("link.db", "symbolic link"),
 ]
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from litestream._database.lock import Lock
 from litestream._database.permissions import lacking
 from tests.support import Site
 
@@ -63,6 +64,8 @@ def sealed(replicated: Site) -> Site:
         (".app.db-litestream", 0, START, "UnusableDatabaseError"),
         (".app.db-litestream", 0, SYNC, ""),
         (".app.db-litestream", 0o555, VERIFY, "VerificationFailure"),
+        (".app.db-litestream", 0o555, START, "UnusableDatabaseError"),
+        (".app.db-litestream", 0o555, EXACT, "VerificationFailure"),
         ("app.db", 0, VERIFY, "UnusableDatabaseError"),
         ("app.db", 0, EXACT, "UnusableDatabaseError"),
         ("app.db", 0o444, VERIFY, "UnusableDatabaseError"),
@@ -89,6 +92,34 @@ def test_the_file_and_what_lacks_are_named(
     assert lack in found or "ermission denied" in found
     for wrong in ("adopt=True", "damaged", "directory="):
         assert wrong not in found
+
+
+def test_a_folder_in_the_state_is_named_too(sealed: Site) -> None:
+    sealed.connection.close()
+    state = sealed.directory / ".app.db-litestream"
+    folder = next(path for path in state.iterdir() if path.is_dir())
+    folder.chmod(0)
+    try:
+        found = [said(sealed, call) for call in (VERIFY, SYNC, START)]
+    finally:
+        folder.chmod(0o755)
+    for text in found:
+        assert f"may not read {str(folder)!r}" in text
+
+
+@pytest.mark.parametrize("call", [VERIFY, SYNC])
+def test_what_lacks_comes_before_the_hole_that_follows_from_it(sealed: Site, call: str) -> None:
+    sealed.connection.close()
+    lock, state = Lock(str(sealed.database)), sealed.directory / ".app.db-litestream"
+    assert lock.acquire()
+    lock.note(hole="the canary")
+    lock.release()
+    state.chmod(0o555)
+    try:
+        found = said(sealed, call)
+    finally:
+        state.chmod(0o755)
+    assert found.index(f"may not write {str(state)!r}") < found.index("the canary")
 
 
 def test_a_lost_database_is_not_called_one_without_a_backup(sealed: Site) -> None:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -881,3 +881,25 @@ def test_a_lock_that_was_removed_is_taken_again(site: Site) -> None:
         replication.sync()
         assert site.rows() == restored(site)
         assert replication.stop()
+
+
+def test_a_keeper_that_dies_while_it_stops_has_not_synced(replicated: Site) -> None:
+    replication = Replication(replicated.config).start()
+    keeper, daemon = replication._keeper, replication.pid
+    assert keeper is not None
+    assert daemon is not None
+    os.kill(daemon, signal.SIGSTOP)
+    synced: list[bool] = []
+    stop = threading.Thread(target=lambda: synced.append(replication.stop()))
+    try:
+        stop.start()
+        wait_until(lambda: keeper.stopping, "the stop")
+        os.kill(keeper.pid, signal.SIGKILL)
+        stop.join(PATIENCE)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(daemon, signal.SIGCONT)
+    assert synced == [False]
+    assert (replication.state, replication.pid) == ("stopped", None)
+    assert "without a final sync" in str(replication.last_error)
+    wait_until(lambda: not daemons(replicated.directory), "the daemon's end")

@@ -32,7 +32,8 @@ from litestream.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from litestream._config.config import Config, ConfigArgument, Database
+    from litestream._config.config import Config, ConfigArgument
+    from litestream._config.database import Database
     from litestream._replication.replicas import Held
     from litestream.errors import LitestreamError
 

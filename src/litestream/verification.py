@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from datetime import datetime
 
-    from litestream._config.config import ConfigArgument, Database
+    from litestream._config.config import ConfigArgument
+    from litestream._config.database import Database
     from litestream._config.paths import StrPath
     from litestream._database.integrity import IntegrityCheck
     from litestream._executable.run import Progress

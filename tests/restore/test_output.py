@@ -172,7 +172,7 @@ def test_an_output_in_a_read_only_directory(replicated, target):
 
 def test_an_output_that_is_a_directory(replicated, target):
     target.mkdir()
-    with pytest.raises(litestream.OutputExistsError, match="is no file"):
+    with pytest.raises(litestream.OutputExistsError, match="is not a file"):
         restore(replicated, target, force=True)
 
 

@@ -76,7 +76,7 @@ def test_restore_from_a_replica_url(replicated, target):
 
 
 def test_a_replica_url_needs_an_output(replicated):
-    with pytest.raises(litestream.ConfigurationError, match="needs output="):
+    with pytest.raises(litestream.ConfigurationError, match="output="):
         commands.restore(f"file://{replicated.replica_path}")
 
 

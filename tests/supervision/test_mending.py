@@ -141,7 +141,7 @@ def test_a_daemon_that_is_started_later_mends_what_an_earlier_one_copied(sited: 
 def test_a_writer_that_is_only_slow_is_no_hole(sited: Site) -> None:
     """Writers that commit all the time are never taken for dead, and never copied anew."""
     with Replication(sited.config) as replication, writing(sited, pause=0):
-        for _ in range(20):
+        for _ in range(20 if sited.series == "0.5" else 6):  # 0.3 waits to checkpoint
             replication.sync()
         assert "copied once more" not in (replication.last_error or "")
 
@@ -183,6 +183,20 @@ def test_a_disguised_file_is_compacted_and_restored(sited: Site) -> None:
     sited.stop()
     assert "level=ERROR" not in sited.log.read_text()
     assert lost(sited) == ""
+
+
+def test_a_hole_that_a_killed_keeper_knew_is_mended_by_the_next(sited: Site) -> None:
+    with Replication(sited.config) as replication:
+        replication.sync()
+    lock = Lock(str(sited.database))
+    assert lock.acquire()
+    lock.note(hole="what a keeper knew that was killed")
+    lock.release()
+    with Replication(sited.config) as replication:
+        sited.write(1)
+        replication.sync(timeout=15)
+        assert lock.noted()["hole"] == ""
+        assert lost(sited) == ""
 
 
 @pytest.mark.only_series("0.5")

@@ -133,6 +133,24 @@ def test_one_that_is_given_up_has_not_synced(sited: Site, kind: str) -> None:
 
 
 @pytest.mark.only_series("0.3")
+@pytest.mark.parametrize("life", range(2))
+def test_a_stop_lets_a_young_daemon_send_its_first_copy(
+    make_site: Callable[..., Site], life: int
+) -> None:
+    """0.3's monitor and its final sync would write the same file, and one of them fail."""
+    site = make_site(interval="1s")
+    site.write(life + 1)
+    with supervised(site) as driver:
+        driver.supervisor.tick()
+    assert driver.synced() is True
+    log = [event["log"] for event in driver.events if "log" in event]
+    sent = [at for at, line in enumerate(log) if "wal segment written" in line]
+    assert sent[0] < next(at for at, line in enumerate(log) if "signal received" in line)
+    assert [line for line in log if "level=ERROR" in line] == []
+    assert restored(site) == site.rows()
+
+
+@pytest.mark.only_series("0.3")
 @pytest.mark.parametrize("kind", ["text", "json"])
 def test_a_final_sync_that_fails_is_told_in_every_log_format(
     make_site: Callable[..., Site], kind: str

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from litestream._config.config import Database
+    from litestream._config.database import Database
 
 _DESCRIPTION = """Restore the databases that are missing, replicate all, and run COMMAND beside the
 daemon; then do a final sync and exit with COMMAND's status (128+n when signal n ended it). Without

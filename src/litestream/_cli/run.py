@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
-    from litestream._config.config import Config, Database
+    from litestream._config.config import Config
+    from litestream._config.database import Database
 
 _NOT_FORWARDED = {
     getattr(signal, name, None)

@@ -19,8 +19,18 @@ def lacking(database: str, meta: str = "", replicas: Iterable[str] = (), *, writ
     may not be read counts.
     """
     folder = os.path.dirname(os.path.abspath(database))
-    state = [os.path.join(meta, *names) for names in ((), ("generation",), ("ltx",), ("ltx", "0"))]
-    for path in (folder, database, *(state if meta else ()), *replicas):
+    return _lacking((folder, database), write) or lacking_state(meta, replicas, write=write)
+
+
+def lacking_state(meta: str, replicas: Iterable[str] = (), *, write: bool) -> str:
+    """Do as `lacking`, for Litestream's local state and the replicas alone."""
+    names = (), ("generation",), ("generations",), ("ltx",), ("ltx", "0")
+    state = [os.path.join(meta, *under) for under in names] if meta else []
+    return _lacking((*state, *replicas), write)
+
+
+def _lacking(paths: Iterable[str], write: bool) -> str:
+    for path in paths:
         wanted = _FOLDER if os.path.isdir(path) else _READ | _WRITE
         if not write:
             wanted &= ~_WRITE

@@ -28,7 +28,8 @@ from litestream.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from litestream._config.config import ConfigArgument, Database
+    from litestream._config.config import ConfigArgument
+    from litestream._config.database import Database
     from litestream._database.local_state import Position03
 
 
@@ -114,14 +115,15 @@ def wait(
     try:
         watch.arrival(wal.committed_end(wal_path(database.path)))
     except NotArrivedError as error:
+        lack = lacking(database.path, database.meta, database.folders or (), write=True)
         if error.hole:
+            cause = f"Since {lack}, no daemon of this user's can replicate the database. Let it. "
             raise ReplicationTimeoutError(
-                f"The replica of {database.path!r} has a hole, and was not mended within "
-                f"{timeout:.3g} s: {error.hole}. A daemon of this library mends it by itself: look "
-                "at its log; start any other daemon again"
+                f"{cause if lack else ''}The replica of {database.path!r} has a hole, and was not "
+                f"mended within {timeout:.3g} s: {error.hole}. A daemon of this library mends it "
+                "by itself: look at its log; start any other daemon again"
             ) from None
         listings.require_valid(database.config)
-        lack = lacking(database.path, database.meta, database.folders or (), write=True)
         raise ReplicationTimeoutError(
             f"{database.path!r} was not replicated within {timeout:.3g} s. "
             + (f"Note that {lack}. " if lack else "")

@@ -11,7 +11,7 @@ from litestream._database.files import wal_path
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from litestream._config.config import Database
+    from litestream._config.database import Database
 
 _TOUCH_EVERY = 1.0
 """Seconds between two commits of ours."""

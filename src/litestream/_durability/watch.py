@@ -22,7 +22,7 @@ from litestream.errors import LitestreamError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from litestream._config.config import Database
+    from litestream._config.database import Database
     from litestream._database.audit import Audit
     from litestream._durability.goal import Arrival
 

@@ -16,7 +16,8 @@ from litestream.rows import DatabaseRow, GenerationRow, SnapshotRow, StatusRow, 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from litestream._config.config import Config, ConfigArgument, Database
+    from litestream._config.config import Config, ConfigArgument
+    from litestream._config.database import Database
     from litestream._config.paths import StrPath
     from litestream._executable.arguments import Flag
     from litestream.rows import LTXRow

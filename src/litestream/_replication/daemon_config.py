@@ -23,7 +23,7 @@ from litestream.errors import ConfigurationError, ReplicationError
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from litestream._config.config import Database
+    from litestream._config.database import Database
     from litestream._config.directories import Directory
 
 

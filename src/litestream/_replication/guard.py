@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from litestream._database import connect
 from litestream._database.lock import Lock
-from litestream._database.permissions import lacking
+from litestream._database.permissions import lacking, lacking_state
 from litestream._executable import side_by_side
 from litestream._replication import replicas
 from litestream.errors import BackupExistsError, UnusableDatabaseError
@@ -18,7 +18,7 @@ from litestream.errors import BackupExistsError, UnusableDatabaseError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from litestream._config.config import Database
+    from litestream._config.database import Database
 
 
 def guard(
@@ -38,7 +38,7 @@ def guard(
 
     Raises:
         BackupExistsError: The replica of a database without local state holds backups.
-        UnusableDatabaseError: Whether there is local state cannot be seen: this user may not.
+        UnusableDatabaseError: This user may not read or write the local state.
         CommandFailedError, CommandTimeoutError: The replica could not be asked.
 
     """
@@ -52,15 +52,15 @@ def guard(
         # Another process may have started replicating it since we looked.
         return None if is_own(database) else database
 
+    for own in databases:
+        if lack := lacking_state(own.meta, write=True):
+            raise _forbidden(own, lack)
     doubtful = [one for one in databases if not is_own(one) and not replicas.are_empty(one)]
     for database in side_by_side.results(if_foreign, doubtful, jobs):
         if database is None:
             continue
         if lack := lacking(database.path, database.meta, write=True):
-            raise UnusableDatabaseError(
-                f"The database {database.path!r} cannot be replicated: {lack}. Let it, or run "
-                "Litestream as another user"
-            )
+            raise _forbidden(database, lack)
         also = (
             ". By 'restore-if-db-not-exists: true' the daemon would restore it only after the "
             "application has started, so recover() is wanted all the same"
@@ -74,6 +74,13 @@ def guard(
             f"adopt=True to replicate this database over them{also}",
             database.path,
         )
+
+
+def _forbidden(database: Database, lack: str) -> UnusableDatabaseError:
+    return UnusableDatabaseError(
+        f"The database {database.path!r} cannot be replicated: {lack}. Let it, or run Litestream "
+        "as another user"
+    )
 
 
 def is_own(database: Database) -> bool:

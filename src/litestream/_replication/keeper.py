@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _START_TIMEOUT = 30.0
 _LAST_WORDS = 5  # lines of a keeper that died
+_AT_WORK = ("replicating", "stalled", "mending", "backing off")
 _GRACE = 5.0  # for the keeper to end after its daemon has
 
 
@@ -91,6 +92,10 @@ class Keeper:
         if not process.end(self._stop_timeout + _GRACE):
             process.kill()
             self._kill(signal.SIGKILL)
+        if self._told.synced is None and self._told.state in _AT_WORK:
+            self._told.lose("the process that keeps the daemon ended without a final sync")
+            self._kill(orphan_signal(self._prepared.config.series))
+            self._told.change("stopped")
         process.reap()
 
     def disown(self) -> None:

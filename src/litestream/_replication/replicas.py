@@ -21,7 +21,7 @@ from litestream.errors import CommandFailedError, CommandTimeoutError, RestoreEr
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from litestream._config.config import Database
+    from litestream._config.database import Database
     from litestream.errors import LitestreamError
 
 LISTING = 30.0

@@ -57,6 +57,11 @@ class Mending:
             self._databases[path] = known.pop(path)
         former.close()
 
+    def take_notes(self) -> None:
+        """Take over the holes that keepers before have noted, and may not have lived to mend."""
+        for database in self._databases.values():
+            database.take_note(self._report)
+
     @property
     def holes(self) -> bool:
         """Tell whether a hole is known that is not mended yet."""
@@ -137,6 +142,11 @@ class _Database:
         self.audit.look()
         self.audit.hole = self.audit.hole or hole
         self._tell(report)
+
+    def take_note(self, report: Callable[[str], None]) -> None:
+        noted = self._lock.noted().get("hole")
+        if noted:
+            self.declare(str(noted), report)
 
     def is_due(self) -> bool:
         return self.audit.torn and time.monotonic() > self._empty_again

@@ -112,8 +112,8 @@ class Oversight:
     def poll_handovers(self) -> None:
         """Go on with the hand-overs to a daemon that has just been started."""
         done = self._handovers.poll(self._daemon.has_synced)
-        self._health.looked.update(handover.database for handover in done)
         for handover in done:
+            self._health.note_look(handover.database)
             if handover.broken:
                 self._mending.declare(
                     handover.database, "the daemon missed changes while it started"
@@ -143,6 +143,8 @@ class Oversight:
             return False
         looked = self._health.has_looked(self._daemon.has_synced)
         if not looked and self._daemon.age < SETTLE:
+            return False
+        if self._health.is_sending():
             return False
         there = [d.path for d in self._job.databases if os.path.exists(d.path)]
         return not any(map(self._mending.hole, there)) and self.following.is_ready(self._daemon.pid)

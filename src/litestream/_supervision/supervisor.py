@@ -151,6 +151,7 @@ class Supervisor:
         lack = too_few_files(len(self.job.databases))
         if lack:
             self._account.report({"fault": lack})
+        self._mending.take_notes()
         self._begin_handover()
         return self._start()
 
@@ -254,13 +255,13 @@ class Supervisor:
             return 0.0
         if self._handovers:
             self._oversight.poll_handovers()
-        if not self._health.has_looked(self._daemon.has_synced):
-            if time.monotonic() < self._final_sync.due:
-                return 0.01
-            if self.job.series == "0.3" or self.job.socket:  # else nobody can tell
-                self._final_sync.error = (
-                    self._account.error or "the daemon never looked at its databases"
-                )
+        looked = self._health.has_looked(self._daemon.has_synced)
+        if (not looked or self._health.is_sending()) and time.monotonic() < self._final_sync.due:
+            return 0.01
+        if not looked and (self.job.series == "0.3" or self.job.socket):  # else nobody can tell
+            self._final_sync.error = (
+                self._account.error or "the daemon never looked at its databases"
+            )
         if not self._mending.look() and self._final_sync.left > SETTLE:
             return LOOK_BUSY
         self._daemon.give_up_asking()
@@ -341,6 +342,8 @@ class Supervisor:
         self._handovers = Handovers(self.job, self._locks)
         mending = Mending(self.job, self._locks, self._account.fault)
         mending.go_on_from(self._mending)
+        if locked:
+            mending.take_notes()
         self._mending = mending
         self._oversight.take_over(self.job, self._handovers, mending)
         forget(self.job.directory)

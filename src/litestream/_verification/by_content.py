@@ -11,7 +11,7 @@ from litestream._verification.failures import different, failure_of
 if TYPE_CHECKING:
     import sqlite3
 
-    from litestream._config.config import Database
+    from litestream._config.database import Database
     from litestream._database import wal as wal_file
     from litestream._restore.staging import Staging
     from litestream._verification.proof import Proof, ProvedCopy

@@ -18,7 +18,7 @@ from litestream._verification.result import BUSY
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from litestream._config.config import Database
+    from litestream._config.database import Database
     from litestream._restore.staging import Staging
     from litestream._verification.proof import Proof
     from litestream._verification.result import Verification

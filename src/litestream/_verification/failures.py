@@ -24,7 +24,7 @@ from litestream.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from litestream._config.config import Database
+    from litestream._config.database import Database
     from litestream._verification import page_comparison
 
 _HARDLY_ANY = 1 << 16
@@ -35,12 +35,8 @@ def different(
     database: Database, found: dict[str, str], pin: page_comparison.Pin
 ) -> VerificationFailure:
     if pin.end is None:
-        return failure_of(
-            database,
-            "stale",
-            "no daemon is replicating it (it has no WAL), and the backup is not what it holds",
-            {"tables": found},
-        )
+        message = "no daemon is replicating it (it has no WAL), and the backup is not what it holds"
+        return failure_of(database, "stale", message + _forbidden(database), {"tables": found})
     named = "; ".join(f"{name}: {how}" for name, how in found.items())
     return failure_of(
         database,
@@ -116,8 +112,7 @@ def stale(database: Database, timeout: float, *, taken_up: bool) -> Verification
             f"no daemon is replicating it: none took up its last commit within {timeout:g} s. "
             "Start one; if one runs, see its log"
         )
-    if lack := lacking(database.path, database.meta, database.folders or (), write=True):
-        message += f". Note that {lack}: no daemon of this user's can replicate the database"
+    message += _forbidden(database)
     try:
         last = last_replicated(database)
     except LitestreamError as error:
@@ -132,6 +127,25 @@ def stale(database: Database, timeout: float, *, taken_up: bool) -> Verification
         "stale",
         f"{message}. The newest change in the replica ({position}) is {age} s old",
         {"position": position, "age": age},
+    )
+
+
+def lacks(database: Database, hole: str) -> VerificationFailure:
+    """Describe a replica that is known to lack what was committed."""
+    message = f"what is in the replica is not what was committed: {hole}. "
+    if lack := lacking(database.path, database.meta, database.folders or (), write=True):
+        message = f"{lack}, so no daemon of this user's can replicate the database, and {message}"
+        message += "Let it; Replication then mends that by itself"
+    else:
+        message += "Replication mends that by itself; start any other daemon again by it"
+    return failure_of(database, "different", message)
+
+
+def _forbidden(database: Database) -> str:
+    """Return a sentence on what this user's daemon may not use, after a full stop."""
+    lack = lacking(database.path, database.meta, database.folders or (), write=True)
+    return (
+        f". Note that {lack}: no daemon of this user's can replicate the database" if lack else ""
     )
 
 

@@ -17,7 +17,7 @@ from litestream.errors import UnusableDatabaseError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from litestream._config.config import Database
+    from litestream._config.database import Database
 
 
 @contextlib.contextmanager

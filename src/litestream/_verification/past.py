@@ -16,7 +16,7 @@ from litestream._restore.gaps import in_ltx
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from litestream._config.config import Database
+    from litestream._config.database import Database
     from litestream._verification.result import Gap
 
 

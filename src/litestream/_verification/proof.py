@@ -14,7 +14,7 @@ from litestream._durability.watch import NotArrivedError, Watch
 from litestream._executable import listings, side_by_side
 from litestream._restore.fetch import fetch
 from litestream._verification import past, result
-from litestream._verification.failures import explained, failure_of, stale
+from litestream._verification.failures import explained, lacks, stale
 from litestream._verification.result import Verification
 from litestream.errors import LitestreamError, VerificationFailure
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
-    from litestream._config.config import Database
+    from litestream._config.database import Database
     from litestream._database import wal as wal_file
     from litestream._database.integrity import IntegrityCheck
     from litestream._executable.run import Progress
@@ -115,12 +115,7 @@ class Proof:
             return watch.arrival(end)
         except NotArrivedError as error:
             if error.hole:
-                raise failure_of(
-                    database,
-                    "different",
-                    f"what is in the replica is not what was committed: {error.hole}. Replication "
-                    "mends that by itself; start any other daemon again by it",
-                ) from None
+                raise lacks(database, error.hole) from None
             listings.require_valid(database.config)
             raise stale(database, self.patience, taken_up=error.local) from None
         finally:

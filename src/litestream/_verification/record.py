@@ -17,7 +17,7 @@ from litestream.errors import LitestreamError, VerificationFailure
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from litestream._config.config import Database
+    from litestream._config.database import Database
     from litestream._verification.result import Verification
 
 _SECRETS = frozenset(key.name for key in KEYS if key.kind == "secret")
