@@ -51,7 +51,7 @@ def expand(text: str, *, mark: str = "") -> str:
 
     def value(found: re.Match[str]) -> str:
         name = found["braced"] or found["name"] or ""
-        return known.get(name, f"{mark}{name}{mark}" if name else "")
+        return known.get(name, f"{mark}{name}{mark}" if mark and name else "")
 
     return _settings.Text(re.sub(reference, value, text))
 
