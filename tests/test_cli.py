@@ -258,6 +258,14 @@ def test_the_version_is_that_of_the_package_and_of_litestream(installed, series,
     assert printed.startswith(f"litestream {litestream.__version__} (Litestream {series}.")
 
 
+def test_the_version_is_told_where_there_is_no_executable(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(tmp_path))
+    assert 1 == cli.main(["--version"])
+    printed = capsys.readouterr()
+    assert f"litestream {litestream.__version__}\n" == printed.out
+    assert printed.err.startswith("litestream: ")
+
+
 @pytest.mark.parametrize("argv", [["--help"], ["which"], ["env"]])
 def test_a_reader_that_has_gone_is_no_error(argv, installed):
     reader, writer = os.pipe()

@@ -42,7 +42,7 @@ def test_check(installed, tmp_path):
         elif kind == "python":
             exec(compile(text, "check.md", "exec"), {})
     (tmp_path / "litestream.yml").write_text(configs[1])
-    assert "nothing found" in shell("litestream check").stderr
+    assert "no fault found" in shell("litestream check").stderr
     (online,) = [text for kind, text in blocks("check.md") if "--online" in text]
     assert "executable (" in shell(online).stdout
 
@@ -77,7 +77,7 @@ def test_init(installed, tmp_path, tmp_path_factory):
     assert "Written to" in shell(first).stdout
     rest = rest.replace("/mnt/backups", str(tmp_path_factory.mktemp("backups")))
     export, check, run, verify = rest.splitlines()
-    assert "nothing found" in shell(f"{export}; {check}").stderr
+    assert "no fault found" in shell(f"{export}; {check}").stderr
     both = f"{export}; {run} & RUN=$!; {verify} --timeout 100; S=$?; kill $RUN; wait $RUN; exit $S"
     wait_until(lambda: shell(both).returncode == 0, "the daemon's start")
     for kind, text in blocks("init.md"):

@@ -67,6 +67,11 @@ def test_the_verbs_and_the_extension(site: Site) -> None:
             done = run(site, command)
             assert 0 == done.returncode, done.stderr
             assert str(site.database) in done.stdout
+        for verb in ("health", "history", "config"):
+            done = run(site, f"flask litestream {verb}")
+            assert 0 == done.returncode, done.stderr
+            assert str(site.database) in done.stdout
+        assert 0 == run(site, "flask litestream check").returncode
         for listing in ("generations", "snapshots"):
             done = run(site, f"flask litestream {listing} app.db")
             assert 0 == done.returncode, done.stderr

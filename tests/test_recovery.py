@@ -333,3 +333,8 @@ def test_a_new_database_beside_old_state_does_not_replace_the_backup(
     commands.restore(site.database, site.database, config=site.config, force=True)
     with Replication(site.config):  # what was restored is the backup's own
         pass
+
+
+def test_a_mapping_in_the_place_of_the_database_is_refused() -> None:
+    with pytest.raises(TypeError, match="not dict"):
+        litestream.recover({"app.db": "file:///srv/backups/app"})  # type: ignore[arg-type]

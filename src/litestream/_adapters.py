@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from litestream._config.config import ConfigArgument
 
-_TAKE_CONFIG = ("recover", "run", "verify")
+_TAKE_CONFIG = ("check", "dashboard", "health", "history", "recover", "run", "verify")
 
 
 def invoke(argv: Sequence[str], config: ConfigArgument) -> int:
@@ -37,6 +37,8 @@ def invoke(argv: Sequence[str], config: ConfigArgument) -> int:
             return _executed(words, path)
         if path is not None and words[:1] and words[0] in _TAKE_CONFIG:
             words[1:1] = ["--config", path]
+        elif path is not None and words in (["config"], ["upgrade"]):
+            words.append(path)
         try:
             return cli.main(words)
         except SystemExit as end:  # by argparse, or a signal before the daemon's start

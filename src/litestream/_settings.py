@@ -269,8 +269,8 @@ def find_config(config: str | os.PathLike[str] | None = None) -> str:
             return os.path.abspath(place)
     places = ", ".join(os.path.abspath(place) for place in _PLACES)
     raise ConfigNotFoundError(
-        f"There is no config: none of {places} exists. Create one, or name it by config=, "
-        "litestream.configure(config=…) or LITESTREAM_CONFIG"
+        f"There is no config: none of {places} exists. 'litestream init' writes one. "
+        "Or name yours: --config, config=, litestream.configure(config=…) or LITESTREAM_CONFIG"
     )
 
 

@@ -7,7 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from litestream._database.files import is_database
+from litestream._database.files import is_database, path_of
 from litestream._database.lock import Lock
 from litestream._deadline import require_positive
 from litestream._executable import side_by_side
@@ -112,6 +112,8 @@ def recover(
         raise ConfigurationError(f"expect= is 'any', 'backup' or 'none', not {expect!r}")
     require_positive(timeout)
     require_positive(answer_timeout)
+    if database is not None:
+        path_of(database)  # a mapping belongs to config=
     if replica is not None:
         require_series("0.3", "recover(replica=…)")
     with loaded(config, expand_env=expand_env) as found:

@@ -118,7 +118,8 @@ def verify(
         require_series("0.3", "replica= (0.5 has one replica for each database)")
     with loaded(config, expand_env=expand_env) as where:
         found = where.database(database, replica)
-        with record.kept(found, exact=exact, past=past is not None) as kept:
+        recorded = record.kept(found, exact=exact, past=past is not None)
+        with recorded as kept, failures.where_the_replica_is(found):
             proof = Proof(found, timeout, integrity_check, progress)
             folder = os.path.abspath(directory or tempfile.gettempdir())
             kept.proved = _proved(proof, found, folder, timeout, exact=exact, past=past)

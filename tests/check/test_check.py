@@ -388,6 +388,7 @@ class TestBadInput:
             ("dbs: []\n".encode("utf-16"), "UTF-16"),
             ("dbs: []\n".encode("utf-32"), "UTF-16 or UTF-32"),
             (b"dbs: \xff\xfe\n", "not in UTF-8"),
+            (b"SQLite format 3\0\x10\0\xff", "a SQLite database, not a config"),
             (b"dbs: [\x00]\n", "does not allow"),
             (b"a: \x07\n", "character that YAML does not allow"),
             (b"a: &a {b: *a}\n", "contains it"),
@@ -400,7 +401,7 @@ class TestBadInput:
             (b"$" * 3_000_000, "more than 50,000 '$'"),
             (b"a: 1\n" * 100 + b"- " * 3, "not YAML"),
         ],
-        ids=range(17),
+        ids=range(18),
     )
     def test_files(self, content, said, tmp_path):
         path = tmp_path / "c.yml"
@@ -497,7 +498,7 @@ class TestVerb:
         (tmp_path / "litestream.yml").write_text(one("path: /backups"))
         done = self.run()
         assert (0, "") == (done.returncode, done.stdout)
-        assert "nothing found" in done.stderr
+        assert "no fault found" in done.stderr
         (tmp_path / "litestream.yml").write_text(one("path: backups"))
         done = self.run()
         assert 0 == done.returncode

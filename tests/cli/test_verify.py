@@ -113,3 +113,25 @@ def test_a_path_forges_no_line_and_no_colour(make_site):
         assert "\x1b" not in text
         assert 1 == len(text.splitlines()), text
     assert "restored" in texts[1]
+
+
+def test_a_variable_that_is_set_for_the_daemon_alone_is_named(running, monkeypatch):
+    """As in a second terminal: the replica of nowhere is no evidence against the backup."""
+    written = running.config.read_text()
+    config = json.loads(written)
+    (replica,) = config["dbs"][0]["replicas"]
+    replica["path"] = "$SHOP_BACKUPS/" + Path(replica["path"]).name
+    running.config.write_text(json.dumps(config))
+    for options in ((), ("--exact",)):
+        done = verify(running, running.database, "--timeout", "20", *options)
+        assert (1, "") == (done.returncode, done.stderr)
+        assert "  unusable: $SHOP_BACKUPS is not set here, and the config " in done.stdout
+    monkeypatch.setenv(
+        "SHOP_BACKUPS", str(Path(json.loads(written)["dbs"][0]["replicas"][0]["path"]).parent)
+    )
+    done = verify(running, running.database)
+    assert 0 == done.returncode, done.stdout
+
+
+def test_one_table_is_not_tables(running):
+    assert ", 1 table," in verify(running, running.database, "--exact").stdout

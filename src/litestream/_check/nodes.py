@@ -143,6 +143,11 @@ def read(path: str) -> str:
     if found.count(b"$") > _REFERENCES:
         hint = "Remove some: no variable is needed so often"
         raise Unreadable("unreadable", f"it holds more than {_REFERENCES:,} '$'", hint)
+    if found.startswith(b"SQLite format 3\0"):
+        hint = (
+            "Name a litestream.yml; in Python also a mapping of the database's path to its replica"
+        )
+        raise Unreadable("unreadable", "it is a SQLite database, not a config", hint)
     if found.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in found[:4]:
         raise Unreadable("unreadable", "it is in UTF-16 or UTF-32", "Save it as UTF-8")
     try:

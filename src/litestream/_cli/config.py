@@ -119,7 +119,7 @@ def _print(rows: list[FindingRow]) -> None:
     found = [f"{errors} error{'s' * (errors != 1)}"] if errors else []
     if warnings := len(rows) - errors:
         found.append(f"{warnings} warning{'s' * (warnings != 1)}")
-    print(f"litestream check: {', '.join(found) or 'nothing found'}", file=sys.stderr)
+    print(f"litestream check: {', '.join(found) or 'no fault found'}", file=sys.stderr)
 
 
 def _shown(path: str) -> str:

@@ -22,7 +22,9 @@ PURPOSES = {
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verbs to a parser's subparsers."""
     for verb, purpose in PURPOSES.items():
-        parser = verbs.add_parser(verb, description=f"{purpose.capitalize()}.", allow_abbrev=False)
+        parser = verbs.add_parser(
+            verb, description=f"{purpose[0].upper()}{purpose[1:]}.", allow_abbrev=False
+        )
         parser.add_argument("database", metavar="DB_PATH|REPLICA_URL")
         add_config(parser)
         parser.add_argument("--replica", metavar="NAME", help="this replica only (0.3)")

@@ -39,7 +39,7 @@ def add(parser: argparse.ArgumentParser, about: str) -> None:
         "--ping",
         type=url,
         metavar="URL",
-        help=f"{about}: a URL as of Healthchecks (default: ${VARIABLE})",
+        help=f"{about}: a URL such as Healthchecks gives (default: ${VARIABLE})",
     )
 
 

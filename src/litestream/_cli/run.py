@@ -291,6 +291,8 @@ class _Run:
                 self._say(f"the final sync did not reach the replica{self._because()}", "ERROR")
         if event.get("state") in ("standby", "stalled", "failed", "backing off"):
             text = f"{event['state']} {event['error']}".rstrip()
+            if text == "standby":
+                text += ": another process replicates, and this one takes over when that one ends"
             self._say(text)
             if self._pings is not None and event["state"] in ("stalled", "failed"):
                 self._pings.failed(text)

@@ -70,7 +70,11 @@ def _run_verb(argv: Sequence[str]) -> int:
     if argv[0] == "--version":
         from litestream import __version__  # costs more than a check of the config
 
-        print(f"litestream {__version__} (Litestream {version_of(find_executable())})")
+        try:
+            print(f"litestream {__version__} (Litestream {version_of(find_executable())})")
+        except LitestreamError:  # the question for a bug report
+            print(f"litestream {__version__}", flush=True)
+            raise
         return 0
     if argv[0] == "run":  # its parser leaves alone what follows --
         from litestream._cli.run import run as run_command

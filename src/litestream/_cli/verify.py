@@ -158,13 +158,14 @@ def _as_line(outcome: Outcome) -> str:
         return f"FAILED  {database}  {outcome.failure.reason}: {message}"
     proved = outcome.verification
     assert proved is not None
+    tables = proved.tables["restored"]
     content = "content equal at one transaction" if proved.exact else "up to date"
     checked = {"none": "not checked", "quick": "sound", "full": "sound, indexes too"}
     if proved.timestamp is not None:
         content = f"as of {proved.timestamp}"
     lines = [
         f"proved  {database}  restores, {checked[proved.integrity_check]}, {content}  "
-        f"({proved.size['restored']} bytes, {proved.tables['restored']} tables, "
+        f"({proved.size['restored']} bytes, {tables} table{'s' * (tables != 1)}, "
         f"{proved.seconds:.2f} s)"
     ]
     lines += [

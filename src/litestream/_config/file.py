@@ -37,19 +37,23 @@ def text(path: str) -> str:
         raise ConfigurationError(f"The config {path!r} cannot be read: {error.strerror}") from error
 
 
-def expand(text: str) -> str:
+def expand(text: str, *, mark: str = "") -> str:
     """Replace ``$NAME`` and ``${NAME}`` in a config's text as Litestream does before it reads it.
 
     Source: Go's ``os.Expand``, which both series call on the whole file: an unknown name becomes
-    nothing, ``$$`` and the like vanish, there is no escape.
+    nothing, ``$$`` and the like vanish, there is no escape. With a ``mark``, an unknown name stays,
+    between two of these.
     """
     import re
 
     reference = r"\$(?:\{(?P<braced>[^}]*)\}|(?P<name>[A-Za-z_]\w*)|[*#$@!?\-0-9])"
     known = _settings.environment()
-    return _settings.Text(
-        re.sub(reference, lambda m: known.get(m["braced"] or m["name"] or "", ""), text)
-    )
+
+    def value(found: re.Match[str]) -> str:
+        name = found["braced"] or found["name"] or ""
+        return known.get(name, f"{mark}{name}{mark}" if mark and name else "")
+
+    return _settings.Text(re.sub(reference, value, text))
 
 
 def parse(text: str, origin: str, *, expanded: bool = False) -> dict[str, Any]:

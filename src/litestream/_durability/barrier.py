@@ -127,7 +127,7 @@ def wait(
         raise ReplicationTimeoutError(
             f"{database.path!r} was not replicated within {timeout:.3g} s. "
             + (f"Note that {lack}. " if lack else "")
-            + "Look at the daemon's log, and whether the replica's endpoint answers"
+            + "Does a daemon run? Look at its log, and whether the replica's endpoint answers"
         ) from None
     except PermissionError as error:
         lack = lacking(database.path, database.meta, database.folders or (), write=False)

@@ -9,6 +9,7 @@ import sqlite3
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from litestream._config.databases import unset
 from litestream._database.permissions import lacking
 from litestream._executable.listings import last_replicated
 from litestream.errors import (
@@ -58,6 +59,27 @@ def explained(database: Database) -> Iterator[None]:
         raise failure_of(database, "unusable", message) from error
     except (CommandFailedError, CommandTimeoutError) as error:
         raise failure_of(database, "unrestorable", str(error)) from error
+
+
+@contextlib.contextmanager
+def where_the_replica_is(database: Database) -> Iterator[None]:
+    """Say "unusable" of a failed proof that, for want of a variable, looked at another place."""
+    try:
+        yield
+    except VerificationFailure as failure:
+        config = database.config
+        if failure.reason not in ("unrestorable", "stale") or config.literal:
+            raise
+        missing = unset(config.text, database.path, config.series)
+        if not missing:
+            raise
+        names = " and ".join(f"${name}" for name in missing)
+        message = (
+            f"{names} {'is' if len(missing) == 1 else 'are'} not set here, and {config.described} "
+            "needs that to name the replica. Set what the daemon has, and try again. As it is: "
+            f"{failure.message}"
+        )
+        raise VerificationFailure(database.path, "unusable", message, failure.details) from failure
 
 
 @contextlib.contextmanager
