@@ -167,11 +167,10 @@ class Health:
         """Tell whether 0.3's monitor may be about to send its first copy of a database.
 
         Told to end just then, its final sync and its monitor write the same file, and one of them
-        fails. A log level of "warn" leaves unsaid when the copy was sent.
+        fails. With a log level of "warn" it does not say when the copy was sent.
         """
         since = time.monotonic() - _SENDING
-        is_heard = self.job.series == "0.3" and self.talks
-        return is_heard and any(copied > since for copied in self._copied.values())
+        return self.job.series == "0.3" and any(at > since for at in self._copied.values())
 
     def _is_looked_at(self, database: Database, has_synced: Callable[[str], bool]) -> bool:
         if not is_database(database.path):
