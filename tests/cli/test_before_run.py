@@ -98,7 +98,7 @@ def test_an_endpoint_is_named_while_it_is_waited_for(make_site: Any, silent: Any
     assert (done.returncode, done.stdout) == (1, "")
     waiting, error = done.stderr.splitlines()
     assert f"s3://shop/app at {silent['endpoint']} has not answered for 0 s" in waiting
-    assert f"Litestream could not read the replica of {str(site.database)!r} within 1 s" in error
+    assert f"Litestream could not read the replica of {str(site.database)!r} within " in error
     assert "--timeout S" in error
     assert "--adopt" in error
     assert "secret-of-shop" not in done.stderr

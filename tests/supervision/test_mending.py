@@ -7,7 +7,7 @@ import random
 import signal
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -222,6 +222,27 @@ def test_a_hole_that_a_killed_keeper_knew_is_mended_by_the_next(sited: Site) -> 
         replication.sync(timeout=15)
         assert lock.noted()["hole"] == ""
         assert lost(sited) == ""
+
+
+@pytest.mark.only_series("0.3")
+@pytest.mark.parametrize("ending", [True, False])
+def test_a_keeper_that_was_killed_while_its_daemon_ended_is_not_trusted(
+    sited: Site, *, ending: bool
+) -> None:
+    """0.3 may have written a part of the WAL twice meanwhile, and restores nothing behind that."""
+    with Replication(sited.config) as replication:
+        replication.sync()
+    lock = Lock(str(sited.database))
+    assert lock.noted()["ending"] is False
+    assert lock.acquire()
+    lock.note(ending=ending)
+    lock.release()
+    with Replication(sited.config) as replication:
+        sited.write(1)
+        replication.sync(timeout=15)
+        assert lock.noted()["ending"] is False
+    assert len(commands.generations(sited.database, config=sited.config)) == 1 + ending
+    assert lost(sited) == ""
 
 
 @pytest.mark.only_series("0.5")
@@ -480,7 +501,8 @@ def test_a_torn_wal_is_not_recovered_when_everybody_else_goes(
             tear(sited.database)
             wait_until(lambda: replication.state != "replicating", "the sight of the tear")
             if end is not None and replication.pid:
-                os.kill(replication.pid, end)
+                with suppress(ProcessLookupError):  # it has just been ended for the mending
+                    os.kill(replication.pid, end)
         replication.sync()
         assert lost(sited) == ""
         with closing(sqlite3.connect(sited.database)) as connection:

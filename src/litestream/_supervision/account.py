@@ -37,6 +37,7 @@ class Account:
     ) -> None:
         self.state = "stopped"
         self.error = ""
+        self.is_ending = False
         self.report = report
         self.notes = Notes(locks)
         self._look_at = 0.0
@@ -60,6 +61,18 @@ class Account:
         """Report what is wrong, and keep it as the last error."""
         self.error = text
         self.report({"fault": text})
+
+    def ending(self, *, heard: bool = False) -> None:
+        """Note that the daemon is told to end; and once it has, that we have `heard` how (0.3).
+
+        Only its log tells whether it wrote a part of the WAL twice meanwhile. A keeper that finds
+        the first note without the second comes after one that was killed.
+        """
+        if self._job.series == "0.3":
+            self.is_ending = not heard
+            for lock in self._locks:
+                with suppress(OSError):
+                    lock.note(ending=self.is_ending)
 
     def forgotten(self, databases: Iterable[str]) -> None:
         """Report the databases that a daemon of before had by `/register`; the next has not.

@@ -35,6 +35,8 @@ _UNTOLD = 10.0
 """Seconds, beside those, for what was copied to become comparable with what is committed."""
 _EMPTY_PAUSE = 60.0
 """Seconds between two tries to empty a torn WAL, at most: readers may keep it."""
+UNHEARD = "a daemon was killed while it ended, and may have written a part of the WAL twice"
+"""What is wrong where nobody has heard how a daemon of 0.3 ended."""
 _PIECES = 64
 """Pieces of the local state that are looked at when a daemon is about to start."""
 
@@ -144,9 +146,11 @@ class _Database:
         self._tell(report)
 
     def take_note(self, report: Callable[[str], None]) -> None:
-        noted = self._lock.noted().get("hole")
-        if noted:
-            self.declare(str(noted), report)
+        noted = self._lock.noted()
+        hole = noted.get("hole") or (UNHEARD if noted.get("ending") else "")
+        if hole:
+            self.declare(str(hole), report)
+            self._lock.note(ending=False)
 
     def is_due(self) -> bool:
         return self.audit.torn and time.monotonic() > self._empty_again

@@ -10,6 +10,7 @@ from litestream._config.runtime_directory import write
 from litestream._executable import messages
 from litestream._supervision.backoff import SHORT_LIFE
 from litestream._supervision.final_sync import SETTLE
+from litestream._supervision.mending import UNHEARD
 from litestream._supervision.watchdog import is_error, says
 
 TYPE_CHECKING = False
@@ -73,19 +74,19 @@ class Oversight:
         if self._health.lost_tables and not self._daemon.must_end:
             self._health.lost_tables = False
             self._account.fault("Litestream's tables were dropped; it starts again")
-            self._daemon.end(self._job.stop_timeout)
+            self._end()
             return 0.05
         if self._is_lost():
             lost = f"{self._job.directory} was removed; the daemon starts again"
             self._account.report({"fault": lost})
-            self._daemon.end(self._job.stop_timeout)
+            self._end()
             return 0.05
         if self._is_followed():
             self.leave()
             return 0.05
         clean = self._mending.look()
         if self._mending.torn and not self._daemon.must_end:
-            self._daemon.end(self._job.stop_timeout)
+            self._end()
         state = "mending" if self._mending.holes else self._health.look()
         if state != self._account.state:
             self._account.change(state, self._daemon.pid, self._health, age=self._health.age)
@@ -101,9 +102,17 @@ class Oversight:
         """End this daemon, for the next one to replicate other databases."""
         self._handovers.hold_for_end()
         if not self._daemon.must_end:
+            self._account.ending()
             self._daemon.signal(signal.SIGTERM)
         self._daemon.kill_after(self._job.stop_timeout)
         self.is_leaving = True
+
+    def ended(self, *, killed: bool) -> None:
+        """Take note of how the daemon has ended: a killed one may not have told what it wrote."""
+        if self._account.is_ending:
+            for database in self._job.databases if killed else ():
+                self._mending.declare(database.path, UNHEARD)
+            self._account.ending(heard=True)
 
     def take_over(self, job: Job, handovers: Handovers, mending: Mending) -> None:
         """Watch over the daemon of another job."""
@@ -136,6 +145,10 @@ class Oversight:
             self._account.notes.arrived(position[0])
             self._account.report({"position": position})
         self._account.report({"log": text})
+
+    def _end(self) -> None:
+        self._account.ending()
+        self._daemon.end(self._job.stop_timeout)
 
     def _is_followed(self) -> bool:
         """Tell whether to end this daemon for one with other databases: all is settled."""

@@ -271,6 +271,7 @@ class Supervisor:
             return 0.005
         self._handovers.hold_for_end()
         if not self._daemon.must_end:  # a second SIGTERM would end 0.5's final sync
+            self._account.ending()
             self._daemon.signal(signal.SIGTERM)
         self._final_sync.signalled = True
         self._next = self._wait_for_end
@@ -295,6 +296,7 @@ class Supervisor:
         error = self._account.error
         # By a signal that leaves it no time for a final sync, or a panic (2).
         self._killed_off = os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 2
+        self._oversight.ended(killed=self._killed_off)
         if self._oversight.is_leaving and not self._final_sync.killed:
             if not self._killed_off:
                 self._handovers.note_end(self._health.looked)
