@@ -264,6 +264,35 @@ def test_a_hole_is_known_after_another_database_has_appeared(sited: Site) -> Non
 
 
 @pytest.mark.only_series("0.5")
+def test_a_vacuum_is_no_hole_once_its_wal_is_gone(sited: Site) -> None:
+    """It writes every page, as a copy of the whole database that leaves out a part of the WAL."""
+    sited.start()
+    sited.wait_for_backup()
+    sited.write(1)
+    litestream.sync(sited.database, config=sited.config)
+    sited.connection.execute("VACUUM")
+    litestream.sync(sited.database, config=sited.config)
+    newest = newest_local(meta_path(sited.database))
+    assert newest is not None
+    assert Pages(newest.path).are_all(newest.commit)
+    assert newest.start > 32
+    assert audited(sited).look()
+    sited.kill()
+    with closing(sqlite3.connect(sited.database)) as other:
+        assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+    sited.write(1)
+    look = audited(sited)
+    look.look()
+    assert look.hole == ""
+    content = bytearray(sited.database.read_bytes())
+    content[4096 * 2 + 4000] ^= 1  # what the copy does not hold
+    sited.database.write_bytes(content)
+    look = audited(sited)
+    look.look()
+    assert look.hole
+
+
+@pytest.mark.only_series("0.5")
 def test_a_disguised_file_is_no_copy_of_the_whole_database(sited: Site) -> None:
     """A hole is known, the file is disguised, and looked at again before the next one is there."""
     sited.start()

@@ -16,6 +16,7 @@ from litestream._database.wal import (
     WALEnd,
     committed_end,
     is_being_restarted,
+    wal_salts,
 )
 
 TYPE_CHECKING = False
@@ -87,7 +88,7 @@ class Audit05(Audit):
     ) -> None:
         if transaction.disguised:
             return  # there is a hole, or the daemon does not run: it is the next file that tells
-        before = self._last
+        before, doubtful = self._last, False
         if is_copy_of_all(transaction, pages):
             self.hole, self.start = "", transaction.txid
         elif before is not None and before.disguised:
@@ -99,7 +100,10 @@ class Audit05(Audit):
             if before.end != (transaction.end.salts, transaction.start):
                 self.hole = "a part of the WAL was left out"
             elif pages.are_all(transaction.commit) and not self._covers(transaction, before):
-                self.hole = "the whole database was copied, but not the whole WAL"
+                if wal_salts(self._wal) == transaction.end.salts:
+                    self.hole = "the whole database was copied, but not the whole WAL"
+                else:  # a VACUUM does so, too, and the WAL is not there to tell
+                    doubtful = True
         committed = committed_end(self._wal)
         self.ahead = _is_ahead(transaction.end, committed)
         if self.ahead or is_being_restarted(self._wal):
@@ -112,7 +116,8 @@ class Audit05(Audit):
         if content and (commit != transaction.commit or pages.differing(content)):
             self.hole = WRONG
         elif committed is None or committed.salts != transaction.end.salts:
-            self._compare_with_database(transaction, pages, set(content), later)
+            numbers = pages.numbers() if doubtful else content
+            self._compare_with_database(transaction, pages, set(numbers), later)
 
     def _covers(self, transaction: LocalTransaction, before: LocalTransaction) -> bool:
         """Tell whether every page of a file that has them all can come from its part of the WAL.

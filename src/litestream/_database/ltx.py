@@ -63,9 +63,13 @@ class Pages:
         """Return which of some pages are in the file."""
         return {number for number, _ in self._places(numbers)}
 
+    def numbers(self) -> list[int]:
+        """Return the numbers of the pages."""
+        return [number for number, _ in self._places(None)]
+
     def some(self) -> set[int]:
         """Return the numbers of some pages, evenly spread."""
-        numbers = [number for number, _ in self._places(None)]
+        numbers = self.numbers()
         return set(numbers[:: len(numbers) // _SOME + 1])
 
     def _places(self, wanted: Container[int] | None) -> Iterator[tuple[int, tuple[int, int]]]:
