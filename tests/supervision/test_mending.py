@@ -227,7 +227,7 @@ def test_a_hole_that_a_killed_keeper_knew_is_mended_by_the_next(sited: Site) -> 
 @pytest.mark.only_series("0.3")
 @pytest.mark.parametrize("ending", [True, False])
 def test_a_keeper_that_was_killed_while_its_daemon_ended_is_not_trusted(
-    sited: Site, *, ending: bool
+    sited: Site, caplog: pytest.LogCaptureFixture, *, ending: bool
 ) -> None:
     """0.3 may have written a part of the WAL twice meanwhile, and restores nothing behind that."""
     with Replication(sited.config) as replication:
@@ -241,7 +241,9 @@ def test_a_keeper_that_was_killed_while_its_daemon_ended_is_not_trusted(
         sited.write(1)
         replication.sync(timeout=15)
         assert lock.noted()["ending"] is False
-    assert len(commands.generations(sited.database, config=sited.config)) == 1 + ending
+    # Without that, 0.3 begins a new generation now and then by itself.
+    assert len(commands.generations(sited.database, config=sited.config)) >= 1 + ending
+    assert ("was killed while it ended" in caplog.text) is ending
     assert lost(sited) == ""
 
 
