@@ -41,7 +41,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("number", type=int)
     parser.add_argument("--series", choices=("0.3", "0.5"), default="0.5")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--jobs", type=int, default=4)
     options = parser.parse_args()
     os.environ["LITESTREAM_INSTALL_DIR"] = str(executable(options.series).parent)
     with tempfile.TemporaryDirectory(prefix="many-", ignore_cleanup_errors=True) as name:

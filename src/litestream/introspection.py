@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from litestream._control_socket.find import client, known
 from litestream._database.lock import Lock
-from litestream._executable import listings, run, side_by_side
+from litestream._executable import contents, listings, run, side_by_side
 from litestream._executable.arguments import loaded
 from litestream.errors import ControlSocketError, MissingExtraError
 
@@ -33,8 +33,9 @@ def databases(
 ) -> list[DatabaseOverview]:
     """Return every database of the config with its generations and their snapshots.
 
-    The executable is run once, and then once (0.5) or twice (0.3) for each database, ``jobs`` at a
-    time; ``timeout`` limits each run. With ``expand_env=False`` a ``$`` in the config is a ``$``.
+    The executable is run once, and then for each database, ``jobs`` at a time: once or twice (0.3)
+    or, of a replica that is a directory, not at all (0.5) or once (0.3). ``timeout`` limits each
+    run. With ``expand_env=False`` a ``$`` in the config is a ``$``.
     Errors are those of ``commands.generations``. For a ``dir:`` entry, there is a row for each
     database in it, and for those that are lost (see ``recover``).
     """
@@ -44,7 +45,9 @@ def databases(
 
 
 def _overview(row: DatabaseRow, config: Config, timeout: float | None) -> DatabaseOverview:
-    generations, snapshots = listings.generations_and_snapshots(row, config, timeout)
+    generations, snapshots = contents.generations_and_snapshots(
+        row["path"], row["replicas"], config, timeout
+    )
     return {
         "path": row["path"],
         "replicas": row["replicas"],

@@ -38,8 +38,10 @@ if TYPE_CHECKING:
     from litestream._database.integrity import IntegrityCheck
     from litestream._executable.run import Progress
 
-_WAITING = 3
-"""Databases that wait for their commit to arrive, for each one that is restored or compared."""
+_WAITING = 30
+"""Databases whose commits are waited for, besides those that are restored or compared."""
+_PINNED = 6
+"""The same with ``exact``, where the WAL of each is not restarted meanwhile."""
 
 __all__ = ["Gap", "Outcome", "Pair", "Verification", "verify", "verify_all"]
 
@@ -215,7 +217,8 @@ def each(
 
         return _outcome(database, progress=report, config=config, **options)
 
-    yield from side_by_side.results(one, databases, jobs, waiting=_WAITING * jobs)
+    waiting = _PINNED if options.get("exact") else _WAITING
+    yield from side_by_side.results(one, databases, jobs, waiting=waiting)
 
 
 def _outcome(database: StrPath, **options: Any) -> Outcome:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import litestream
+from litestream._executable import contents, side_by_side
 from litestream._executable import run as executable_run
-from litestream._executable import side_by_side
 from tests.support import Site
 
 
@@ -68,10 +68,13 @@ def test_a_failure_ends_the_calls_that_run(tmp_path: Path) -> None:
     assert time.monotonic() - begun < 20
 
 
+@pytest.mark.parametrize("kept_in", ["a directory", "elsewhere"])
 @pytest.mark.parametrize("number", [1, 3])
 def test_databases_starts_the_executable_once_for_each(
-    make_site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch, number: int
+    make_site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch, number: int, kept_in: str
 ) -> None:
+    if kept_in == "elsewhere":
+        monkeypatch.setattr(contents, "_read", lambda *_: None)
     sites = [make_site(f"site-{n}") for n in range(number)]
     entries = []
     for site in sites:
@@ -92,10 +95,13 @@ def test_databases_starts_the_executable_once_for_each(
     rows = litestream.databases(config=config)
     assert [row["path"] for row in rows] == [str(site.database) for site in sites]
     assert all(row["generations"] for row in rows)
-    wanted = ["databases", *["generations", "snapshots"] * number]
-    if sites[0].series == "0.5":
-        wanted = ["databases", *["ltx"] * number]
-    assert sorted(started) == sorted(wanted)
+    for_each = {
+        ("0.3", "a directory"): ["generations"],
+        ("0.3", "elsewhere"): ["generations", "snapshots"],
+        ("0.5", "a directory"): [],
+        ("0.5", "elsewhere"): ["ltx"],
+    }[sites[0].series, kept_in]
+    assert sorted(started) == sorted(["databases", *for_each * number])
 
 
 def test_a_start_asks_no_directory_that_is_empty(

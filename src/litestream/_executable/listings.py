@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _REQUEST = 5.0
 """Seconds that a replica may take to tell of its newest change."""
-_SNAPSHOTS = 9
+SNAPSHOTS = 9
 """The level of the LTX files that are snapshots (0.5)."""
 
 
@@ -71,7 +71,7 @@ def generations(
         text = printed("generations", database, config, timeout, chosen, expand_env=expand_env)
         return parse.table(text, GenerationRow)
     name, rows = _ltx_rows(database, "all", replica, config, timeout, flags, expand_env=expand_env)
-    return _generations_05(database, name, rows)
+    return generations_05(database, name, rows)
 
 
 def snapshots(
@@ -93,9 +93,9 @@ def snapshots(
         text = printed("snapshots", database, config, timeout, chosen, expand_env=expand_env)
         return parse.table(text, SnapshotRow)
     name, rows = _ltx_rows(
-        database, _SNAPSHOTS, replica, config, timeout, flags, expand_env=expand_env
+        database, SNAPSHOTS, replica, config, timeout, flags, expand_env=expand_env
     )
-    return _snapshots_05(name, rows)
+    return snapshots_05(name, rows)
 
 
 def wal(
@@ -206,21 +206,6 @@ def require_valid(config: Config) -> None:
     databases(config=config)
 
 
-def generations_and_snapshots(
-    row: DatabaseRow, config: Config, timeout: float | None
-) -> tuple[list[GenerationRow], list[SnapshotRow]]:
-    """Return both of a database that ``databases`` has listed, by one run of 0.5, or two of 0.3."""
-    path = row["path"]
-    if series() == "0.3":
-        return (
-            generations(path, config=config, timeout=timeout),
-            snapshots(path, config=config, timeout=timeout),
-        )
-    rows = ltx(path, level="all", config=config, timeout=timeout)
-    newest = [one for one in rows if one["level"] == _SNAPSHOTS]
-    return _generations_05(path, row["replicas"], rows), _snapshots_05(row["replicas"], newest)
-
-
 def _ltx_rows(
     database: StrPath,
     level: int | Literal["all"],
@@ -270,7 +255,8 @@ def last_replicated(database: Database) -> tuple[str, str] | None:
     return f"{newest['generation']}/{newest['index']}", newest["created"]
 
 
-def _generations_05(database: StrPath, name: str, rows: list[LTXRow]) -> list[GenerationRow]:
+def generations_05(database: StrPath, name: str, rows: list[LTXRow]) -> list[GenerationRow]:
+    """Return the one generation that the LTX files of a replica count as, if there are any."""
     times = sorted(row["created"] for row in rows)
     if not times:
         return []
@@ -278,7 +264,8 @@ def _generations_05(database: StrPath, name: str, rows: list[LTXRow]) -> list[Ge
     return [{"name": name, "generation": "ltx", "lag": lag, "start": times[0], "end": times[-1]}]
 
 
-def _snapshots_05(name: str, rows: list[LTXRow]) -> list[SnapshotRow]:
+def snapshots_05(name: str, rows: list[LTXRow]) -> list[SnapshotRow]:
+    """Return LTX files that are snapshots as rows of ``snapshots``."""
     return [
         {
             "replica": name,

@@ -14,7 +14,7 @@ from litestream._config.places import OWN
 from litestream._config.places import directory as places_directory
 from litestream._config.places import name as places_name
 from litestream._database.local_state import LTX_HEADER_SIZE
-from litestream._executable import listings, messages, run
+from litestream._executable import contents, messages, run
 from litestream._executable.arguments import arguments, config_flags
 from litestream.errors import CommandFailedError, CommandTimeoutError, RestoreError
 
@@ -58,7 +58,7 @@ def ask(
     Each replica has ``limit`` seconds, half a minute of several where there is none. On 0.5 the LTX
     files alone are listed: where there are none, a backup of 0.3 may be all the same.
     """
-    config = database.config
+    series = database.config.series
     replicas = database.chosen(replica)
     names = list(dict.fromkeys(map(places_name, replicas)))
     backups: dict[str, Sequence[Any]] = {}
@@ -68,16 +68,14 @@ def ask(
         left = max(0.1, deadline - time.monotonic())
         seconds = left if cap is None else min(cap, left)
         try:
-            if config.series == "0.5":
-                backups[name] = listings.ltx(
-                    database.path, level="all", timeout=seconds, config=config
-                )
+            if series == "0.5":
+                backups[name] = contents.ltx(database, seconds)
             else:
                 backups[name] = _backups_03(database, name, seconds)
         except (CommandFailedError, CommandTimeoutError) as error:
             error.purpose = f"read the replica of {database.path!r}"
             failures[name] = error
-    if config.series == "0.5":
+    if series == "0.5":
         times = [row["created"] for rows in backups.values() for row in rows]
         times += filter(None, map(_newest_03, directories(replicas)))
         return Answers([Held(None, max(times))] if times else [], [], failures)
@@ -94,11 +92,11 @@ def ask(
 
 def _backups_03(database: Database, name: str, limit: float) -> list[Any]:
     """Return the rows of the generations that can be restored: those with a snapshot."""
-    options: dict[str, Any] = {"replica": name, "timeout": limit, "config": database.config}
-    snapshots = listings.snapshots(database.path, **options)
+    one = database._replace(replicas=database.chosen(name), replica=name)
+    snapshots = contents.snapshots(one, limit)
     if not snapshots:
         return []
-    wal = listings.wal(database.path, **options)
+    wal = contents.wal(one, limit)
     whole = {row["generation"] for row in snapshots}
     return [*snapshots, *(row for row in wal if row["generation"] in whole)]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from litestream._executable import listings
+from litestream._executable import contents
 from litestream._restore.gaps import in_ltx
 
 if TYPE_CHECKING:
@@ -27,14 +27,11 @@ def gaps(database: Database, timeout: float) -> list[Gap]:
         LitestreamError: the replica cannot be listed.
 
     """
-    options: dict[str, Any] = {"config": database.config, "timeout": timeout}
     if database.config.series == "0.5":
-        found = in_ltx(listings.ltx(database.path, level="all", **options))
+        found = in_ltx(contents.ltx(database, timeout))
     else:
-        options["replica"] = database.replica
         found = _in_generations(
-            listings.snapshots(database.path, **options),
-            listings.wal(database.path, **options),
+            contents.snapshots(database, timeout), contents.wal(database, timeout)
         )
     return [{"replica": database.names[0], "start": start, "end": end} for start, end in found]
 
