@@ -24,7 +24,7 @@ import time
 from pathlib import Path
 
 from tests.oracle import difference
-from tests.support import executable
+from tests.support import S3_KEY, S3_SECRET, S3Server, executable
 
 import litestream
 from litestream import commands
@@ -72,8 +72,10 @@ int fsync(int file) { return fdatasync(file); }
 class Trials:
     """One database, its replication, and what came of the kills."""
 
-    def __init__(self, folder: Path, arguments: argparse.Namespace, seed: int) -> None:
-        self.folder, self.arguments, self.source = folder, arguments, random.Random(seed)
+    def __init__(
+        self, folder: Path, arguments: argparse.Namespace, server: S3Server | None
+    ) -> None:
+        self.folder, self.arguments, self.source = folder, arguments, random.Random(arguments.seed)
         self.databases = [folder / f"app{n}.db" for n in range(arguments.databases)]
         self.config = folder / "litestream.yml"
         interval = arguments.interval
@@ -86,8 +88,11 @@ class Trials:
                             "monitor-interval": interval,
                             "replicas": [
                                 {
-                                    "type": "file",
-                                    "path": str(folder / "replica" / database.name),
+                                    **(
+                                        server.replica()
+                                        if server
+                                        else {"path": str(folder / "replica" / database.name)}
+                                    ),
                                     "sync-interval": interval,
                                 }
                             ],
@@ -214,6 +219,7 @@ def main() -> None:
     parser.add_argument("--synchronous", choices=("full", "normal"), default="full")
     parser.add_argument("--databases", type=int, default=1)
     parser.add_argument("--interval", default="1s")
+    parser.add_argument("--replica", default="file", choices=["file", "s3"])
     parser.add_argument("--shim", action="store_true", help="die in the WAL's fsync (gcc, Linux)")
     parser.add_argument("--bare", action="store_true", help="the control: a daemon on its own")
     parser.add_argument("--alone", action="store_true", help="no writer beside the one killed")
@@ -223,7 +229,12 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     os.environ["LITESTREAM_INSTALL_DIR"] = str(executable(arguments.series).parent)
     folder = Path(tempfile.mkdtemp(prefix="ls-killed-"))
-    trials = Trials(folder, arguments, arguments.seed)
+    server = None
+    if arguments.replica == "s3":
+        (folder / "s3").mkdir()
+        server = S3Server(folder / "s3")
+        litestream.configure(replica_key_id=S3_KEY, replica_access_key=S3_SECRET)
+    trials = Trials(folder, arguments, server)
     if arguments.shim:
         (folder / "shim.c").write_text(SHIM)
         subprocess.run(
@@ -251,9 +262,11 @@ def main() -> None:
                     trials.kill(number)
                 stopped = replication.stop()
     finally:
+        if server is not None:
+            server.stop()
         shutil.rmtree(folder, ignore_errors=True)
     print(
-        f"{arguments.series} {arguments.synchronous}: {arguments.kills} kills, "
+        f"{arguments.series} {arguments.synchronous} {arguments.replica}: {arguments.kills} kills, "
         f"{trials.compared} comparisons, {len(trials.wrong)} wrong, {trials.late} late, "
         f"longest sync {trials.longest:.2f} s, stop() {stopped}, exact: {trials.believed} wrong "
         f"believed, {trials.alarms} false alarms; {time.monotonic() - begun:.0f} s"
