@@ -55,10 +55,10 @@ KEEPER = (
 FILES = sorted(path.relative_to(HOUSE) for path in HOUSE.rglob("*.py"))
 
 
-def imported(file: Path, *, for_types: bool = True) -> Iterator[str]:
+def imported(file: Path) -> Iterator[str]:
     """Yield the modules that a file imports, those of this package without its name."""
     tree = ast.parse((HOUSE / file).read_text())
-    for node in _walked(tree) if not for_types else ast.walk(tree):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module == "litestream":
@@ -68,17 +68,6 @@ def imported(file: Path, *, for_types: bool = True) -> Iterator[str]:
             names = [f"{inner}.{name.name}" for name in node.names]
             is_room = inner != node.module and (HOUSE / inner.replace(".", "/")).is_dir()
             yield from names if is_room else [inner]
-
-
-def _walked(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes that run, and not those for type checkers."""
-    if isinstance(tree, ast.If) and ast.unparse(tree.test) == "TYPE_CHECKING":
-        for other in tree.orelse:
-            yield from _walked(other)
-        return
-    yield tree
-    for node in ast.iter_child_nodes(tree):
-        yield from _walked(node)
 
 
 @pytest.mark.parametrize("file", FILES, ids=str)
@@ -98,8 +87,7 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
     own = [file for file in FILES if file.parts[0].removesuffix(".py") not in beside]
     names = {".".join(file.with_suffix("").parts): file for file in own}
     imports = {
-        name: {other for other in imported(file, for_types=False) if other in names}
-        for name, file in names.items()
+        name: {other for other in imported(file) if other in names} for name, file in names.items()
     }
     while leaves := {name for name, others in imports.items() if not others}:
         imports = {name: others - leaves for name, others in imports.items() if others}

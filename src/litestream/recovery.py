@@ -7,6 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from litestream._config.database import databases_of
 from litestream._database.files import is_database, path_of
 from litestream._database.lock import Lock
 from litestream._deadline import require_positive
@@ -150,7 +151,7 @@ def recover_all(
             progress(found.path, 0, 0)
         return done
 
-    return list(side_by_side.results(one, config.chosen(database), jobs))
+    return list(side_by_side.results(one, databases_of(config, database), jobs))
 
 
 def _require_some(config: Config) -> None:

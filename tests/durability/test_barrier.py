@@ -10,6 +10,7 @@ import pytest
 
 import litestream
 from litestream._config.config import Config
+from litestream._config.database import database_of
 from litestream._database import wal
 from litestream._database.connect import bump
 from litestream._database.files import wal_path
@@ -62,7 +63,7 @@ def test_a_wal_that_was_restarted_is_looked_at_once(site, monkeypatch):
     (end,) = filter(None, [wal.committed_end(wal_path(site.database))])
     looks = iter([end])
     monkeypatch.setattr(wal, "committed_end", lambda _wal: next(looks))
-    database = Config.load(site.config, site.series).database(site.database)
+    database = database_of(Config.load(site.config, site.series), site.database)
     watch = Watch(database, time.monotonic() + 1)
     with pytest.raises(NotArrivedError):
         watch.arrival(wal.WALEnd((1, 2), 4152))

@@ -11,17 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from litestream import _settings
 from litestream._config import databases as config_databases
 from litestream._config import file as config_file
-from litestream._config import mapping, places, runtime_directory, spelling
-from litestream._config.database import Database
+from litestream._config import mapping, runtime_directory, spelling
 from litestream._config.directories import Directory, in_content
-from litestream._config.paths import refuse_url, target
-from litestream._database.files import meta_path
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-
-    from litestream._config.paths import StrPath
 
 ConfigArgument: TypeAlias = (
     "str | os.PathLike[str] | Mapping[Any, str | Sequence[Any] | Mapping[str, Any]] | Config | None"
@@ -30,6 +25,16 @@ ConfigArgument: TypeAlias = (
 
 DEFAULT_SOCKET = "/var/run/litestream.sock"
 """Where 0.5 listens when its config switches the socket on and names no path."""
+
+
+def absolute(config: ConfigArgument) -> ConfigArgument:
+    """Return a config whose paths no longer depend on the current directory."""
+    if config is None:
+        return None
+    if isinstance(config, (str, os.PathLike)):
+        return os.path.abspath(os.path.expanduser(os.fspath(config)))
+    given = _settings.chosen_config(config)
+    return given if isinstance(given, str) else mapping.resolved(given)
 
 
 class Config:
@@ -80,7 +85,7 @@ class Config:
     @cached_property
     def text(self) -> str:
         """Return the text of the file, or the one of ours for a mapping."""
-        return config_file.text(self.path) if self.path else mapping.as_yaml(self.content)
+        return config_file.text(self.path) if self.path else config_file.as_yaml(self.content)
 
     @cached_property
     def content(self) -> Mapping[str, Any]:
@@ -226,94 +231,20 @@ class Config:
         """Return the paths of the databases."""
         return [path for path, _ in config_databases.named(self.content, self.series)]
 
-    @property
-    def databases(self) -> list[Database]:
-        """Return the databases.
+    def entry(self, path: str) -> dict[str, Any] | None:
+        """Return the entry of a database, if the config or one of its directories has it."""
+        return self._named.get(path) or self.include(path)
 
-        Raises:
-            ConfigurationError: There is no database, or one has no replica for this series, or two
-                share a replica: each would write over the other's backups.
-
-        """
-        entries = config_databases.named(self.content, self.series)
-        found = [self._database(path, raw) for path, raw in entries]
-        if not found and not self.directories:
-            raise ConfigurationError("The config names no database: add one to its 'dbs:' list")
-        places.require_apart(
-            [(one.path, one.meta, one.replicas) for one in found], self.content, self.series
-        )
+    def unexpanded(self) -> Config:
+        """Return the config as it is without its variables replaced."""
+        found = Config(self.series, self.path, literal=True)
+        found.text = self.text
         return found
-
-    def chosen(self, database: StrPath | None) -> list[Database]:
-        """Return one of the databases, whose path may be a symbolic link, or all of them.
-
-        Raises:
-            ConfigurationError: As ``databases``, or there is no such database.
-
-        """
-        if database is None:
-            return self.databases
-        if self.include(target(database)):
-            return [self.database(database)]
-        found = self.databases
-        found = [one for one in found if one.is_at(database)]
-        if not found:
-            raise self._unknown(target(database))
-        return found
-
-    def database(self, database: StrPath, replica: str | None = None) -> Database:
-        """Return a database, with all its replicas or the one that is named (0.3).
-
-        A symbolic link to a database of the config stands for it. A path with a ``$`` may stand in
-        the file as it is.
-
-        Raises:
-            ConfigurationError: It is a replica URL, the config does not name it, or it has no such
-                replica.
-
-        """
-        refuse_url(database)
-        path = target(database)
-        for name in (path, os.path.realpath(path)):
-            raw = self._named.get(name) or self.include(name)
-            if raw is not None:
-                found = self._database(name, raw)
-                if replica is None:
-                    return found
-                return found._replace(replicas=found.chosen(replica), replica=replica)
-        if not self.literal and "$" in path:
-            unexpanded = Config(self.series, self.path, literal=True)
-            unexpanded.text = self.text
-            return unexpanded.database(database, replica)
-        raise self._unknown(path)
-
-    def _database(self, path: str, raw: Mapping[str, Any]) -> Database:
-        replicas = config_databases.replicas_of(path, raw, self.series)
-        meta = raw.get("meta-path")
-        interval = self.content.get("sync-interval")
-        return Database(
-            self,
-            path,
-            os.path.abspath(os.path.expanduser(str(meta))) if meta else meta_path(path),
-            max(config_databases.seconds_of(r.get("sync-interval", interval)) for r in replicas),
-            config_databases.seconds_of(raw.get("monitor-interval")),
-            replicas,
-            is_restored=self.series == "0.5" and bool(raw.get("restore-if-db-not-exists")),
-        )
 
     @property
     def described(self) -> str:
         """Return what to call it in a sentence."""
         return f"the config {self.path!r}" if self.path else "the mapping that is the config"
-
-    def _unknown(self, path: str) -> ConfigurationError:
-        entries = [one for one in self.content.get("dbs") or [] if isinstance(one, dict)]
-        names = [str(one["path"]) for one in entries if one.get("path")]
-        names += [directory.shown for directory in self.directories]
-        known = ", ".join(map(repr, names)) or "none"
-        return ConfigurationError(
-            f"{path!r} is not in {self.described}. The databases there: {known}"
-        )
 
 
 def _written(text: str) -> str:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from litestream._config import databases as config_databases
 from litestream._config import places
-from litestream._config.paths import target
+from litestream._config.paths import refuse_url, target
+from litestream._database.files import meta_path
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from litestream._config.config import Config
     from litestream._config.paths import StrPath
 
@@ -73,3 +77,78 @@ class Database(NamedTuple):
         if len(self.replicas) == 1:
             return [self]
         return [self._replace(replicas=[r], replica=places.name(r)) for r in self.replicas]
+
+
+def databases_of(config: Config, only: StrPath | None = None) -> list[Database]:
+    """Return the databases of a config, or one of them, whose path may be a symbolic link.
+
+    Raises:
+        ConfigurationError: There is no such database, or none at all, or one has no replica for
+            this series, or two share a replica: each would write over the other's backups.
+
+    """
+    if only is not None and config.include(target(only)):
+        return [database_of(config, only)]
+    entries = config_databases.named(config.content, config.series)
+    found = [_of_entry(config, path, raw) for path, raw in entries]
+    if not found and not config.directories:
+        raise ConfigurationError("The config names no database: add one to its 'dbs:' list")
+    places.require_apart(
+        [(one.path, one.meta, one.replicas) for one in found], config.content, config.series
+    )
+    if only is None:
+        return found
+    found = [one for one in found if one.is_at(only)]
+    if not found:
+        raise _unknown(config, target(only))
+    return found
+
+
+def database_of(config: Config, database: StrPath, replica: str | None = None) -> Database:
+    """Return a database, with all its replicas or the one that is named (0.3).
+
+    A symbolic link to a database of the config stands for it. A path with a ``$`` may stand in
+    the file as it is.
+
+    Raises:
+        ConfigurationError: It is a replica URL, the config does not name it, or it has no such
+            replica.
+
+    """
+    refuse_url(database)
+    path = target(database)
+    for name in (path, os.path.realpath(path)):
+        raw = config.entry(name)
+        if raw is not None:
+            found = _of_entry(config, name, raw)
+            if replica is None:
+                return found
+            return found._replace(replicas=found.chosen(replica), replica=replica)
+    if not config.literal and "$" in path:
+        return database_of(config.unexpanded(), database, replica)
+    raise _unknown(config, path)
+
+
+def _of_entry(config: Config, path: str, raw: Mapping[str, Any]) -> Database:
+    replicas = config_databases.replicas_of(path, raw, config.series)
+    meta = raw.get("meta-path")
+    interval = config.content.get("sync-interval")
+    return Database(
+        config,
+        path,
+        os.path.abspath(os.path.expanduser(str(meta))) if meta else meta_path(path),
+        max(config_databases.seconds_of(r.get("sync-interval", interval)) for r in replicas),
+        config_databases.seconds_of(raw.get("monitor-interval")),
+        replicas,
+        is_restored=config.series == "0.5" and bool(raw.get("restore-if-db-not-exists")),
+    )
+
+
+def _unknown(config: Config, path: str) -> ConfigurationError:
+    entries = [one for one in config.content.get("dbs") or [] if isinstance(one, dict)]
+    names = [str(one["path"]) for one in entries if one.get("path")]
+    names += [directory.shown for directory in config.directories]
+    known = ", ".join(map(repr, names)) or "none"
+    return ConfigurationError(
+        f"{path!r} is not in {config.described}. The databases there: {known}"
+    )

@@ -1,4 +1,4 @@
-"""A config file: read its text, expand it, parse it."""
+"""The text of a config: read, expand and parse it, or write one of ours."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from litestream import _settings
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
 
@@ -94,6 +95,17 @@ def parse(text: str, origin: str, *, expanded: bool = False) -> dict[str, Any]:
             f"The config {origin!r} is not a mapping: begin it with a 'dbs:' list"
         )
     return _settings.Content(_concealed(content))
+
+
+def as_yaml(content: Mapping[str, Any], *, expanded: bool = True) -> str:
+    """Write JSON, which is YAML; unescaped, as YAML knows no surrogate pairs.
+
+    A ``$`` is escaped even where nothing is to be expanded: a reader may expand it all the same.
+    """
+    import json
+
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    return _settings.Text((text.replace("$", r"\u0024") if expanded else text) + "\n")
 
 
 _YAML_PROBLEMS = (

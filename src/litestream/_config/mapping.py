@@ -1,20 +1,16 @@
-"""A mapping of databases to replicas as a config, and the text of a config of ours."""
+"""A mapping of databases to replicas as the content of a config."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from litestream import _settings
 from litestream._config import paths
 from litestream._config.keys import BY_PLACE, PLACES
 from litestream.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from litestream._config.config import ConfigArgument
 
 _DURATION = re.compile(r"(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+|0")
 _KINDS: dict[str, tuple[type, ...]] = {
@@ -45,16 +41,6 @@ def resolved(databases: Mapping[Any, Any]) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def absolute(config: ConfigArgument) -> ConfigArgument:
-    """Return a config whose paths no longer depend on the current directory."""
-    if config is None:
-        return None
-    if isinstance(config, (str, os.PathLike)):
-        return os.path.abspath(os.path.expanduser(os.fspath(config)))
-    given = _settings.chosen_config(config)
-    return given if isinstance(given, str) else resolved(given)
-
-
 def content_of(databases: Mapping[Any, Any], series: str) -> dict[str, Any]:
     """Return the content of a config for ``path → replica, or replicas``.
 
@@ -68,15 +54,6 @@ def content_of(databases: Mapping[Any, Any], series: str) -> dict[str, Any]:
             _require_known(path, replica, series)
         entries.append(_settings.Content(path=path, replicas=replicas))
     return _settings.Content(dbs=entries)
-
-
-def as_yaml(content: Mapping[str, Any], *, expanded: bool = True) -> str:
-    """Write JSON, which is YAML; unescaped, as YAML knows no surrogate pairs.
-
-    A ``$`` is escaped even where nothing is to be expanded: a reader may expand it all the same.
-    """
-    text = json.dumps(content, indent=2, ensure_ascii=False)
-    return _settings.Text((text.replace("$", r"\u0024") if expanded else text) + "\n")
 
 
 def _file(given: Any) -> str:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from litestream import _settings
-from litestream._config import file, mapping, places
+from litestream._config import file, places
 from litestream._config.directories import Directory
 from litestream.errors import ConfigurationError
 
@@ -52,12 +52,12 @@ def spelt(
             referring.append(_kept(directory.entry(path, written)))
     wanted = _settings.Content({**content, "dbs": entries})
     if old:
-        found = mapping.as_yaml({**old, "dbs": referring}, expanded=False)
+        found = file.as_yaml({**old, "dbs": referring}, expanded=False)
         found = _settings.Text(found.replace(_DOLLAR, r"\u0024"))
         with suppress(ConfigurationError):
             if file.parse(file.expand(found), "") == wanted:
                 return wanted, found
-    return wanted, mapping.as_yaml(wanted)
+    return wanted, file.as_yaml(wanted)
 
 
 def _unexpanded(text: str, content: Mapping[str, Any]) -> dict[str, Any] | None:

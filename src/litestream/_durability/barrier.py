@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from litestream._config.database import database_of
 from litestream._config.paths import target
 from litestream._control_socket.find import client
 from litestream._database import wal
@@ -61,7 +62,7 @@ def sync(
     named = None
     try:
         with loaded(config, expand_env=expand_env) as found:
-            named = found.database(database)
+            named = database_of(found, database)
             wait(named, timeout)
     except ConfigurationError:
         if named is None and series() == "0.5" and _is_registered(database, config, timeout):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from litestream import _settings
 from litestream._config import places
 from litestream._config.config import Config
+from litestream._config.database import database_of
 from litestream._config.paths import target
 from litestream._database.files import meta_path
 from litestream._executable.series import series as series_of
@@ -78,7 +79,7 @@ def _of_config(config: Config) -> dict[str, Watched]:
     found = {}
     for name in config.paths:
         try:
-            database = config.database(name)
+            database = database_of(config, name)
             wait = database.interval + database.monitor_interval
             shown = ", ".join(_shown(r, content, series) for r in database.replicas)
             watched = Watched(name, database.meta, series, wait, socket, metrics, shown)
