@@ -22,7 +22,7 @@ HANDED_ON = {
 """What the command hands on, inside its functions."""
 FLOORS = (
     ("errors",),
-    ("rows", "_deadline"),
+    ("rows",),
     ("_settings",),
     ("_database",),
     ("_config",),

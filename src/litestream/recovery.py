@@ -6,16 +6,13 @@ from typing import TYPE_CHECKING
 
 from litestream._config.database import databases_of
 from litestream._database.files import path_of
-from litestream._deadline import require_positive
 from litestream._executable import side_by_side
-from litestream._executable.arguments import loaded
-from litestream._executable.find import find as find_executable
+from litestream._executable.arguments import loaded, require_positive
 from litestream._executable.log_lines import escaped
 from litestream._executable.series import require_series
 from litestream._replication import daemon_config, replicas
 from litestream._replication.missing import Expectation as Expectation
-from litestream._replication.missing import Recovered, Recovery
-from litestream._restore.fetch import not_found
+from litestream._replication.missing import Recovered, Recovery, require_some
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -105,7 +102,7 @@ def recover_all(
 ) -> list[Recovered]:
     """Recover the databases of a config that is loaded."""
     if database is None and expect == "backup":
-        _require_some(config)
+        require_some(config)
 
     def one(found: Database) -> Recovered:
         done = Recovery(found, expect, replica, timeout, answer_timeout, progress).run()
@@ -114,23 +111,6 @@ def recover_all(
         return done
 
     return list(side_by_side.results(one, databases_of(config, database), jobs))
-
-
-def _require_some(config: Config) -> None:
-    """Miss all that was in a directory: with it and its replica gone, nothing is left to name.
-
-    Raises:
-        BackupNotFoundError: A ``dir:`` entry has no database, neither on disk nor in its replica.
-
-    """
-    for directory in config.directories:
-        if not directory.databases(lost=True):
-            reason = (
-                f"no database of {directory.shown!r} is there, and none was found in its replica. "
-                "What a server holds is not listed: name each database, as in "
-                "'litestream recover PATH'"
-            )
-            raise not_found([find_executable(), "restore", directory.shown], 0, "", reason)
 
 
 def told(done: Recovered) -> str:

@@ -11,9 +11,8 @@ from litestream._config.database import database_of
 from litestream._config.paths import is_url, refuse_url
 from litestream._database import integrity
 from litestream._database.permissions import lacking
-from litestream._deadline import require_positive
 from litestream._executable import side_by_side
-from litestream._executable.arguments import loaded
+from litestream._executable.arguments import loaded, require_positive
 from litestream._executable.series import require_known_files, require_series
 from litestream._restore.point_in_time import moment
 from litestream._restore.staging import Staging

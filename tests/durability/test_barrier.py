@@ -13,8 +13,8 @@ from litestream._config.config import Config
 from litestream._config.database import database_of
 from litestream._database import wal
 from litestream._database.connect import bump
-from litestream._database.files import wal_path
 from litestream._database.lock import Lock
+from litestream._database.wal import wal_path
 from litestream._durability import barrier
 from litestream._durability.series_03 import Look03
 from litestream._durability.watch import NotArrivedError, Watch

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from litestream import _settings
-from litestream._deadline import require_positive
+from litestream._executable.arguments import require_positive
 from litestream.errors import ControlSocketError
 
 if TYPE_CHECKING:

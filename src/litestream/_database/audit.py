@@ -21,12 +21,12 @@ from __future__ import annotations
 import os
 from contextlib import closing
 
-from litestream._database.files import wal_path
 from litestream._database.frames import Frames
 from litestream._database.wal import (
     WAL_HEADER_SIZE,
     WALEnd,
     committed_end,
+    wal_path,
     wal_salts,
 )
 from litestream._database.wal_index import kept_open

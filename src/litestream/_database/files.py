@@ -32,11 +32,6 @@ def path_of(database: object) -> str:
     return text
 
 
-def wal_path(database: str | os.PathLike[str]) -> str:
-    """Return the path of a database's write-ahead log."""
-    return os.fspath(database) + "-wal"
-
-
 def meta_path(database: str | os.PathLike[str]) -> str:
     """Return the directory in which Litestream keeps its local state, unless `meta-path` is set."""
     folder, name = os.path.split(os.fspath(database))

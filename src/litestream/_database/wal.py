@@ -38,6 +38,11 @@ class WALEnd(NamedTuple):
     offset: int
 
 
+def wal_path(database: str | os.PathLike[str]) -> str:
+    """Return the path of a database's WAL."""
+    return os.fspath(database) + "-wal"
+
+
 def wal_salts(wal: str | os.PathLike[str]) -> Salts | None:
     """Return the salts of a WAL's header, or None when there is no WAL or it is empty."""
     header = head(wal, WAL_HEADER_SIZE)

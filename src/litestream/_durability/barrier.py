@@ -12,12 +12,11 @@ from litestream._config.paths import target
 from litestream._control_socket.find import client
 from litestream._database import wal
 from litestream._database.connect import bump
-from litestream._database.files import wal_path
 from litestream._database.permissions import lacking
-from litestream._deadline import require_positive
+from litestream._database.wal import wal_path
 from litestream._durability.watch import NotArrivedError, Watch
 from litestream._executable import listings
-from litestream._executable.arguments import loaded
+from litestream._executable.arguments import loaded, require_positive
 from litestream._executable.series import require_known_files, series
 from litestream.errors import (
     ConfigurationError,

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from litestream._database import wal
-from litestream._database.files import wal_path
+from litestream._database.wal import wal_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,8 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litestream._control_socket.nonblocking import Request
+from litestream._database import foreign_daemons
 from litestream._database.lock import Lock
-from litestream._supervision import foreign_daemons
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -13,9 +13,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from litestream._database.files import wal_path
 from litestream._database.local_state import Position03, newest_local
-from litestream._database.wal import WAL_HEADER_SIZE, WALEnd, holds_more, wal_salts
+from litestream._database.wal import WAL_HEADER_SIZE, WALEnd, holds_more, wal_path, wal_salts
 from litestream._durability.series_03 import measured_position, metrics_page
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from litestream._database.files import wal_path
+from litestream._database.wal import wal_path
 from litestream._executable.log_lines import escaped
 from litestream._health import daemons, history, lag
 

@@ -28,6 +28,7 @@ from litestream.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from litestream._config.config import Config
     from litestream._config.database import Database
     from litestream.errors import LitestreamError
 
@@ -197,6 +198,23 @@ class Recovery:
                     raise
                 side_by_side.require_wanted()
                 time.sleep(_PAUSE)
+
+
+def require_some(config: Config) -> None:
+    """Miss all that was in a directory: with it and its replica gone, nothing is left to name.
+
+    Raises:
+        BackupNotFoundError: A ``dir:`` entry has no database, neither on disk nor in its replica.
+
+    """
+    for directory in config.directories:
+        if not directory.databases(lost=True):
+            reason = (
+                f"no database of {directory.shown!r} is there, and none was found in its replica. "
+                "What a server holds is not listed: name each database, as in "
+                "'litestream recover PATH'"
+            )
+            raise not_found([find_executable(), "restore", directory.shown], 0, "", reason)
 
 
 Recovered.__module__ = "litestream.recovery"  # where a pickle finds it
