@@ -70,9 +70,13 @@ def imported(file: Path) -> Iterator[str]:
             yield from names if is_room else [inner]
 
 
+def _room(file: Path) -> str:
+    return file.parts[0].removesuffix(".py")
+
+
 @pytest.mark.parametrize("file", FILES, ids=str)
 def test_imports_point_to_lower_floors(file: Path) -> None:
-    room = file.parts[0].removesuffix(".py")
+    room = _room(file)
     for name in imported(file):
         other = name.split(".")[0]
         if other in FLOOR and other != room:
@@ -82,9 +86,17 @@ def test_imports_point_to_lower_floors(file: Path) -> None:
             )
 
 
+@pytest.mark.parametrize("file", [f for f in FILES if _room(f) in ADAPTERS], ids=str)
+def test_an_adapter_imports_public_doors_alone(file: Path) -> None:
+    for name in imported(file):
+        other = name.split(".")[0]
+        private = {room for room in FLOOR if room.startswith("_")} - {"__init__", "_adapters"}
+        assert other not in private, f"{file} imports {name}"
+
+
 def test_no_module_imports_itself_by_way_of_others() -> None:
     beside = (*ADAPTERS, *(other for _, other in HANDED_ON))
-    own = [file for file in FILES if file.parts[0].removesuffix(".py") not in beside]
+    own = [file for file in FILES if _room(file) not in beside]
     names = {".".join(file.with_suffix("").parts): file for file in own}
     imports = {
         name: {other for other in imported(file) if other in names} for name, file in names.items()
