@@ -25,7 +25,7 @@ _ROOMS = {
     "check": ("_check.findings", "findings"),
     "create": ("_setup.create", "config_text"),
 }
-"""Names that are loaded when first used: yaml costs more than all of this."""
+"""Names that are loaded at their first use: yaml costs more than this whole module."""
 
 
 def __getattr__(name: str) -> object:

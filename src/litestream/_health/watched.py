@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 
 class Watched(NamedTuple):
-    """A database: its local state, and what the config says of its daemon and of its replica.
+    """A database: its local state, and what the config says of its daemon and its replica.
 
-    ``interval`` are the seconds that the config lets a commit wait. ``socket`` and ``metrics`` are
-    "" where there is none. ``trouble`` says why the config's entry cannot be used, if that is so.
+    ``interval`` is the number of seconds that the config lets a commit wait. ``socket`` and
+    ``metrics`` are "" if the config has none. ``trouble`` says why the config's entry cannot be
+    used, or is "".
     """
 
     path: str
@@ -41,12 +42,12 @@ class Watched(NamedTuple):
 
 
 def find(named: Sequence[StrPath] | None, config: ConfigArgument) -> list[Watched]:
-    """Return the databases to watch: the named ones, or all of the config, which is read once.
+    """Return the databases to watch: the named ones, or all of the config.
 
-    A database that is named need not be in the config: its daemon may have been given another.
+    A named database need not be in this config: its daemon may have another one.
 
     Raises:
-        ConfigNotFoundError, ConfigurationError: the config cannot be read, and is needed.
+        ConfigNotFoundError, ConfigurationError: The config is needed and cannot be read.
 
     """
     series = _series()
@@ -91,7 +92,7 @@ def _of_config(config: Config) -> dict[str, Watched]:
 
 
 def _shown(replica: Mapping[str, Any], content: Mapping[str, Any], series: str) -> str:
-    """Return where a replica is as a URL, without a key, a user's password or a query."""
+    """Return the place of a replica as a URL, without a key, a password or a query."""
     kind, *parts = places.place(replica, content, series)
     if kind == "file":
         folder = parts[0]
