@@ -9,10 +9,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from litestream import _settings
-from litestream._config import databases as config_databases
 from litestream._config import file as config_file
 from litestream._config import mapping, runtime_directory, spelling
 from litestream._config.directories import Directory, in_content
+from litestream._config.entries import named
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 ConfigArgument: TypeAlias = (
     "str | os.PathLike[str] | Mapping[Any, str | Sequence[Any] | Mapping[str, Any]] | Config | None"
 )
-"""What ``config=`` takes: a path, or a database's path → its replica; a `Config` that is loaded."""
+"""What ``config=`` takes: a path, a mapping of databases to replicas, or a loaded `Config`."""
 
 DEFAULT_SOCKET = "/var/run/litestream.sock"
-"""Where 0.5 listens when its config switches the socket on and names no path."""
+"""Where 0.5 listens if the config switches the socket on without a path."""
 
 
 def absolute(config: ConfigArgument) -> ConfigArgument:
@@ -38,9 +38,9 @@ def absolute(config: ConfigArgument) -> ConfigArgument:
 
 
 class Config:
-    """The config of Litestream, read when it is first needed, and once only.
+    """The config of Litestream, read at its first use and only once.
 
-    ``path`` is the user's file, "" for a mapping. With ``flags`` the executable reads ``file`` as
+    ``path`` is the user's file, "" for a mapping. With ``flags``, the executable reads ``file`` as
     this object does. ``socket`` is the control socket that the config names (0.5).
     """
 
@@ -65,11 +65,11 @@ class Config:
 
     @classmethod
     def load(cls, given: ConfigArgument, series: str, *, expand_env: bool = True) -> Config:
-        """Return the given config, or the one that is found; a mapping is never expanded.
+        """Return the given config, or the one in the usual places; a mapping is never expanded.
 
         Raises:
             ConfigNotFoundError: There is none; the message lists the places.
-            ConfigurationError: A mapping is not one of databases to replicas.
+            ConfigurationError: The mapping does not map databases to replicas.
 
         """
         if isinstance(given, Config):
@@ -84,7 +84,7 @@ class Config:
 
     @cached_property
     def text(self) -> str:
-        """Return the text of the file, or the one of ours for a mapping."""
+        """Return the text of the file, or the text that this library writes for a mapping."""
         return config_file.text(self.path) if self.path else config_file.as_yaml(self.content)
 
     @cached_property
@@ -100,25 +100,25 @@ class Config:
 
     @cached_property
     def directories(self) -> list[Directory]:
-        """Return the ``dir:`` entries, which 0.5 has.
+        """Return the ``dir:`` entries, which only 0.5 has.
 
         Raises:
-            ConfigurationError: One cannot be used.
+            ConfigurationError: An entry cannot be used.
 
         """
         return in_content(self.content, self._base) if self.series == "0.5" else []
 
     @cached_property
     def _base(self) -> str:
-        """Return the directory to which relative paths in ``dir:`` entries refer, also later."""
+        """Return the directory to which relative paths in ``dir:`` entries refer from now on."""
         return os.getcwd()
 
     @property
     def file(self) -> str:
-        """Return the path that the executable is given.
+        """Return the path of the config for the executable.
 
-        It is a private file for a mapping, and for a config with ``dir:`` entries: the executable
-        lists and restores no database of those.
+        A mapping and a config with ``dir:`` entries get a private file: the executable lists and
+        restores no database of a ``dir:`` entry.
         """
         with self._writing:
             if self.path and not (self._is_readable() and self.directories):
@@ -131,7 +131,7 @@ class Config:
             return os.path.join(self._written, "litestream.yml")
 
     def _is_readable(self) -> bool:
-        """Tell whether we can read the file. If not, the executable says what is wrong with it."""
+        """Tell whether the file can be read; if not, the executable says what is wrong."""
         try:
             return self.content is not None
         except ConfigurationError:
@@ -140,8 +140,8 @@ class Config:
     def spelt_out(self, *, lost: bool = True, only: Collection[str] | None = None) -> Config:
         """Return the config with an entry for each database in place of the ``dir:`` entries.
 
-        The directories are listed now; those that are ``lost`` were replicated once, and are not
-        on disk. Or ``only`` the given databases are in them, and nothing is listed.
+        The directories are listed now. With ``lost``, databases that were replicated and are not on
+        disk have entries, too. With ``only``, nothing is listed: the given databases have entries.
 
         Raises:
             ConfigurationError: A directory cannot be listed.
@@ -164,9 +164,9 @@ class Config:
         return found
 
     def include(self, path: str) -> dict[str, Any] | None:
-        """Return the entry of a database that a directory holds, or would hold, if one does.
+        """Return the entry of a database that belongs to a ``dir:`` entry, even if it is not there.
 
-        The executable finds it in ``file`` from then on.
+        From then on, the executable finds the database in ``file``.
         """
         for directory in self.directories:
             if directory.holds(path):
@@ -181,7 +181,7 @@ class Config:
 
     @property
     def flags(self) -> dict[str, bool]:
-        """Return the flags with which the executable reads the file as it is read here."""
+        """Return the flags with which the executable reads the file as this object does."""
         return {"no_expand_env": True} if self.literal else {}
 
     def close(self) -> None:
@@ -191,7 +191,7 @@ class Config:
             self._written = ""
 
     def of_daemon(self, path: str, content: Mapping[str, Any], socket: str) -> Config:
-        """Return the config as a daemon of ours has it: in another file, with a socket."""
+        """Return the config that a daemon of this library reads: in another file, with a socket."""
         found = Config(self.series, path, content, literal=self.literal)
         found._socket = socket
         return found
@@ -224,26 +224,26 @@ class Config:
         entries = self.content.get("dbs")
         if self.directories and isinstance(entries, list):
             entries = [raw for raw in entries if not isinstance(raw, dict) or not raw.get("dir")]
-        return dict(config_databases.named({"dbs": entries}, self.series))
+        return dict(named({"dbs": entries}, self.series))
 
     @property
     def paths(self) -> list[str]:
         """Return the paths of the databases."""
-        return [path for path, _ in config_databases.named(self.content, self.series)]
+        return [path for path, _ in named(self.content, self.series)]
 
     def entry(self, path: str) -> dict[str, Any] | None:
         """Return the entry of a database, if the config or one of its directories has it."""
         return self._named.get(path) or self.include(path)
 
     def unexpanded(self) -> Config:
-        """Return the config as it is without its variables replaced."""
+        """Return the config with its variables left as they are written."""
         found = Config(self.series, self.path, literal=True)
         found.text = self.text
         return found
 
     @property
     def described(self) -> str:
-        """Return what to call it in a sentence."""
+        """Return the name of the config in a sentence."""
         return f"the config {self.path!r}" if self.path else "the mapping that is the config"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from litestream._config import databases as config_databases
 from litestream._config import places
+from litestream._config.entries import named, replicas_of, seconds_of
 from litestream._config.paths import refuse_url, target
 from litestream._database.files import meta_path
 from litestream.errors import ConfigurationError
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 class Database(NamedTuple):
     """A database of the config.
 
-    ``meta`` is Litestream's local state, ``replicas`` are the replicas as the config has them.
+    ``meta`` is the directory of Litestream's local state, ``replicas`` are as in the config.
     ``interval`` is the number of seconds between two syncs, ``monitor_interval`` between two looks
-    at the database. ``replica`` names the chosen one (0.3); None if there is only one.
+    at the database. ``replica`` names the chosen replica (0.3); None if there is only one.
     """
 
     config: Config
@@ -34,7 +34,7 @@ class Database(NamedTuple):
     replicas: list[dict[str, Any]]
     replica: str | None = None
     is_restored: bool = False
-    """Whether the config has a daemon of 0.5 restore it if it is missing."""
+    """Whether a daemon of 0.5 restores the database if it is missing."""
 
     @property
     def folders(self) -> list[str] | None:
@@ -49,7 +49,7 @@ class Database(NamedTuple):
 
     @property
     def has_local_state(self) -> bool:
-        """Tell whether Litestream, of either series, already keeps local state for the database."""
+        """Tell whether either series of Litestream already has local state of the database."""
         return any(os.path.exists(os.path.join(self.meta, name)) for name in ("generation", "ltx"))
 
     def is_at(self, path: StrPath) -> bool:
@@ -58,10 +58,10 @@ class Database(NamedTuple):
         return self.path in (name, os.path.realpath(name))
 
     def chosen(self, replica: str | None) -> list[dict[str, Any]]:
-        """Return the replicas, all of them or those of a name.
+        """Return all replicas, or those with a name.
 
         Raises:
-            ConfigurationError: There is none of that name.
+            ConfigurationError: No replica has that name.
 
         """
         found = [r for r in self.replicas if replica in (None, places.name(r))]
@@ -80,16 +80,17 @@ class Database(NamedTuple):
 
 
 def databases_of(config: Config, only: StrPath | None = None) -> list[Database]:
-    """Return the databases of a config, or one of them, whose path may be a symbolic link.
+    """Return the databases of a config, or ``only`` one, whose path may be a symbolic link.
 
     Raises:
-        ConfigurationError: There is no such database, or none at all, or one has no replica for
-            this series, or two share a replica: each would write over the other's backups.
+        ConfigurationError: There is no such database, or no database at all; a database has no
+            replica for this series; or two share a replica: each would overwrite the other's
+            backups.
 
     """
     if only is not None and config.include(target(only)):
         return [database_of(config, only)]
-    entries = config_databases.named(config.content, config.series)
+    entries = named(config.content, config.series)
     found = [_of_entry(config, path, raw) for path, raw in entries]
     if not found and not config.directories:
         raise ConfigurationError("The config names no database: add one to its 'dbs:' list")
@@ -105,14 +106,14 @@ def databases_of(config: Config, only: StrPath | None = None) -> list[Database]:
 
 
 def database_of(config: Config, database: StrPath, replica: str | None = None) -> Database:
-    """Return a database, with all its replicas or the one that is named (0.3).
+    """Return a database of a config, with all its replicas or the named one (0.3).
 
-    A symbolic link to a database of the config stands for it. A path with a ``$`` may stand in
-    the file as it is.
+    A symbolic link stands for the database to which it leads. A path with a ``$`` may stand in the
+    file as it is.
 
     Raises:
-        ConfigurationError: It is a replica URL, the config does not name it, or it has no such
-            replica.
+        ConfigurationError: The argument is a replica URL, the config does not name the database, or
+            the database has no such replica.
 
     """
     refuse_url(database)
@@ -130,15 +131,15 @@ def database_of(config: Config, database: StrPath, replica: str | None = None) -
 
 
 def _of_entry(config: Config, path: str, raw: Mapping[str, Any]) -> Database:
-    replicas = config_databases.replicas_of(path, raw, config.series)
+    replicas = replicas_of(path, raw, config.series)
     meta = raw.get("meta-path")
     interval = config.content.get("sync-interval")
     return Database(
         config,
         path,
         os.path.abspath(os.path.expanduser(str(meta))) if meta else meta_path(path),
-        max(config_databases.seconds_of(r.get("sync-interval", interval)) for r in replicas),
-        config_databases.seconds_of(raw.get("monitor-interval")),
+        max(seconds_of(r.get("sync-interval", interval)) for r in replicas),
+        seconds_of(raw.get("monitor-interval")),
         replicas,
         is_restored=config.series == "0.5" and bool(raw.get("restore-if-db-not-exists")),
     )

@@ -25,7 +25,7 @@ _WANTED = {"bool": "True or False", "int": "a whole number", "texts": "a list", 
 def resolved(databases: Mapping[Any, Any]) -> dict[str, list[dict[str, Any]]]:
     """Return each database's file and its replicas, with symbolic links resolved now.
 
-    A link that is changed later must not change what is replicated.
+    A later change of a link must not change what is replicated.
 
     Raises:
         ConfigurationError: A path or a replica is not valid, or two paths lead to one file.
@@ -45,7 +45,7 @@ def content_of(databases: Mapping[Any, Any], series: str) -> dict[str, Any]:
     """Return the content of a config for ``path → replica, or replicas``.
 
     Raises:
-        ConfigurationError: As ``resolved``, or the series has no such key, or another value for it.
+        ConfigurationError: As ``resolved``, or the series has no such key, or takes other values.
 
     """
     entries = []
@@ -57,7 +57,7 @@ def content_of(databases: Mapping[Any, Any], series: str) -> dict[str, Any]:
 
 
 def _file(given: Any) -> str:
-    """Return the file to which a path leads: SQLite keeps the WAL beside it, not beside a link."""
+    """Return the file to which a path leads: SQLite keeps the WAL beside the file, not the link."""
     if not isinstance(given, (str, os.PathLike)) or not os.fspath(given):
         raise ConfigurationError(
             f"A config that is a mapping maps each database's path to its replica; {given!r} is "
@@ -81,7 +81,7 @@ def _file(given: Any) -> str:
 
 
 def _replica(path: str, given: Any) -> dict[str, Any]:
-    """Return a replica as a config has it; a directory by its path, where nothing is escaped."""
+    """Return a replica as in a config; a directory by its path, in which nothing is escaped."""
     if isinstance(given, Mapping):
         found = _settings.Content({key: _plain(value) for key, value in given.items()})
         url = found.get("url")
