@@ -65,7 +65,7 @@ class ControlSocket:
         ``wait`` and ``timeout`` are never sent. With either of them, 0.5.17 begins its long-lived
         read transaction in the request's context and loses it when the request ends. From then
         on, the daemon may miss frames of the WAL for good, without an error.
-        Source: server.go and db.go of 0.5.17; ``test_commands_socket.py::TestTrap1`` shows it.
+        Source: server.go and db.go of 0.5.17; ``TestTrap1`` in the tests shows it.
         """
         answer = self.request("POST", "/sync", {"path": database})
         return {

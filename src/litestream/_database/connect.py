@@ -80,8 +80,9 @@ def bump(database: str) -> None:
     """
     import sqlite3
 
+    # Closed last and read-only, the pin keeps the close of the writer from checkpointing the WAL.
     with suppress(sqlite3.Error), closing(open_by_uri(database, "ro", LOCK_WAIT)) as pin:
-        pin.execute("SELECT 1 FROM sqlite_master").fetchone()  # closed last: see _pin_wal
+        pin.execute("SELECT 1 FROM sqlite_master").fetchone()
         with closing(open_by_uri(database, "rw", LOCK_WAIT)) as connection:
             # With FULL, a kill during the fsync of this COMMIT would leave such frames.
             connection.execute("PRAGMA synchronous=NORMAL")
@@ -116,8 +117,9 @@ def is_unused(database: str) -> Iterator[bool]:
 
     with ExitStack() as stack:
         try:
+            # As in `bump`: the pin is closed last.
             pin = stack.enter_context(closing(open_by_uri(database, "ro", 0)))
-            pin.execute("SELECT 1 FROM sqlite_master").fetchone()  # closed last: see _pin_wal
+            pin.execute("SELECT 1 FROM sqlite_master").fetchone()
             writer = stack.enter_context(closing(open_by_uri(database, "rw", 0)))
             writer.execute("BEGIN IMMEDIATE")
             unused = True
