@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -94,7 +95,7 @@ def measure(folder: Path, number: int, series: str, jobs: int) -> int:
     try:
         kept.append(report("databases()", timed(lambda: overview(config, jobs)), listings))
         for what, exact in (("verify_all", False), ("exact", True)):
-            seconds = timed(lambda exact=exact: verified(config, jobs, exact=exact))  # type: ignore[misc]
+            seconds = timed(functools.partial(verified, config, jobs, exact=exact))
             kept.append(report(what, seconds, restores))
     finally:
         replication.stop()

@@ -27,6 +27,7 @@ from litestream import (
 from litestream._database.lock import Lock
 from litestream._executable import contents, listings
 from litestream._executable import run as executable_run
+from litestream._replication import missing
 from tests.support import S3Server, Site, executable, free_port, wait_until
 
 
@@ -268,7 +269,7 @@ def test_a_failing_restore_leaves_nothing(
     site = make_site(replica=s3.replica())
     lose(site)
     before = files(site)
-    monkeypatch.setattr(litestream.recovery, "_PAUSE", 0.05)
+    monkeypatch.setattr(missing, "_PAUSE", 0.05)
     content = json.loads(site.config.read_text())
     content["dbs"][0]["replicas"][0]["secret-access-key"] = "wrong"
     content["dbs"][0]["replicas"][0]["access-key-id"] = "wrong"

@@ -22,7 +22,7 @@ import litestream
 from litestream import commands, configuration, verification
 from litestream._database import integrity, local_state
 from litestream._database import wal as wal_file
-from litestream._database.files import wal_path
+from litestream._database.wal import wal_path
 from litestream._durability.series_03 import Look03
 from litestream._verification import by_sentinel, page_comparison, proof, result, table_differences
 from litestream.errors import UnusableDatabaseError, VerificationFailure

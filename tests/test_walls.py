@@ -22,7 +22,7 @@ HANDED_ON = {
 """What the command hands on, inside its functions."""
 FLOORS = (
     ("errors",),
-    ("rows", "_deadline"),
+    ("rows",),
     ("_settings",),
     ("_database",),
     ("_config",),
@@ -55,10 +55,10 @@ KEEPER = (
 FILES = sorted(path.relative_to(HOUSE) for path in HOUSE.rglob("*.py"))
 
 
-def imported(file: Path, *, for_types: bool = True) -> Iterator[str]:
+def imported(file: Path) -> Iterator[str]:
     """Yield the modules that a file imports, those of this package without its name."""
     tree = ast.parse((HOUSE / file).read_text())
-    for node in _walked(tree) if not for_types else ast.walk(tree):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module == "litestream":
@@ -70,20 +70,13 @@ def imported(file: Path, *, for_types: bool = True) -> Iterator[str]:
             yield from names if is_room else [inner]
 
 
-def _walked(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes that run, and not those for type checkers."""
-    if isinstance(tree, ast.If) and ast.unparse(tree.test) == "TYPE_CHECKING":
-        for other in tree.orelse:
-            yield from _walked(other)
-        return
-    yield tree
-    for node in ast.iter_child_nodes(tree):
-        yield from _walked(node)
+def _room(file: Path) -> str:
+    return file.parts[0].removesuffix(".py")
 
 
 @pytest.mark.parametrize("file", FILES, ids=str)
 def test_imports_point_to_lower_floors(file: Path) -> None:
-    room = file.parts[0].removesuffix(".py")
+    room = _room(file)
     for name in imported(file):
         other = name.split(".")[0]
         if other in FLOOR and other != room:
@@ -93,13 +86,20 @@ def test_imports_point_to_lower_floors(file: Path) -> None:
             )
 
 
+@pytest.mark.parametrize("file", [f for f in FILES if _room(f) in ADAPTERS], ids=str)
+def test_an_adapter_imports_public_doors_alone(file: Path) -> None:
+    for name in imported(file):
+        other = name.split(".")[0]
+        private = {room for room in FLOOR if room.startswith("_")} - {"__init__", "_adapters"}
+        assert other not in private, f"{file} imports {name}"
+
+
 def test_no_module_imports_itself_by_way_of_others() -> None:
     beside = (*ADAPTERS, *(other for _, other in HANDED_ON))
-    own = [file for file in FILES if file.parts[0].removesuffix(".py") not in beside]
+    own = [file for file in FILES if _room(file) not in beside]
     names = {".".join(file.with_suffix("").parts): file for file in own}
     imports = {
-        name: {other for other in imported(file, for_types=False) if other in names}
-        for name, file in names.items()
+        name: {other for other in imported(file) if other in names} for name, file in names.items()
     }
     while leaves := {name for name, others in imports.items() if not others}:
         imports = {name: others - leaves for name, others in imports.items() if others}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Sequence
 
-    from litestream._config.config import ConfigArgument
+    from litestream.configuration import ConfigArgument
 
 _TAKE_CONFIG = ("check", "dashboard", "health", "history", "recover", "run", "verify")
 

@@ -18,7 +18,7 @@ from litestream import Replication, recover
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 
-    from litestream._config.config import ConfigArgument
+    from litestream.configuration import ConfigArgument
     from litestream.recovery import Expectation
 
     Message = MutableMapping[str, Any]

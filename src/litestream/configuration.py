@@ -9,17 +9,23 @@ from litestream._settings import environment as environment
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from litestream._check.findings import findings as check
+    from litestream._config.config import ConfigArgument
     from litestream._setup.create import config_text as create
 
 __all__ = [
+    "ConfigArgument",
     "check",
     "configure",
     "create",
     "find_config",
 ]
 
-_ROOMS = {"check": ("_check.findings", "findings"), "create": ("_setup.create", "config_text")}
-"""Functions that are loaded when first used: yaml costs more than all of this."""
+_ROOMS = {
+    "ConfigArgument": ("_config.config", "ConfigArgument"),
+    "check": ("_check.findings", "findings"),
+    "create": ("_setup.create", "config_text"),
+}
+"""Names that are loaded at their first use: yaml costs more than this whole module."""
 
 
 def __getattr__(name: str) -> object:

@@ -102,9 +102,9 @@ class UnsupportedCommandError(LitestreamError):
 class CommandFailedError(LitestreamError):
     """The executable ran and failed.
 
-    ``reason`` is upstream's own sentence, taken out of its log line. ``hint`` says what to do
-    about it, where that is known. ``purpose`` is what it was run for, such as ``"read the replica
-    of '/srv/app.db'"``, where that was not what the caller asked for. Secrets are masked in every
+    ``reason`` is upstream's own sentence, taken from its log line. ``hint`` says what to do about
+    it, if that is known. ``purpose`` is what the run was for, such as ``"read the replica of
+    '/srv/app.db'"``, if the caller did not ask for that run itself. Secrets are masked in every
     attribute.
     """
 
@@ -139,7 +139,7 @@ class BackupNotFoundError(CommandFailedError):
 class CommandTimeoutError(LitestreamError, TimeoutError):
     """The executable did not end within ``timeout`` seconds and was killed.
 
-    ``purpose`` as in CommandFailedError.
+    ``purpose`` is as in CommandFailedError.
     """
 
     purpose = ""
@@ -168,11 +168,11 @@ class RestoreError(LitestreamError):
 
 
 class OutputExistsError(RestoreError, FileExistsError):
-    """There is a file at the output, or a WAL or journal that an earlier database left there."""
+    """There is a file at the output, or a WAL or journal of an earlier database."""
 
 
 class OutputInUseError(RestoreError):
-    """A process has the database at the output open, so that it cannot be replaced."""
+    """A process has the database at the output open, so the database cannot be replaced."""
 
 
 class OutputNotWritableError(RestoreError):
@@ -186,7 +186,7 @@ class NotEnoughSpaceError(RestoreError):
 class CorruptBackupError(RestoreError):
     """The restored database fails SQLite's integrity check.
 
-    ``problems`` are SQLite's own sentences, the first of them.
+    ``problems`` are the first of SQLite's own sentences.
     """
 
     def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
@@ -229,10 +229,10 @@ class VerificationFailure(LitestreamError):  # noqa: N818 - what the Ruby gem ra
     ``reason`` says which promise broke:
 
     - ``"unrestorable"``: a restore fails;
-    - ``"corrupt"``: what is restored fails SQLite's integrity check;
+    - ``"corrupt"``: the restored copy fails SQLite's integrity check;
     - ``"stale"``: a commit did not reach the replica in time, or nothing replicates;
-    - ``"different"``: what is restored is not what the database holds;
-    - ``"busy"``: other writers left no moment in which it could be decided; nothing is known;
+    - ``"different"``: the restored copy does not hold what the database holds;
+    - ``"busy"``: other writers left no moment for the proof; nothing is known;
     - ``"unusable"``: the database itself, the config or the executable; nothing is known.
 
     ``details`` holds further facts, JSON-ready: ``position`` and ``age`` (in seconds) of

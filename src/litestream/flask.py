@@ -22,7 +22,7 @@ from litestream.errors import ConfigurationError, LitestreamError
 if TYPE_CHECKING:
     import os
 
-    from litestream._config.config import ConfigArgument
+    from litestream.configuration import ConfigArgument
 
 __all__ = ["Litestream"]
 

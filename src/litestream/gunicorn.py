@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-    from litestream._config.config import ConfigArgument
+    from litestream.configuration import ConfigArgument
     from litestream.recovery import Expectation
 
     Hook = Callable[[Any], object]

@@ -33,11 +33,12 @@ def databases(
 ) -> list[DatabaseOverview]:
     """Return every database of the config with its generations and their snapshots.
 
-    The executable is run once, and then for each database, ``jobs`` at a time: once or twice (0.3)
-    or, of a replica that is a directory, not at all (0.5) or once (0.3). ``timeout`` limits each
-    run. With ``expand_env=False`` a ``$`` in the config is a ``$``.
-    Errors are those of ``commands.generations``. For a ``dir:`` entry, there is a row for each
-    database in it, and for those that are lost (see ``recover``).
+    The executable runs once, and then for each database, ``jobs`` at a time: once or twice
+    (0.3) or, of a replica that is a directory, not at all (0.5) or once (0.3). ``timeout`` limits
+    each run. With ``expand_env=False`` a ``$`` in the config is a ``$``.
+
+    Errors are those of ``commands.generations``. A ``dir:`` entry yields a row for each database in
+    the directory, and for each lost one (see ``recover``).
     """
     with loaded(config, expand_env=expand_env) as found:
         rows = listings.databases(config=found, timeout=timeout)
@@ -69,14 +70,14 @@ def _overview(row: DatabaseRow, config: Config, timeout: float | None) -> Databa
 def replicate_process(
     *, socket: StrPath | None = None, config: ConfigArgument = None
 ) -> ReplicateProcess | None:
-    """Return the pid, status and start of the config's daemon, or None when none runs.
+    """Return the pid, status and start of the config's daemon, or None if none runs.
 
-    Asked over the control socket where one answers (0.5: ``socket``, or as ``commands.info`` finds
-    it), otherwise looked for in the process table: a ``litestream replicate`` with this config, or
-    one that has one of its databases open. Without any config, the oldest of this machine.
+    The daemon is asked over its control socket (0.5: ``socket``, or as ``commands.info`` finds it).
+    If no socket answers, the process table is searched for a ``litestream replicate`` that has this
+    config, or has one of its databases open; without any config, for the oldest on this machine.
 
     Raises:
-        MissingExtraError: no socket answers and ``psutil`` is not installed
+        MissingExtraError: No socket answers and ``psutil`` is not installed
             (``pip install 'litestream[process]'``).
 
     """
@@ -115,7 +116,7 @@ def _from_process_table(wanted: Known) -> ReplicateProcess | None:
 
 
 def _is_wanted(process: Any, argv: list[str], wanted: Known) -> bool:
-    """Tell whether a daemon has the config, or a database of it."""
+    """Tell whether a daemon has the config, or one of its databases open."""
     import psutil
 
     try:
@@ -126,11 +127,11 @@ def _is_wanted(process: Any, argv: list[str], wanted: Known) -> bool:
             ours.add(os.path.realpath(wanted.config.path))
         ours |= {_private_config(path) for path in wanted.databases}
         return bool(ours & {*named, *(file.path for file in process.open_files())})
-    except psutil.Error:  # it has ended, or is another user's
+    except psutil.Error:  # the process has ended, or belongs to another user
         return False
 
 
 def _private_config(database: str) -> str:
-    """Return the config that a Replication has written for its daemon."""
+    """Return the path of the config that a Replication has written for its daemon."""
     directory = Lock(os.path.realpath(database)).noted().get("directory")
     return os.path.realpath(os.path.join(str(directory), "litestream.yml")) if directory else ""

@@ -1,8 +1,8 @@
 """The health of backups for Prometheus: as text, and for users of ``prometheus_client``.
 
 All names begin with ``litestream_backup_``, unlike Litestream's own. Times are timestamps:
-``time() - litestream_backup_last_good_proof_timestamp_seconds`` is an age. With more than 100
-databases there are the figures of all together, and of the ten worst.
+``time() - litestream_backup_last_good_proof_timestamp_seconds`` is an age. For more than 100
+databases there are the figures of all of them together, and of each of the ten worst.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def text(
 class Collector:
     """A collector of ``prometheus_client``: ``REGISTRY.register(litestream.metrics.Collector())``.
 
-    The figures are collected at each scrape, so every worker of a server gives the same. Arguments
-    are those of ``litestream.health``.
+    The figures are collected at each scrape, so all workers of a server give the same figures.
+    Arguments are those of ``litestream.health``.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Collector:
         self._config = config
 
     def describe(self) -> list[Metric]:
-        """Return nothing, so that a registration does not collect."""
+        """Return nothing, so that a registration collects nothing."""
         return []
 
     def collect(self) -> Iterator[Metric]:

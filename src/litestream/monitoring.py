@@ -1,4 +1,4 @@
-"""The health of backups and the history of their proofs, without a call of the replica."""
+"""The health of backups and the history of their proofs, without a request to the replica."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _COLUMNS = ("database", "verdict", "reason", "state", "behind", "good_proof_age"
 
 
 class Health(list[HealthRow]):
-    """The health of some databases, one row each: true if all is well.
+    """The health of databases, one row each; true if all is well.
 
-    In a notebook it is shown as a small table.
+    A notebook shows a small table.
     """
 
     def __bool__(self) -> bool:
@@ -39,7 +39,7 @@ class Health(list[HealthRow]):
 
     @property
     def verdict(self) -> Verdict:
-        """Return the worst of the verdicts; ``"unknown"`` where there is no database."""
+        """Return the worst verdict; ``"unknown"`` if there is no database."""
         return look.worst(row["verdict"] for row in self)
 
     def as_dict(self) -> dict[str, object]:
@@ -68,8 +68,8 @@ def health(
 ) -> Health:
     """Return the health of backups: of all databases in the config, or of the named ones.
 
-    Nothing is written and the replica is not called: the facts are read on this host, in any
-    process, beside any daemon.
+    Nothing is written, and nothing is requested from the replica: the facts are read on this host,
+    in any process, beside any daemon.
 
     A row's verdict is ``"ok"``, ``"degraded"``, ``"unknown"`` (this host does not know) or
     ``"failing"``, its ``reason`` one sentence. A database is failing without a daemon, with a
@@ -95,8 +95,8 @@ def history(database: StrPath) -> History:
     """Return the recorded proofs of a database on this host, oldest first.
 
     ``verify``, ``verify_all`` and ``litestream verify`` append to the file
-    ``.NAME-litestream.history`` beside the database (see ``configure``). Damaged lines are left
-    out.
+    ``.NAME-litestream.history`` beside the database (see ``configure``). Damaged lines are
+    skipped.
 
     Raises:
         PermissionError: The file may not be read.

@@ -2,70 +2,30 @@
 
 from __future__ import annotations
 
-import functools
-import os
-import time
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
 
-from litestream._database.files import is_database, path_of
-from litestream._database.lock import Lock
-from litestream._deadline import require_positive
+from litestream._config.database import databases_of
+from litestream._database.files import path_of
 from litestream._executable import side_by_side
-from litestream._executable.arguments import loaded
-from litestream._executable.find import find as find_executable
+from litestream._executable.arguments import loaded, require_positive
 from litestream._executable.log_lines import escaped
 from litestream._executable.series import require_series
 from litestream._replication import daemon_config, replicas
-from litestream._replication.guard import is_own
-from litestream._restore.fetch import not_found
-from litestream._restore.restore import restore
-from litestream.errors import (
-    BackupExistsError,
-    BackupNotFoundError,
-    CommandFailedError,
-    CommandTimeoutError,
-    ConfigurationError,
-    CorruptBackupError,
-    OutputNotWritableError,
-    ReplicationTimeoutError,
-)
+from litestream._replication.missing import Expectation as Expectation
+from litestream._replication.missing import Recovered, Recovery, require_some
+from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
 
     from litestream._config.config import Config, ConfigArgument
     from litestream._config.database import Database
-    from litestream._replication.replicas import Held
-    from litestream.errors import LitestreamError
 
 __all__ = [
     "Recovered",
     "recover",
 ]
-
-Expectation = Literal["any", "backup", "none"]
-
-_TRIES = 3
-_PAUSE = 1.0
-
-
-class Recovered(NamedTuple):
-    """What ``recover`` found and did for one database.
-
-    For a restored database ``as_of`` is the time of the newest change in the replica
-    (``2024-04-17T00:01:19Z``; None if Litestream does not list it). 0.5 does not list the files
-    that 0.3 has written to a server: there ``as_of`` is the time of the newest file of 0.5.
-
-    With several replicas (0.3), ``replica`` names the one that the database comes from, and
-    ``skipped`` says why the others were not used.
-    """
-
-    database: str
-    action: Literal["present", "restored", "no backup"]
-    seconds: float
-    as_of: str | None = None
-    replica: str | None = None
-    skipped: dict[str, str] | None = None
 
 
 def recover(
@@ -142,32 +102,15 @@ def recover_all(
 ) -> list[Recovered]:
     """Recover the databases of a config that is loaded."""
     if database is None and expect == "backup":
-        _require_some(config)
+        require_some(config)
 
     def one(found: Database) -> Recovered:
-        done = _recover(found, expect, replica, (timeout, answer_timeout), progress)
+        done = Recovery(found, expect, replica, timeout, answer_timeout, progress).run()
         if progress is not None and done.action == "no backup":
             progress(found.path, 0, 0)
         return done
 
-    return list(side_by_side.results(one, config.chosen(database), jobs))
-
-
-def _require_some(config: Config) -> None:
-    """Miss all that was in a directory: with it and its replica gone, nothing is left to name.
-
-    Raises:
-        BackupNotFoundError: A ``dir:`` entry has no database, neither on disk nor in its replica.
-
-    """
-    for directory in config.directories:
-        if not directory.databases(lost=True):
-            reason = (
-                f"no database of {directory.shown!r} is there, and none was found in its replica. "
-                "What a server holds is not listed: name each database, as in "
-                "'litestream recover PATH'"
-            )
-            raise not_found([find_executable(), "restore", directory.shown], 0, "", reason)
+    return list(side_by_side.results(one, databases_of(config, database), jobs))
 
 
 def told(done: Recovered) -> str:
@@ -180,142 +123,3 @@ def told(done: Recovered) -> str:
     for name, reason in (done.skipped or {}).items():
         line += f"; not from {name!r}: {escaped(' '.join(reason.split()))}"
     return line
-
-
-def _recover(
-    database: Database,
-    expect: Expectation,
-    replica: str | None,
-    limits: tuple[float, float],
-    progress: Callable[[str, int, int | None], object] | None,
-) -> Recovered:
-    timeout, answer_timeout = limits
-    started = time.monotonic()
-    deadline = started + timeout
-    lock = Lock(database.path)
-    if is_database(database.path) and expect != "none":
-        return Recovered(database.path, "present", 0.0)
-    if progress is not None:
-        progress(database.path, 0, None)
-    if not _make_folder(database, expect, replica, started + min(limits)):
-        return Recovered(database.path, "no backup", time.monotonic() - started)
-    while not is_database(database.path) and not lock.acquire():
-        if time.monotonic() > deadline:
-            raise ReplicationTimeoutError(
-                f"{database.path!r} is missing, and another process has held its lock for "
-                f"{timeout:g} s. Stop the daemon that runs on it first"
-            )
-        side_by_side.require_wanted()
-        time.sleep(0.05)
-    try:
-        done = _restore(database, expect, replica, deadline, answer_timeout, lock, progress)
-    finally:
-        lock.release()
-    return done._replace(seconds=time.monotonic() - started)
-
-
-def _make_folder(
-    database: Database, expect: Expectation, replica: str | None, deadline: float
-) -> bool:
-    """Make the folder of a database, if there is a backup for it; return whether it exists.
-
-    Raises:
-        BackupNotFoundError, BackupExistsError: The replica is not as expected.
-        OutputNotWritableError: The folder cannot be made.
-
-    """
-    folder = os.path.dirname(database.path)
-    if os.path.isdir(folder):
-        return True
-    if not replicas.has_backup(database, replica, deadline):
-        if expect == "backup":
-            argv = [find_executable(), "restore", database.path]
-            raise not_found(argv, 0, "", "no backup was found")
-        return False
-    if expect == "none":
-        raise _unexpected(database)
-    try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise OutputNotWritableError(
-            f"The database cannot be restored to {database.path!r}: its directory cannot be made: "
-            f"{error.strerror}"
-        ) from error
-    return True
-
-
-def _unexpected(database: Database) -> BackupExistsError:
-    return BackupExistsError(
-        f"The replica of {database.path!r} holds a backup, and none was expected", database.path
-    )
-
-
-def _restore(
-    database: Database,
-    expect: Expectation,
-    replica: str | None,
-    deadline: float,
-    answer_timeout: float,
-    lock: Lock,
-    progress: Callable[[str, int, int | None], object] | None,
-) -> Recovered:
-    answered_by = min(deadline, time.monotonic() + answer_timeout)
-    has_backup = functools.partial(replicas.has_backup, database, replica, answered_by)
-    if expect == "none" and not is_own(database) and has_backup():
-        raise _unexpected(database)
-    if is_database(database.path):
-        return Recovered(database.path, "present", 0.0)
-    if expect == "none":
-        return Recovered(database.path, "no backup", 0.0)
-    answers = replicas.ask(database, replica, deadline, answer_timeout)
-    for failure in () if answers.held else answers.failures.values():
-        if isinstance(failure, CommandTimeoutError):  # a restore would take as long, and longer
-            raise failure
-    if database.config.series == "0.3":
-        replicas.require_newest(database, answers, replica)
-    skipped: dict[str, object] = {**dict.fromkeys(answers.empty, "it is empty"), **answers.failures}
-    failures: list[LitestreamError] = []
-    for held in answers.held or [replicas.Held(replica, "")]:
-        try:
-            _restore_from(held, database, deadline, progress)
-        except (CommandFailedError, CorruptBackupError) as error:
-            if held.replica == replica:  # there is no other replica
-                if isinstance(error, BackupNotFoundError) and expect != "backup":
-                    return Recovered(database.path, "no backup", 0.0)
-                raise
-            skipped[held.replica or ""] = error
-            failures.append(error)
-            continue
-        stat = os.stat(database.path)
-        lock.note(restored=[stat.st_dev, stat.st_ino])
-        others = {n: str(reason) for n, reason in skipped.items() if n != held.replica}
-        reasons = others if others and held.replica else None
-        return Recovered(database.path, "restored", 0.0, held.as_of or None, held.replica, reasons)
-    raise failures[0]
-
-
-def _restore_from(
-    held: Held,
-    database: Database,
-    deadline: float,
-    progress: Callable[[str, int, int | None], object] | None,
-) -> None:
-    """Restore a database from one replica, with another try or two if that fails."""
-    for attempt in range(1, _TRIES + 1):
-        try:
-            restore(
-                database.path,
-                output=database.path,
-                force=os.path.exists(database.path),
-                replica=held.replica,
-                config=database.config,
-                timeout=max(0.1, deadline - time.monotonic()),
-                progress=functools.partial(progress, database.path) if progress else None,
-            )
-            break
-        except CommandFailedError as error:
-            over = attempt == _TRIES or time.monotonic() + _PAUSE > deadline
-            if over or isinstance(error, BackupNotFoundError):
-                raise
-            side_by_side.require_wanted()
-            time.sleep(_PAUSE)

@@ -10,8 +10,8 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from litestream._config import mapping, runtime_directory
-from litestream._config.config import Config
+from litestream._config import runtime_directory
+from litestream._config.config import Config, absolute
 from litestream._durability import barrier
 from litestream._executable.log_lines import escaped
 from litestream._executable.series import series
@@ -83,7 +83,7 @@ class Replication:
     ) -> None:
         # Absolute from now on: the application may change its directory, and need another daemon.
         self._directory = ""
-        self._config = mapping.absolute(config)
+        self._config = absolute(config)
         self._expand_env = expand_env
         self._adopt = adopt
         self._max_restarts = max_restarts

@@ -53,7 +53,7 @@ class ManagedRow(TypedDict):
 
 
 class SyncResult(TypedDict):
-    """The transaction ids after a sync: in the local LTX files, and in the replica."""
+    """The transaction ids after a sync: of the local LTX files, and of the replica."""
 
     path: str
     status: str
@@ -127,14 +127,14 @@ class StatusRow(TypedDict):
 
 
 class Pair(TypedDict):
-    """A figure of the database, and the same figure of its restored copy."""
+    """A figure of the database, and the same figure of the restored copy."""
 
     original: int
     restored: int
 
 
 class VerifyResult(TypedDict):
-    """Figures of a database and of its restored copy: bytes, and how many tables of yours."""
+    """Figures of a database and its restored copy: bytes, and the number of your tables."""
 
     size: Pair
     tables: Pair
@@ -159,7 +159,7 @@ class PlanResult(TypedDict):
 
 
 class VersionRow(TypedDict):
-    """How the executable was built; a text is empty where it does not tell."""
+    """How the executable was built; a text is empty if the executable does not tell."""
 
     version: str
     go_version: str
@@ -220,8 +220,8 @@ class HealthRow(TypedDict):
 
     ``reason`` is one sentence. Times are seconds since 1970, ages and ``behind`` seconds, sizes and
     ``free`` bytes; None if unknown. ``state`` is the daemon's: a ``Replication.state``,
-    ``"not running"`` or ``"unknown"``. ``behind`` says for how long a change has been missing from
-    the replica; 0 if none is missing. ``replica`` is the place of the copies, without credentials.
+    ``"not running"`` or ``"unknown"``. ``behind`` is the time for which a change has been missing
+    from the replica; 0 if none is missing. ``replica`` is the replica's place, without credentials.
     """
 
     database: str

@@ -18,7 +18,7 @@ from litestream.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from litestream._config.config import ConfigArgument
+    from litestream.configuration import ConfigArgument
 
     Lifespan = Callable[[Any], contextlib.AbstractAsyncContextManager[Any]]
 

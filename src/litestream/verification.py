@@ -7,12 +7,12 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 from litestream import _settings
+from litestream._config.database import database_of
 from litestream._config.paths import is_url, refuse_url
 from litestream._database import integrity
 from litestream._database.permissions import lacking
-from litestream._deadline import require_positive
 from litestream._executable import side_by_side
-from litestream._executable.arguments import loaded
+from litestream._executable.arguments import loaded, require_positive
 from litestream._executable.series import require_known_files, require_series
 from litestream._restore.point_in_time import moment
 from litestream._restore.staging import Staging
@@ -119,7 +119,7 @@ def verify(
     if replica is not None:
         require_series("0.3", "replica= (0.5 has one replica for each database)")
     with loaded(config, expand_env=expand_env) as where:
-        found = where.database(database, replica)
+        found = database_of(where, database, replica)
         recorded = record.kept(found, exact=exact, past=past is not None)
         with recorded as kept, failures.where_the_replica_is(found):
             proof = Proof(found, timeout, integrity_check, progress)

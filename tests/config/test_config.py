@@ -10,13 +10,14 @@ import pytest
 
 import litestream
 from litestream._config.config import Config
+from litestream._config.database import database_of
 from litestream._executable.series import series as series_of
 
 
 def find(tmp_path: Path, entry: Mapping[str, object], replica: str | None = None, **top: object):
     config = tmp_path / "litestream.yml"
     config.write_text(json.dumps({"dbs": [entry], **top}))
-    return Config.load(config, series_of()).database(tmp_path / "app.db", replica)
+    return database_of(Config.load(config, series_of()), tmp_path / "app.db", replica)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_a_path_with_a_dollar_is_found_as_it_is(tmp_path):
     entry = {"path": str(tmp_path / "$HOME.db"), "replicas": [{"path": "/backups"}]}
     config = tmp_path / "litestream.yml"
     config.write_text(json.dumps({"dbs": [entry]}))
-    found = Config.load(config, series_of()).database(tmp_path / "$HOME.db")
+    found = database_of(Config.load(config, series_of()), tmp_path / "$HOME.db")
     assert found.config.flags == {"no_expand_env": True}
 
 

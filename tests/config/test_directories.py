@@ -16,6 +16,7 @@ import pytest
 from litestream import ConfigurationError
 from litestream._config import pattern
 from litestream._config.config import Config
+from litestream._config.database import databases_of
 from litestream._config.directories import Directory
 from litestream._settings import environment
 from tests.support import wait_until
@@ -143,7 +144,7 @@ def test_each_database_is_copied_where_the_executable_copies_it(
     config = tmp_path / "litestream.yml"
     config.write_text(json.dumps({"dbs": [written]}))
     replicated_once(installed, config)
-    found = Config("0.5", str(config), literal=True).databases
+    found = databases_of(Config("0.5", str(config), literal=True))
     assert len(found) == (5 if recursive else 3)
     assert all(one.has_local_state for one in found)
     folders = {os.path.relpath((one.folders or ["?"])[0], tmp_path) for one in found}
@@ -151,7 +152,7 @@ def test_each_database_is_copied_where_the_executable_copies_it(
     # what is lost is found again, by what is left of it
     for one in found:
         os.unlink(one.path)
-    again = Config("0.5", str(config), literal=True).databases
+    again = databases_of(Config("0.5", str(config), literal=True))
     assert [one.path for one in again] == [one.path for one in found]
 
 
@@ -172,7 +173,7 @@ def test_the_text_keeps_its_references(
         assert "${SECRET}" in written
         replicated = Config("0.5", loaded.file)
         assert [str(tmp_path / "data/a$HOME.db")] == replicated.paths
-        (found,) = replicated.databases
+        (found,) = databases_of(replicated)
         assert "canary" == found.replicas[0]["secret-access-key"]
         assert [str(tmp_path / "backups/a$HOME.db")] == found.folders
 
@@ -210,7 +211,7 @@ def test_an_entry_that_says_two_things_is_refused(
     tmp_path: Path, more: dict[str, str], problem: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=problem):
-        _ = Config("0.5", content={"dbs": [entry(tmp_path, **more)]}).databases
+        _ = databases_of(Config("0.5", content={"dbs": [entry(tmp_path, **more)]}))
 
 
 def test_a_directory_that_cannot_be_listed_is_refused(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from litestream import ConfigurationError, Replication, commands
 from litestream._config import file as config_file
 from litestream._config import runtime_directory
 from litestream._config.config import Config
+from litestream._config.database import databases_of
 from litestream._replication import daemon_config
 from tests.support import Site
 from tests.test_recovery import lose
@@ -149,7 +150,7 @@ def test_its_private_file_is_ours_alone_and_shows_no_secret(site: Site) -> None:
     try:
         assert os.stat(config.file).st_mode & 0o777 == 0o600
         assert os.stat(os.path.dirname(config.file)).st_mode & 0o777 == 0o700
-        shown = f"{config!r} {config.databases!r} {config.content!r} {config.text!r}"
+        shown = f"{config!r} {databases_of(config)!r} {config.content!r} {config.text!r}"
         assert "hunter22" not in shown
     finally:
         config.close()

@@ -14,6 +14,7 @@ import litestream
 from litestream import ConfigurationError, Replication, commands
 from litestream._config import places
 from litestream._config.config import Config
+from litestream._config.database import databases_of
 from tests.support import Site
 
 BOTH = ("0.3", "0.5")
@@ -97,7 +98,7 @@ APART = [
 
 def check(one: dict[str, Any], two: dict[str, Any], series: str, **top: Any) -> None:
     dbs = [{"path": f"/{name}.db", "replicas": [r]} for name, r in (("a", one), ("b", two))]
-    assert Config(series, content={"dbs": dbs, **top}).databases
+    assert databases_of(Config(series, content={"dbs": dbs, **top}))
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_what_would_be_destroyed_otherwise(dbs: list[dict[str, Any]], problem: s
     for number, entry in enumerate(dbs):
         entry.setdefault("replicas", [{"path": f"/replica/{number}"}])
     with pytest.raises(ConfigurationError, match=f"(?i){problem}"):
-        assert Config("0.5", content={"dbs": dbs}).databases
+        assert databases_of(Config("0.5", content={"dbs": dbs}))
 
 
 def test_a_database_under_two_names(tmp_path: Path) -> None:
@@ -175,13 +176,15 @@ def test_a_database_under_two_names(tmp_path: Path) -> None:
         for folder in ("real", "link")
     ]
     with pytest.raises(ConfigurationError, match="in the config twice, as"):
-        assert Config("0.5", content={"dbs": dbs}).databases
+        assert databases_of(Config("0.5", content={"dbs": dbs}))
 
 
 def test_two_replicas_in_one_place() -> None:
     replicas = [{"path": "/r"}, {"name": "second", "url": "file:///r"}]
     with pytest.raises(ConfigurationError, match="Two replicas of '/a"):
-        assert Config("0.3", content={"dbs": [{"path": "/a.db", "replicas": replicas}]}).databases
+        assert databases_of(
+            Config("0.3", content={"dbs": [{"path": "/a.db", "replicas": replicas}]})
+        )
 
 
 @pytest.mark.parametrize(

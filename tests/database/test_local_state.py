@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from litestream._database import local_state, wal
-from litestream._database.files import meta_path, wal_path
-from litestream._database.wal import WALEnd
+from litestream._database.files import meta_path
+from litestream._database.wal import WALEnd, wal_path
 from tests.support import Site, restored_values, wait_until
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from litestream._database import wal
-from litestream._database.files import wal_path
+from litestream._database.wal import wal_path
 
 
 @pytest.fixture

@@ -10,10 +10,11 @@ import pytest
 
 import litestream
 from litestream._config.config import Config
+from litestream._config.database import database_of
 from litestream._database import wal
 from litestream._database.connect import bump
-from litestream._database.files import wal_path
 from litestream._database.lock import Lock
+from litestream._database.wal import wal_path
 from litestream._durability import barrier
 from litestream._durability.series_03 import Look03
 from litestream._durability.watch import NotArrivedError, Watch
@@ -62,7 +63,7 @@ def test_a_wal_that_was_restarted_is_looked_at_once(site, monkeypatch):
     (end,) = filter(None, [wal.committed_end(wal_path(site.database))])
     looks = iter([end])
     monkeypatch.setattr(wal, "committed_end", lambda _wal: next(looks))
-    database = Config.load(site.config, site.series).database(site.database)
+    database = database_of(Config.load(site.config, site.series), site.database)
     watch = Watch(database, time.monotonic() + 1)
     with pytest.raises(NotArrivedError):
         watch.arrival(wal.WALEnd((1, 2), 4152))

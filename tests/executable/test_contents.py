@@ -10,6 +10,7 @@ import pytest
 
 import litestream
 from litestream import commands
+from litestream._config.database import database_of
 from litestream._executable import contents
 from litestream._executable import run as executable_run
 from litestream._executable.arguments import loaded
@@ -52,7 +53,7 @@ def key(row):
 def test_the_rows_are_the_executables(site, series):
     two_lives(site)
     with loaded(site.config, expand_env=False) as config:
-        database = config.database(site.database)
+        database = database_of(config, site.database)
         if series == "0.5":
             assert contents.ltx(database, 30) == commands.ltx(
                 site.database, level="all", config=site.config
@@ -75,7 +76,7 @@ def test_other_files_are_passed_by(site, series):
     (inner / ".litestream-upload.tmp").touch()
     (inner / "README").touch()
     with loaded(site.config, expand_env=False) as config:
-        database = config.database(site.database)
+        database = database_of(config, site.database)
         if series == "0.5":
             listed = commands.ltx(site.database, level="all", config=site.config)
             assert contents.ltx(database, 30) == listed
@@ -88,7 +89,7 @@ def test_other_files_are_passed_by(site, series):
 
 def test_an_empty_replica_holds_nothing(site, counted, series):
     with loaded(site.config, expand_env=False) as config:
-        database = config.database(site.database)
+        database = database_of(config, site.database)
         found = (contents.ltx,) if series == "0.5" else (contents.snapshots, contents.wal)
         assert [rows(database, 30) for rows in found] == [[]] * len(found)
     assert counted == []
@@ -100,7 +101,7 @@ def test_what_cannot_be_read_is_left_to_the_executable(site, counted, series):
     site.replica_path.write_text("no directory")
     counted.clear()
     with loaded(site.config, expand_env=False) as config:
-        database = config.database(site.database)
+        database = database_of(config, site.database)
         own = contents.ltx if series == "0.5" else contents.snapshots
         with pytest.raises(CommandFailedError, match="not a directory"):
             own(database, 30)
@@ -124,7 +125,7 @@ def test_a_directory_that_does_not_answer_is_left_to_the_executable(
     monkeypatch.setattr(os, "scandir", hangs)
     try:
         with loaded(site.config, expand_env=False) as config:
-            database = config.database(site.database)
+            database = database_of(config, site.database)
             own = contents.ltx if series == "0.5" else contents.wal
             assert own(database, 30)
     finally:

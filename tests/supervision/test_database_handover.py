@@ -11,9 +11,9 @@ from contextlib import closing, suppress
 import pytest
 
 from litestream._control_socket.nonblocking import Request
-from litestream._database.files import meta_path, wal_path
+from litestream._database.files import meta_path
 from litestream._database.local_state import local_txid, newest_local
-from litestream._database.wal import committed_end
+from litestream._database.wal import committed_end, wal_path
 from litestream._supervision import database_handover
 from litestream._supervision.database_handover import Handover
 from tests.support import Site, restored, wait_until

@@ -16,11 +16,11 @@ import litestream
 from litestream import Replication, commands
 from litestream._database.audit import Audit
 from litestream._database.audits import audit
-from litestream._database.files import meta_path, wal_path
+from litestream._database.files import meta_path
 from litestream._database.local_state import newest_local
 from litestream._database.lock import Lock
 from litestream._database.ltx import Pages, disguise, unpacks_to
-from litestream._database.wal import committed_end
+from litestream._database.wal import committed_end, wal_path
 from litestream._supervision.job import Database, Job
 from litestream._supervision.mending import Mending
 from tests.oracle import difference

@@ -190,8 +190,8 @@ def _directory(path: str) -> str:
 
 
 def _daemon(path: str) -> str:
+    from litestream._database import foreign_daemons
     from litestream._database.lock import Lock
-    from litestream._supervision import foreign_daemons
 
     found = foreign_daemons.find([path])
     if found is None:

@@ -9,33 +9,38 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from litestream import _settings
-from litestream._config import databases as config_databases
 from litestream._config import file as config_file
-from litestream._config import mapping, places, runtime_directory, spelling
-from litestream._config.database import Database
+from litestream._config import mapping, runtime_directory, spelling
 from litestream._config.directories import Directory, in_content
-from litestream._config.paths import refuse_url, target
-from litestream._database.files import meta_path
+from litestream._config.entries import named
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from litestream._config.paths import StrPath
-
 ConfigArgument: TypeAlias = (
     "str | os.PathLike[str] | Mapping[Any, str | Sequence[Any] | Mapping[str, Any]] | Config | None"
 )
-"""What ``config=`` takes: a path, or a database's path → its replica; a `Config` that is loaded."""
+"""What ``config=`` takes: a path, a mapping of databases to replicas, or a loaded `Config`."""
 
 DEFAULT_SOCKET = "/var/run/litestream.sock"
-"""Where 0.5 listens when its config switches the socket on and names no path."""
+"""Where 0.5 listens if the config switches the socket on without a path."""
+
+
+def absolute(config: ConfigArgument) -> ConfigArgument:
+    """Return a config whose paths no longer depend on the current directory."""
+    if config is None:
+        return None
+    if isinstance(config, (str, os.PathLike)):
+        return os.path.abspath(os.path.expanduser(os.fspath(config)))
+    given = _settings.chosen_config(config)
+    return given if isinstance(given, str) else mapping.resolved(given)
 
 
 class Config:
-    """The config of Litestream, read when it is first needed, and once only.
+    """The config of Litestream, read at its first use and only once.
 
-    ``path`` is the user's file, "" for a mapping. With ``flags`` the executable reads ``file`` as
+    ``path`` is the user's file, "" for a mapping. With ``flags``, the executable reads ``file`` as
     this object does. ``socket`` is the control socket that the config names (0.5).
     """
 
@@ -60,11 +65,11 @@ class Config:
 
     @classmethod
     def load(cls, given: ConfigArgument, series: str, *, expand_env: bool = True) -> Config:
-        """Return the given config, or the one that is found; a mapping is never expanded.
+        """Return the given config, or the one in the usual places; a mapping is never expanded.
 
         Raises:
             ConfigNotFoundError: There is none; the message lists the places.
-            ConfigurationError: A mapping is not one of databases to replicas.
+            ConfigurationError: The mapping does not map databases to replicas.
 
         """
         if isinstance(given, Config):
@@ -79,8 +84,8 @@ class Config:
 
     @cached_property
     def text(self) -> str:
-        """Return the text of the file, or the one of ours for a mapping."""
-        return config_file.text(self.path) if self.path else mapping.as_yaml(self.content)
+        """Return the text of the file, or the text that this library writes for a mapping."""
+        return config_file.text(self.path) if self.path else config_file.as_yaml(self.content)
 
     @cached_property
     def content(self) -> Mapping[str, Any]:
@@ -95,25 +100,25 @@ class Config:
 
     @cached_property
     def directories(self) -> list[Directory]:
-        """Return the ``dir:`` entries, which 0.5 has.
+        """Return the ``dir:`` entries, which only 0.5 has.
 
         Raises:
-            ConfigurationError: One cannot be used.
+            ConfigurationError: An entry cannot be used.
 
         """
         return in_content(self.content, self._base) if self.series == "0.5" else []
 
     @cached_property
     def _base(self) -> str:
-        """Return the directory to which relative paths in ``dir:`` entries refer, also later."""
+        """Return the directory to which relative paths in ``dir:`` entries refer from now on."""
         return os.getcwd()
 
     @property
     def file(self) -> str:
-        """Return the path that the executable is given.
+        """Return the path of the config for the executable.
 
-        It is a private file for a mapping, and for a config with ``dir:`` entries: the executable
-        lists and restores no database of those.
+        A mapping and a config with ``dir:`` entries get a private file: the executable lists and
+        restores no database of a ``dir:`` entry.
         """
         with self._writing:
             if self.path and not (self._is_readable() and self.directories):
@@ -126,7 +131,7 @@ class Config:
             return os.path.join(self._written, "litestream.yml")
 
     def _is_readable(self) -> bool:
-        """Tell whether we can read the file. If not, the executable says what is wrong with it."""
+        """Tell whether the file can be read; if not, the executable says what is wrong."""
         try:
             return self.content is not None
         except ConfigurationError:
@@ -135,8 +140,8 @@ class Config:
     def spelt_out(self, *, lost: bool = True, only: Collection[str] | None = None) -> Config:
         """Return the config with an entry for each database in place of the ``dir:`` entries.
 
-        The directories are listed now; those that are ``lost`` were replicated once, and are not
-        on disk. Or ``only`` the given databases are in them, and nothing is listed.
+        The directories are listed now. With ``lost``, databases that were replicated and are not on
+        disk have entries, too. With ``only``, nothing is listed: the given databases have entries.
 
         Raises:
             ConfigurationError: A directory cannot be listed.
@@ -159,9 +164,9 @@ class Config:
         return found
 
     def include(self, path: str) -> dict[str, Any] | None:
-        """Return the entry of a database that a directory holds, or would hold, if one does.
+        """Return the entry of a database that belongs to a ``dir:`` entry, even if it is not there.
 
-        The executable finds it in ``file`` from then on.
+        From then on, the executable finds the database in ``file``.
         """
         for directory in self.directories:
             if directory.holds(path):
@@ -176,7 +181,7 @@ class Config:
 
     @property
     def flags(self) -> dict[str, bool]:
-        """Return the flags with which the executable reads the file as it is read here."""
+        """Return the flags with which the executable reads the file as this object does."""
         return {"no_expand_env": True} if self.literal else {}
 
     def close(self) -> None:
@@ -186,7 +191,7 @@ class Config:
             self._written = ""
 
     def of_daemon(self, path: str, content: Mapping[str, Any], socket: str) -> Config:
-        """Return the config as a daemon of ours has it: in another file, with a socket."""
+        """Return the config that a daemon of this library reads: in another file, with a socket."""
         found = Config(self.series, path, content, literal=self.literal)
         found._socket = socket
         return found
@@ -219,101 +224,27 @@ class Config:
         entries = self.content.get("dbs")
         if self.directories and isinstance(entries, list):
             entries = [raw for raw in entries if not isinstance(raw, dict) or not raw.get("dir")]
-        return dict(config_databases.named({"dbs": entries}, self.series))
+        return dict(named({"dbs": entries}, self.series))
 
     @property
     def paths(self) -> list[str]:
         """Return the paths of the databases."""
-        return [path for path, _ in config_databases.named(self.content, self.series)]
+        return [path for path, _ in named(self.content, self.series)]
 
-    @property
-    def databases(self) -> list[Database]:
-        """Return the databases.
+    def entry(self, path: str) -> dict[str, Any] | None:
+        """Return the entry of a database, if the config or one of its directories has it."""
+        return self._named.get(path) or self.include(path)
 
-        Raises:
-            ConfigurationError: There is no database, or one has no replica for this series, or two
-                share a replica: each would write over the other's backups.
-
-        """
-        entries = config_databases.named(self.content, self.series)
-        found = [self._database(path, raw) for path, raw in entries]
-        if not found and not self.directories:
-            raise ConfigurationError("The config names no database: add one to its 'dbs:' list")
-        places.require_apart(
-            [(one.path, one.meta, one.replicas) for one in found], self.content, self.series
-        )
+    def unexpanded(self) -> Config:
+        """Return the config with its variables left as they are written."""
+        found = Config(self.series, self.path, literal=True)
+        found.text = self.text
         return found
-
-    def chosen(self, database: StrPath | None) -> list[Database]:
-        """Return one of the databases, whose path may be a symbolic link, or all of them.
-
-        Raises:
-            ConfigurationError: As ``databases``, or there is no such database.
-
-        """
-        if database is None:
-            return self.databases
-        if self.include(target(database)):
-            return [self.database(database)]
-        found = self.databases
-        found = [one for one in found if one.is_at(database)]
-        if not found:
-            raise self._unknown(target(database))
-        return found
-
-    def database(self, database: StrPath, replica: str | None = None) -> Database:
-        """Return a database, with all its replicas or the one that is named (0.3).
-
-        A symbolic link to a database of the config stands for it. A path with a ``$`` may stand in
-        the file as it is.
-
-        Raises:
-            ConfigurationError: It is a replica URL, the config does not name it, or it has no such
-                replica.
-
-        """
-        refuse_url(database)
-        path = target(database)
-        for name in (path, os.path.realpath(path)):
-            raw = self._named.get(name) or self.include(name)
-            if raw is not None:
-                found = self._database(name, raw)
-                if replica is None:
-                    return found
-                return found._replace(replicas=found.chosen(replica), replica=replica)
-        if not self.literal and "$" in path:
-            unexpanded = Config(self.series, self.path, literal=True)
-            unexpanded.text = self.text
-            return unexpanded.database(database, replica)
-        raise self._unknown(path)
-
-    def _database(self, path: str, raw: Mapping[str, Any]) -> Database:
-        replicas = config_databases.replicas_of(path, raw, self.series)
-        meta = raw.get("meta-path")
-        interval = self.content.get("sync-interval")
-        return Database(
-            self,
-            path,
-            os.path.abspath(os.path.expanduser(str(meta))) if meta else meta_path(path),
-            max(config_databases.seconds_of(r.get("sync-interval", interval)) for r in replicas),
-            config_databases.seconds_of(raw.get("monitor-interval")),
-            replicas,
-            is_restored=self.series == "0.5" and bool(raw.get("restore-if-db-not-exists")),
-        )
 
     @property
     def described(self) -> str:
-        """Return what to call it in a sentence."""
+        """Return the name of the config in a sentence."""
         return f"the config {self.path!r}" if self.path else "the mapping that is the config"
-
-    def _unknown(self, path: str) -> ConfigurationError:
-        entries = [one for one in self.content.get("dbs") or [] if isinstance(one, dict)]
-        names = [str(one["path"]) for one in entries if one.get("path")]
-        names += [directory.shown for directory in self.directories]
-        known = ", ".join(map(repr, names)) or "none"
-        return ConfigurationError(
-            f"{path!r} is not in {self.described}. The databases there: {known}"
-        )
 
 
 def _written(text: str) -> str:

@@ -1,7 +1,7 @@
-"""A ``dir:`` entry of 0.5 as an entry for each database that it means.
+"""A ``dir:`` entry of 0.5, and the entries of its databases.
 
-Source: 0.5.17, `NewDBsFromDirectoryConfig`: of a directory D and a replica R, D/x.db is copied to
-R/x.db, and keeps a local state of its own.
+Source: 0.5.17, `NewDBsFromDirectoryConfig`: for a directory D and a replica R, D/x.db is copied to
+R/x.db, and has a local state of its own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _OWN_KEYS = ("dir", "pattern", "recursive", "watch", "meta-dir")
 _SUFFIX = "-litestream"
 _STAGING = ".litestream-restore-"
 _UNESCAPED = "$&+,/:;=@-_.~"
-"""What Go leaves as it is in a URL's path, beside letters and digits."""
+"""What Go does not escape in a URL's path, beside letters and digits."""
 
 
 class Directory(NamedTuple):
@@ -43,7 +43,7 @@ class Directory(NamedTuple):
         """Read an entry.
 
         Raises:
-            ConfigurationError: It says two things at once, or its pattern is none.
+            ConfigurationError: The entry contradicts itself, or its pattern is not valid.
 
         """
         given = str(raw["dir"])
@@ -68,20 +68,20 @@ class Directory(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """Return how messages name it."""
+        """Return the name of the entry in messages."""
         return os.path.join(self.path, *(["**"] if self.recursive else []), self.pattern)
 
     @property
     def lock(self) -> str:
-        """Return what is locked (see `Lock`) by who replicates what appears in the directory."""
+        """Return the path to lock (see `Lock`) before replicating what appears in the directory."""
         said = zlib.crc32(f"{self.pattern}\n{self.recursive}".encode(errors="surrogateescape"))
         return os.path.join(os.path.realpath(self.path), f"dir-{said:08x}")
 
     def databases(self, *, lost: bool) -> list[str]:
-        """Return the paths of the databases, with ``lost`` also of those that are not there.
+        """Return the paths of the databases, with ``lost`` also of the missing ones.
 
         Raises:
-            ConfigurationError: As ``on_disk``; not where the directory itself is lost.
+            ConfigurationError: As ``on_disk``, but not if the directory itself is lost.
 
         """
         if not lost:
@@ -93,8 +93,8 @@ class Directory(NamedTuple):
         """Return the paths of the databases that are there now.
 
         Raises:
-            ConfigurationError: The directory, or one below it, cannot be listed; or a name is no
-                UTF-8, and so in no config.
+            ConfigurationError: The directory, or one below it, cannot be listed; or a name is not
+                UTF-8, so that no config can hold it.
 
         """
         found = self.listed()
@@ -103,7 +103,7 @@ class Directory(NamedTuple):
         return found
 
     def listed(self) -> list[str]:
-        """Return what is there, whether a config can name it or not.
+        """Return all databases on disk, even if no config can name them.
 
         Raises:
             ConfigurationError: The directory, or one below it, cannot be listed.
@@ -124,7 +124,7 @@ class Directory(NamedTuple):
         """Refuse a database that no config can name.
 
         Raises:
-            ConfigurationError: Its name is no UTF-8.
+            ConfigurationError: The name is not UTF-8.
 
         """
         if path.encode(errors="ignore") != os.fsencode(path):
@@ -136,20 +136,20 @@ class Directory(NamedTuple):
     def lost(self) -> list[str]:
         """Return the paths of databases that are not on disk, but were replicated.
 
-        They are found by the local state that is left of them, and in a replica that is a
-        directory. What a server holds cannot be listed.
+        They are found by their local state, and in a replica that is a directory. The replicas on a
+        server cannot be listed.
         """
         found = {*self._with_state(), *self._in_replicas()}
         return sorted(one for one in found if self.holds(one) and not os.path.exists(one))
 
     def holds(self, path: str) -> bool:
-        """Tell whether a database at a path would be one of this entry's."""
+        """Tell whether a database at a path belongs to this entry."""
         folder, name = os.path.split(path)
         below = folder == self.path or (self.recursive and folder.startswith(f"{self.path}/"))
         return below and self._expression.fullmatch(name) is not None
 
     def entry(self, path: str, raw: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return the entry with ``path:`` that stands for one of the databases."""
+        """Return the entry with ``path:`` that stands for a database of the directory."""
         raw = self.raw if raw is None else raw
         below = os.path.relpath(path, self.path)
         found = {key: value for key, value in raw.items() if key not in _OWN_KEYS}
@@ -175,7 +175,7 @@ class Directory(NamedTuple):
         return pattern.compiled(self.pattern)
 
     def _meta(self, below: str) -> str:
-        """Return a database's local state where it is not beside it."""
+        """Return the place of a database's local state, or nothing if it is beside the database."""
         folder, name = os.path.split(below)
         if self.raw.get("meta-dir"):
             return os.path.join(paths.target(str(self.raw["meta-dir"])), below + _SUFFIX)
@@ -217,10 +217,10 @@ def in_content(content: Mapping[str, Any], base: str) -> list[Directory]:
 
 
 def _walked(folder: str, *, recursive: bool) -> Iterator[tuple[str, list[str]]]:
-    """Yield each directory and the names of what is no directory in it; links are not followed.
+    """Yield each directory and the names of its files; links are not followed.
 
     Raises:
-        OSError: One cannot be listed.
+        OSError: A directory cannot be listed.
 
     """
     with os.scandir(folder) as entries:
@@ -237,9 +237,9 @@ def _walked(folder: str, *, recursive: bool) -> Iterator[tuple[str, list[str]]]:
 def _marked(
     base: str, *marks: str, recursive: bool, above: frozenset[str] = frozenset()
 ) -> Iterator[str]:
-    """Yield the directories in a directory that hold one of some names; not what is in those.
+    """Yield the directories below `base` that hold one of the names; look no deeper into these.
 
-    Links are followed, but for one that leads back to a directory ``above``.
+    Links are followed, except a link back to a directory ``above``.
     """
     above |= {os.path.realpath(base)}
     try:
@@ -255,9 +255,9 @@ def _marked(
 
 
 def _replica(given: Mapping[str, Any], written: Mapping[str, Any], below: str) -> dict[str, Any]:
-    """Return a replica's keys as they are written, and in place of where it is, where one is below.
+    """Return a replica's keys as they are written, but with the place of one database's copies.
 
-    Source: 0.5.17 escapes a URL's path, and takes a directory's name as it is escaped.
+    Source: 0.5.17 escapes a URL's path, and takes the escaped name for a directory's name.
     """
     found = dict(written)
     url = str(given.get("url") or "")

@@ -1,4 +1,4 @@
-"""A config file: read its text, expand it, parse it."""
+"""The text of a config: read, expand and parse it, or write one of ours."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from litestream import _settings
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
 
@@ -15,7 +16,7 @@ def read(path: str, *, literal: bool = False) -> dict[str, Any]:
     """Return the config's content as Litestream sees it; ``literal`` as with ``-no-expand-env``.
 
     Raises:
-        ConfigurationError: it cannot be read, or is not a mapping in YAML.
+        ConfigurationError: The file cannot be read, or is not a mapping in YAML.
 
     """
     written = text(path)
@@ -27,7 +28,7 @@ def text(path: str) -> str:
     """Return the config's text as it is written; bytes that are not UTF-8 are surrogates.
 
     Raises:
-        ConfigurationError: it cannot be read.
+        ConfigurationError: The file cannot be read.
 
     """
     try:
@@ -41,8 +42,8 @@ def expand(text: str, *, mark: str = "") -> str:
     """Replace ``$NAME`` and ``${NAME}`` in a config's text as Litestream does before it reads it.
 
     Source: Go's ``os.Expand``, which both series call on the whole file: an unknown name becomes
-    nothing, ``$$`` and the like vanish, there is no escape. With a ``mark``, an unknown name stays,
-    between two of these.
+    nothing, ``$$`` and the like vanish, there is no escape. With a ``mark``, an unknown name stays
+    between two marks.
     """
     import re
 
@@ -59,10 +60,10 @@ def expand(text: str, *, mark: str = "") -> str:
 def parse(text: str, origin: str, *, expanded: bool = False) -> dict[str, Any]:
     """Return the content of a config's text; errors name its ``origin``.
 
-    ``expanded`` says that variables were replaced in it, and may be what is wrong.
+    ``expanded``: variables were replaced in the text, and their values may be the fault.
 
     Raises:
-        ConfigurationError: it is not a mapping in YAML.
+        ConfigurationError: The text is not a mapping in YAML.
 
     """
     import yaml
@@ -81,7 +82,7 @@ def parse(text: str, origin: str, *, expanded: bool = False) -> dict[str, Any]:
         problem = "is nested too deeply"
     if expanded and problem:
         problem += " (the values of its variables stand in it by then)"
-    if problem:  # raised out here, without PyYAML's frames, whose locals hold the text's values
+    if problem:  # raised here, without the frames of PyYAML, whose variables hold the text's values
         raise ConfigurationError(f"The config {origin!r} {problem}")
     if content is None:
         return {}
@@ -96,6 +97,17 @@ def parse(text: str, origin: str, *, expanded: bool = False) -> dict[str, Any]:
     return _settings.Content(_concealed(content))
 
 
+def as_yaml(content: Mapping[str, Any], *, expanded: bool = True) -> str:
+    """Write JSON, which is YAML; without escapes, because YAML has no surrogate pairs.
+
+    A ``$`` is escaped even if no variable is meant: a reader may expand the text all the same.
+    """
+    import json
+
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    return _settings.Text((text.replace("$", r"\u0024") if expanded else text) + "\n")
+
+
 _YAML_PROBLEMS = (
     ("mapping values are not allowed", "a ': ' stands where none can; quote the value, or indent"),
     ("cannot start any token", "a value begins with @, `, % or a tab; quote it, indent by spaces"),
@@ -108,7 +120,7 @@ _YAML_PROBLEMS = (
 
 
 def yaml_problem(said: str) -> str:
-    """Return PyYAML's sentence for people, and without the text that it may quote: a secret."""
+    """Return PyYAML's sentence in plain words, without quoted text, which may be a secret."""
     known = (words for part, words in _YAML_PROBLEMS if part in said)
     return next(known, said.split("'")[0].strip() or "it breaks off")
 

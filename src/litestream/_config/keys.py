@@ -1,4 +1,4 @@
-"""Every key of Litestream's config, of both series: where it belongs, what it takes, what it does.
+"""Every key of Litestream's config in both series: its place, its values, its effect.
 
 Source: the struct tags of upstream's releases. v0.3.13: ``cmd/litestream/main.go`` (``Config``,
 ``LoggingConfig``, ``DBConfig``, ``ReplicaConfig``). v0.5.17: the same file (``Config``,
@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 VERSIONS = {"0.3": "0.3.13", "0.5": "0.5.17"}
-"""The release that the tables of a series are of."""
+"""The release that the tables of each series describe."""
 
 PLACES = {
     "": "the top level",
@@ -50,7 +50,7 @@ class Key(NamedTuple):
     holds: str = ""
 
 
-# Both series, or 0.5 alone; the last member says that 0.5 takes it at the top level, too.
+# 0.5 takes all of these at the top level, too; 0.3 only those in _TOP_IN_03.
 _REPLICA = (
     ("sync-interval", "duration", _BOTH, "How often changes are sent to the replica: 1s."),
     ("validation-interval", "duration", _BOTH, "0.3: restore and compare this often; 0.5: unused."),

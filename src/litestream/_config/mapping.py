@@ -1,20 +1,16 @@
-"""A mapping of databases to replicas as a config, and the text of a config of ours."""
+"""A mapping of databases to replicas as the content of a config."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from litestream import _settings
 from litestream._config import paths
 from litestream._config.keys import BY_PLACE, PLACES
 from litestream.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from litestream._config.config import ConfigArgument
 
 _DURATION = re.compile(r"(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+|0")
 _KINDS: dict[str, tuple[type, ...]] = {
@@ -29,7 +25,7 @@ _WANTED = {"bool": "True or False", "int": "a whole number", "texts": "a list", 
 def resolved(databases: Mapping[Any, Any]) -> dict[str, list[dict[str, Any]]]:
     """Return each database's file and its replicas, with symbolic links resolved now.
 
-    A link that is changed later must not change what is replicated.
+    A later change of a link must not change what is replicated.
 
     Raises:
         ConfigurationError: A path or a replica is not valid, or two paths lead to one file.
@@ -45,21 +41,11 @@ def resolved(databases: Mapping[Any, Any]) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def absolute(config: ConfigArgument) -> ConfigArgument:
-    """Return a config whose paths no longer depend on the current directory."""
-    if config is None:
-        return None
-    if isinstance(config, (str, os.PathLike)):
-        return os.path.abspath(os.path.expanduser(os.fspath(config)))
-    given = _settings.chosen_config(config)
-    return given if isinstance(given, str) else resolved(given)
-
-
 def content_of(databases: Mapping[Any, Any], series: str) -> dict[str, Any]:
     """Return the content of a config for ``path → replica, or replicas``.
 
     Raises:
-        ConfigurationError: As ``resolved``, or the series has no such key, or another value for it.
+        ConfigurationError: As ``resolved``, or the series has no such key, or takes other values.
 
     """
     entries = []
@@ -70,17 +56,8 @@ def content_of(databases: Mapping[Any, Any], series: str) -> dict[str, Any]:
     return _settings.Content(dbs=entries)
 
 
-def as_yaml(content: Mapping[str, Any], *, expanded: bool = True) -> str:
-    """Write JSON, which is YAML; unescaped, as YAML knows no surrogate pairs.
-
-    A ``$`` is escaped even where nothing is to be expanded: a reader may expand it all the same.
-    """
-    text = json.dumps(content, indent=2, ensure_ascii=False)
-    return _settings.Text((text.replace("$", r"\u0024") if expanded else text) + "\n")
-
-
 def _file(given: Any) -> str:
-    """Return the file to which a path leads: SQLite keeps the WAL beside it, not beside a link."""
+    """Return the file to which a path leads: SQLite keeps the WAL beside the file, not the link."""
     if not isinstance(given, (str, os.PathLike)) or not os.fspath(given):
         raise ConfigurationError(
             f"A config that is a mapping maps each database's path to its replica; {given!r} is "
@@ -104,7 +81,7 @@ def _file(given: Any) -> str:
 
 
 def _replica(path: str, given: Any) -> dict[str, Any]:
-    """Return a replica as a config has it; a directory by its path, where nothing is escaped."""
+    """Return a replica as in a config; a directory by its path, in which nothing is escaped."""
     if isinstance(given, Mapping):
         found = _settings.Content({key: _plain(value) for key, value in given.items()})
         url = found.get("url")

@@ -21,7 +21,7 @@ def is_url(database: StrPath) -> bool:
 
 
 def refuse_url(database: StrPath) -> None:
-    """Refuse a replica URL where a database is wanted."""
+    """Refuse a replica URL in place of a database."""
     if is_url(database):
         shown = masked(os.fsdecode(database))
         raise ConfigurationError(f"{shown!r} is a replica URL. Name the database")
@@ -30,8 +30,8 @@ def refuse_url(database: StrPath) -> None:
 def target(database: StrPath) -> str:
     """Return a database argument as upstream looks it up: an absolute path, or a replica URL.
 
-    A leading ``~/`` is the home directory, as in the config. A URL that holds a password is
-    refused, because every user of the machine can read a process's arguments.
+    A leading ``~/`` is the home directory, as in the config. A URL with a password is refused,
+    because every user of the machine can read a process's arguments.
     """
     text = path_of(database)
     if "\0" in text:
@@ -48,7 +48,7 @@ def target(database: StrPath) -> str:
 
 
 def absolute(path: str, base: str) -> str:
-    """Return a path of the config as an absolute one; ``base`` is what a relative path refers to.
+    """Return a path of the config as an absolute path; a relative one refers to ``base``.
 
     A variable, a home directory and a replica URL stay as they are written.
     """
@@ -59,14 +59,14 @@ def absolute(path: str, base: str) -> str:
 def escaped(url: str) -> str:
     """Return the characters of a directory's URL that Litestream escapes, and so misreads.
 
-    Source: both series escape such characters in a ``file://`` URL: they read ``/my disk`` as
-    ``/my%20disk``, and ``/my%20disk`` as the same.
+    Source: both series escape such characters in a ``file://`` URL, so they read both ``/my disk``
+    and ``/my%20disk`` as ``/my%20disk``.
     """
     return "".join(_ESCAPED.findall(url)) if url.lower().startswith("file://") else ""
 
 
 def directory(url: str) -> str:
-    """Return the directory that a ``file://`` URL names, read as it is written.
+    """Return the directory of a ``file://`` URL, without unescaping.
 
     Source: both series take a URL's host for the beginning of the path.
     """
@@ -74,7 +74,7 @@ def directory(url: str) -> str:
 
 
 def refuse_stray(path: str, series: str) -> None:
-    """Refuse a path for which an executable of the series would open another file.
+    """Refuse a path if an executable of the series would open another file.
 
     Source: both series pass the path to SQLite in a URI; only 0.3.13 escapes ``#`` and ``%``.
     """

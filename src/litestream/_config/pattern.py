@@ -1,4 +1,4 @@
-"""A pattern of file names as Go's ``filepath.Match`` takes it, which is what Litestream asks."""
+"""A pattern of file names as in Go's ``filepath.Match``, which Litestream uses."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from litestream.errors import ConfigurationError
 def compiled(pattern: str) -> re.Pattern[str]:
     r"""Return a regular expression for a whole name.
 
-    ``*`` and ``?`` stand for every character, a leading dot included; ``[^…]`` is all but a set
-    (``!`` is a character there); ``\`` takes the next character for itself.
+    ``*`` and ``?`` match every character, also a leading dot; ``[^…]`` is the complement of a set
+    (``!`` is a character there); after ``\`` a character stands for itself.
 
     Source: Go's ``path/filepath``, ``Match``.
 
     Raises:
-        ConfigurationError: it is one that Go does not take.
+        ConfigurationError: Go does not accept the pattern.
 
     """
     parts, at = [], 0
@@ -38,7 +38,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
 
 def _set(pattern: str, at: int) -> tuple[str, int]:
-    """Return a set of characters, whose bracket stands before `at`, and where it ends."""
+    """Return the set of characters after the bracket before `at`, and the place of its end."""
     is_negated = pattern.startswith("^", at)
     at += is_negated
     ranges: list[str] = []
@@ -47,7 +47,7 @@ def _set(pattern: str, at: int) -> tuple[str, int]:
         high = low
         if pattern.startswith("-", at):
             high, at = _character(pattern, at + 1, inside=True)
-        # One whose ends are the wrong way round holds nothing, and Go says nothing.
+        # A range in reverse order is empty, and no error in Go.
         ranges.append(f"{re.escape(low)}-{re.escape(high)}" if low <= high else "")
     inner = "".join(ranges)
     if not inner:
@@ -56,7 +56,7 @@ def _set(pattern: str, at: int) -> tuple[str, int]:
 
 
 def _character(pattern: str, at: int, *, inside: bool) -> tuple[str, int]:
-    """Return the character that stands at a place, and where the next one does."""
+    """Return the character at a place, and the place of the next one."""
     letter = pattern[at : at + 1]
     if letter == "\\":
         at += 1

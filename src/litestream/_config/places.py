@@ -1,7 +1,7 @@
 """The place of a replica, however it is written: two databases in one place destroy each other.
 
 Source: `NewReplicaFromConfig` of 0.3.13 and 0.5.17, which take a place from a URL or from single
-keys; 0.5 takes what a replica does not say from the top level of the config.
+keys. 0.5 takes keys that a replica lacks from the top level of the config.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ _S3_HOST = re.compile(  # a bucket before the name of a known service
 )
 _OSS_HOST = re.compile(r"(?P<bucket>.+?)\.oss-[\w-]+\.aliyuncs\.com")
 _PLAIN_URL = re.compile(r"[\w.~$&+,/:;=@-]+", re.ASCII)
-"""A URL in which Litestream escapes nothing, so that it names the directory literally."""
+"""A URL in which Litestream escapes nothing, so the URL names the directory literally."""
 OWN = ("generations", "ltx")
-"""What Litestream, of one series or the other, owns in a replica's directory."""
+"""What Litestream, in either series, owns in a replica's directory."""
 
 Place = tuple[str, ...]
 
 
 def kind(replica: Mapping[str, Any]) -> str:
-    """Return the type of a replica as the executable takes it: the URL's scheme comes first."""
+    """Return the type of a replica as in the executable: the URL's scheme comes first."""
     url = str(replica.get("url") or "")
     scheme = url.partition("://")[0].lower() if is_url(url) else ""
     return scheme or str(replica.get("type") or "file")
 
 
 def name(replica: Mapping[str, Any]) -> str:
-    """Return the name by which 0.3 knows a replica."""
+    """Return the name of a replica in 0.3."""
     return str(replica.get("name") or kind(replica))
 
 
 def directory(replica: Mapping[str, Any]) -> str | None:
-    """Return the directory of a replica that is one; None where a URL's escapes make that unsure.
+    """Return a replica's directory, if it is one; None if a URL's escapes leave it unclear.
 
     Source: both series take a URL's host for the beginning of the path.
     """
@@ -67,9 +67,9 @@ def directory(replica: Mapping[str, Any]) -> str | None:
 def absolute(
     written: Mapping[str, Any], given: Mapping[str, Any], base: str, dollar: str = "$"
 ) -> dict[str, Any]:
-    """Return an entry as it is written, but for relative paths: those refer to `base` from now on.
+    """Return an entry as it is written, but with relative paths made absolute from `base`.
 
-    ``given`` is the entry as it is read, ``dollar`` what stands for a ``$`` in a path of ours.
+    ``given`` is the entry after expansion, ``dollar`` stands for a ``$`` in an absolute path.
     """
     found = dict(written)
     for key in ("path", "dir", "meta-path", "meta-dir"):
@@ -101,9 +101,9 @@ def _absolute_replica(
 
 
 def place(replica: Mapping[str, Any], content: Mapping[str, Any], series: str) -> Place:
-    """Return a value that two replicas share if, and only if, they are in one place.
+    """Return a value that two replicas share if and only if they are in the same place.
 
-    Credentials do not count, except the user of an SFTP server, who may have another root.
+    Credentials do not count, except the user of an SFTP server, whose root may differ.
     """
     if series == "0.5":
         replica = {**{key: content[key] for key in _INHERITED if content.get(key)}, **replica}
@@ -149,7 +149,7 @@ def _remote(kept: str, replica: Mapping[str, Any]) -> Sequence[str]:
         bucket = found["bucket"]
     endpoint = _endpoint(said("endpoint") or endpoint)
     if _AWS.fullmatch(endpoint) or endpoint.endswith(".aliyuncs.com"):
-        endpoint = ""  # a bucket's name is taken once in all regions
+        endpoint = ""  # a bucket's name is unique in all regions
     return (endpoint, said("bucket") or bucket, path)
 
 
@@ -157,7 +157,7 @@ class _Split:
     """The parts of a URL; a missing part is empty."""
 
     def __init__(self, url: str) -> None:
-        if url.lower().startswith("s3://arn:"):  # an access point: colons and a slash in its name
+        if url.lower().startswith("s3://arn:"):  # an access point: its name has colons and a slash
             arn, _, rest = url[len("s3://") :].partition(":accesspoint/")
             point, _, path = rest.partition("/")
             self.host, self.user = f"{arn}:accesspoint/{point}", ""
@@ -173,7 +173,7 @@ class _Split:
 def _split(url: str) -> _Split:
     try:
         return _Split(url)
-    except ValueError:  # the executable refuses it, in its own words
+    except ValueError:  # the executable refuses the URL in its own words
         return _Split("")
 
 
@@ -195,12 +195,12 @@ def require_apart(
     content: Mapping[str, Any],
     series: str,
 ) -> None:
-    """Refuse databases that would write over each other's copies, or over Litestream's own state.
+    """Refuse databases that would overwrite each other's copies, or Litestream's own state.
 
-    Each has its path, its local state and its replicas.
+    ``found`` holds the path, the local state and the replicas of each database.
 
     Raises:
-        ConfigurationError: a database is listed twice, or two share a replica or a state.
+        ConfigurationError: A database is listed twice, or two share a replica or a state.
 
     """
     paths: dict[str, str] = {}
@@ -239,7 +239,7 @@ def require_apart(
 
 
 def _require_no_intrusion(folders: Mapping[str, str], states: Mapping[str, str]) -> None:
-    """Refuse a directory replica inside Litestream's own files; one above another does no harm.
+    """Refuse a replica inside Litestream's own files; a replica above another does no harm.
 
     Source: in a replica, 0.3.13 writes and removes below ``generations``, 0.5.17 below ``ltx``.
     """

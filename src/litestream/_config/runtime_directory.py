@@ -1,4 +1,4 @@
-"""The private run-time directory of a daemon: our config for it, and its control socket."""
+"""The private run-time directory of a daemon, for its config and its control socket."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import stat
 from contextlib import suppress
 
 _LONGEST_SOCKET = 100
-"""Bytes that the path of a Unix socket may have: 104 on macOS, 108 on Linux, and the end."""
+"""Bytes of a Unix socket's path: 104 on macOS and 108 on Linux, with the null byte."""
 _PREFIX = "litestream-"
 _NAMES = ("litestream.yml", "litestream.sock", "litestream.yml.new")
 
@@ -16,13 +16,14 @@ _NAMES = ("litestream.yml", "litestream.sock", "litestream.yml.new")
 def make() -> str:
     """Make a private directory (0700) whose path is short enough for a socket in it.
 
-    XDG_RUNTIME_DIR will not do: it is emptied when the user logs out, and a daemon may go on.
+    XDG_RUNTIME_DIR is no place for it: it is emptied when the user logs out, while the daemon runs
+    on.
     """
     import tempfile  # only the process that makes a directory needs it
 
     for parent in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - mkdtemp makes it 0700
         length = len(os.fsencode(parent)) + len("/litestream-12345678/litestream.sock")
-        # The config's text is expanded, and our path stands in it.
+        # This path stands in the config's text, which is expanded.
         good = parent and "$" not in parent and length < _LONGEST_SOCKET
         if good and os.access(parent, os.W_OK | os.X_OK):
             return tempfile.mkdtemp(prefix=_PREFIX, dir=parent)
@@ -30,12 +31,12 @@ def make() -> str:
 
 
 def write(directory: str, config: str) -> None:
-    """Write our config if it is missing; do nothing if there is no config of ours.
+    """Write the daemon's config if the file is missing; do nothing without a config.
 
-    A directory that was removed, as when `/tmp` is emptied, is made again.
+    A directory that was removed, as by a cleaning of `/tmp`, is made again.
 
     Raises:
-        OSError: It cannot be written, or what is there is not a private directory of ours.
+        OSError: The file cannot be written, or the directory is not a private one of this library.
 
     """
     path = os.path.join(directory, _NAMES[0])
@@ -49,7 +50,7 @@ def write(directory: str, config: str) -> None:
 
 
 def rewrite(directory: str, config: str) -> None:
-    """Write our config in place of the one that is there: nobody reads half of it.
+    """Replace the daemon's config in one step: nobody reads half a file.
 
     Raises:
         OSError: As `write`.
@@ -63,7 +64,7 @@ def rewrite(directory: str, config: str) -> None:
 
 
 def forget(directory: str) -> None:
-    """Remove our config, for another one to be written."""
+    """Remove the daemon's config, so that another one can be written."""
     if is_ours(directory):
         with suppress(OSError):
             os.unlink(os.path.join(directory, _NAMES[0]))
@@ -80,7 +81,7 @@ def _create(path: str, config: str) -> None:
 
 
 def is_ours(directory: str) -> bool:
-    """Tell whether it looks like a directory that `make` has made for this user."""
+    """Tell whether a directory looks as if `make` had made it for this user."""
     try:
         status = os.lstat(directory)
     except OSError:
@@ -96,10 +97,10 @@ def is_ours(directory: str) -> bool:
 
 
 def keep(directory: str) -> None:
-    """Touch the files of our directory, so that nobody removes them as old.
+    """Touch the files of the directory, so that nobody removes them as old.
 
-    Source: systemd-tmpfiles removes files that are ten days old from the temporary directory, macOS
-    files that are three days old.
+    Source: in the temporary directory, systemd-tmpfiles removes files after ten days, macOS after
+    three.
     """
     for name in ("", *_NAMES) if directory else ():
         with suppress(OSError):
@@ -107,9 +108,9 @@ def keep(directory: str) -> None:
 
 
 def remove(directory: str) -> None:
-    """Remove a directory that `make` has made; do nothing if it is another one, or gone.
+    """Remove a directory that `make` has made; do nothing if the directory is foreign or gone.
 
-    Its name may come from a lock file, which others can write where the folder is theirs.
+    The name may come from a lock file, which others may write if the folder is theirs.
     """
     if not os.path.isabs(directory) or not is_ours(directory):
         return

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from litestream import _settings
-from litestream._config import file, mapping, places
+from litestream._config import file, places
 from litestream._config.directories import Directory
 from litestream.errors import ConfigurationError
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 _DOLLAR = "\ue0f0"
-"""A ``$`` that is one, until the text is written; no file has this in its name."""
+"""Stands for a literal ``$`` until the text is written; no file name contains it."""
 
 
 def spelt(
@@ -25,13 +25,13 @@ def spelt(
     *,
     literal: bool,
 ) -> tuple[dict[str, Any], str]:
-    """Return the content and the text of a config, ``databases`` in place of each directory.
+    """Return the content and the text of a config with ``databases`` in place of each directory.
 
-    Relative paths in it refer to `base`, also in a process that changes its directory.
+    Relative paths refer to `base`, also after the process changes its directory.
 
-    What refers to a variable in the old text does so in the new one, but for where a replica is; a
-    secret stays where it was. Where the text cannot be read before the variables are replaced, it
-    is written as it was read.
+    A reference to a variable stays a reference in the new text, except in the place of a replica: a
+    secret stays in its variable. If the old text is YAML only after expansion, the new text holds
+    the values.
     """
     entries: list[Mapping[str, Any]] = []
     referring: list[Any] = []
@@ -52,12 +52,12 @@ def spelt(
             referring.append(_kept(directory.entry(path, written)))
     wanted = _settings.Content({**content, "dbs": entries})
     if old:
-        found = mapping.as_yaml({**old, "dbs": referring}, expanded=False)
+        found = file.as_yaml({**old, "dbs": referring}, expanded=False)
         found = _settings.Text(found.replace(_DOLLAR, r"\u0024"))
         with suppress(ConfigurationError):
             if file.parse(file.expand(found), "") == wanted:
                 return wanted, found
-    return wanted, mapping.as_yaml(wanted)
+    return wanted, file.as_yaml(wanted)
 
 
 def _unexpanded(text: str, content: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -70,7 +70,7 @@ def _unexpanded(text: str, content: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _kept(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return an entry in which no path of ours is taken for a reference."""
+    """Return an entry in which the ``$`` of a path is no reference."""
     replicas = entry.get("replicas") or []
     for part in (entry, entry.get("replica"), *(replicas if isinstance(replicas, list) else ())):
         for key in ("path", "meta-path", "url") if isinstance(part, dict) else ():

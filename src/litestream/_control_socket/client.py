@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from litestream import _settings
-from litestream._deadline import require_positive
+from litestream._executable.arguments import require_positive
 from litestream.errors import ControlSocketError
 
 if TYPE_CHECKING:
@@ -62,10 +62,10 @@ class ControlSocket:
     def sync(self, database: str) -> SyncResult:
         """Request a sync and return at once: the only safe form of the request.
 
-        ``wait`` and ``timeout`` are never sent: with either, 0.5.17 takes its long-lived read
-        lock under the request's context, loses it when the request ends, and from then on may
-        miss frames of the WAL for good, without an error.
-        Source: server.go and db.go of 0.5.17; ``test_commands_socket.py::TestTrap1`` shows it.
+        ``wait`` and ``timeout`` are never sent. With either of them, 0.5.17 begins its long-lived
+        read transaction in the request's context and loses it when the request ends. From then
+        on, the daemon may miss frames of the WAL for good, without an error.
+        Source: server.go and db.go of 0.5.17; ``TestTrap1`` in the tests shows it.
         """
         answer = self.request("POST", "/sync", {"path": database})
         return {
@@ -79,7 +79,7 @@ class ControlSocket:
         """Return when everything committed before the call is in the replica.
 
         Raises:
-            ControlSocketError: the replica did not have it after ``timeout`` seconds.
+            ControlSocketError: The replica did not hold it after ``timeout`` seconds.
 
         """
         deadline = time.monotonic() + timeout

@@ -32,12 +32,13 @@ def info(
 ) -> InfoRow:
     """Return a running daemon's version, pid, start and number of databases.
 
-    It is the config's daemon: at its ``socket.path``, at the private socket of a Replication or of
-    ``litestream run``, or at upstream's ``/var/run/litestream.sock``; or the one at ``socket``.
+    The daemon at ``socket``, or else the config's daemon: at the config's ``socket.path``, at the
+    private socket of a Replication or of ``litestream run``, or at upstream's
+    ``/var/run/litestream.sock``.
 
     Raises:
-        ControlSocketError: no daemon answers within ``timeout`` seconds, or another config's does.
-        UnsupportedCommandError: the executable is of series 0.3, which has no control socket.
+        ControlSocketError: No daemon answers within ``timeout`` seconds, or another config's does.
+        UnsupportedCommandError: The executable is of series 0.3, which has no control socket.
 
     """
     return _client("info", socket, config, timeout).info()
@@ -64,11 +65,11 @@ def register(
 ) -> ChangeResult:
     """Have a running daemon replicate one more database, until the daemon ends.
 
-    The config is not changed: to verify or recover this one, call that with ``config={database:
-    replica_url}``. A daemon that is started again has forgotten it. Where a ``Replication`` or
-    ``litestream run`` starts it again, an error in the log names the database (one that was
-    registered a few seconds before may be missed). Put what is to stay into the config. Arguments
-    and errors as ``info``.
+    The config is not changed: to verify or recover the database, pass ``config={database:
+    replica_url}``. A restarted daemon has forgotten the database. If a ``Replication`` or
+    ``litestream run`` restarts the daemon, an error in the log names the database (unless it was
+    registered a few seconds before). To replicate the database for good, add it to the config.
+    Arguments and errors as ``info``.
 
     Raises:
         ConfigurationError: The daemon would take the URL for another directory.
@@ -93,10 +94,10 @@ def unregister(
     config: ConfigArgument = None,
     timeout: float = 30.0,
 ) -> ChangeResult:
-    """Have a running daemon forget a database, after a last sync; its replica stays.
+    """Have a running daemon forget a database after a last sync; the replica stays.
 
     With ``dry_run`` nothing is done: ``status`` is ``"would be unregistered"``, or
-    ``"not registered"`` where the daemon does not know the database. Arguments as ``info``.
+    ``"not registered"`` if the daemon does not know the database. Arguments as ``info``.
     """
     client = _client("unregister", socket, config, timeout, database)
     if dry_run:
@@ -123,9 +124,9 @@ def sync(
     ``wait`` the changes are in the local LTX files, and the replica follows at its interval.
 
     Raises:
-        ControlSocketError: no daemon answers, it does not manage this database, or the wait took
+        ControlSocketError: No daemon answers, it does not manage this database, or the wait took
             longer than ``timeout`` seconds.
-        UnsupportedCommandError: the executable is of series 0.3.
+        UnsupportedCommandError: The executable is of series 0.3.
 
     """
     client = _client("sync", socket, config, timeout, database)
@@ -140,9 +141,9 @@ def start(
     config: ConfigArgument = None,
     timeout: float = 30.0,
 ) -> ChangeResult:
-    """Have a running daemon take up a stopped database again.
+    """Have a running daemon replicate a stopped database again.
 
-    Warns with UnsafeCommandWarning where changes can be lost between ``stop`` and ``start``: up to
+    Warns with UnsafeCommandWarning if changes can be lost between ``stop`` and ``start``: up to
     0.5.17, and on releases that were not examined. Arguments and errors as ``info``.
     """
     return _start_or_stop("start", database, socket, config, timeout)
@@ -155,9 +156,9 @@ def stop(
     config: ConfigArgument = None,
     timeout: float = 30.0,
 ) -> ChangeResult:
-    """Have a running daemon stop replicating a database, after a last sync.
+    """Have a running daemon stop replicating a database after a last sync.
 
-    Warns with UnsafeCommandWarning where changes can be lost between ``stop`` and ``start``: up to
+    Warns with UnsafeCommandWarning if changes can be lost between ``stop`` and ``start``: up to
     0.5.17, and on releases that were not examined. Arguments and errors as ``info``.
     """
     return _start_or_stop("stop", database, socket, config, timeout)

@@ -1,4 +1,4 @@
-"""Find the control socket of a config's daemon, and never another application's."""
+"""Find the control socket of a config's daemon, never that of another application."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 
 class Known(NamedTuple):
-    """A config and the databases that it names; no config where there is none."""
+    """A config and the databases that it names; the config is None if there is none."""
 
     config: Config | None
     databases: list[str]
     socket: str
-    """What it switches on itself."""
+    """The socket that the config itself switches on."""
     complete: bool = True
-    """Whether it names every database: a ``dir:`` entry does not."""
+    """Whether the config names every database; a ``dir:`` entry does not."""
 
 
 def known(config: ConfigArgument) -> Known:
     """Return what the config says of its daemon.
 
     Raises:
-        ConfigNotFoundError: the one that is named does not exist.
-        ConfigurationError: it cannot be read.
+        ConfigNotFoundError: The named config does not exist.
+        ConfigurationError: The config cannot be read.
 
     """
     try:
@@ -56,12 +56,12 @@ def client(
     timeout: float,
     database: StrPath | None = None,
 ) -> ControlSocket:
-    """Return the socket of the config's daemon, or the one that is named.
+    """Return the named socket, or that of the config's daemon.
 
-    A Replication, or ``litestream run``, notes its private socket beside the databases.
+    A Replication or ``litestream run`` notes its private socket beside the databases.
 
     Raises:
-        ControlSocketError: the one that answers belongs to a daemon with other databases.
+        ControlSocketError: The daemon that answers has other databases.
 
     """
     if socket is not None:
@@ -84,7 +84,7 @@ def _noted(database: str) -> str | None:
 
 
 def _own(socket: ControlSocket, found: Known) -> ControlSocket:
-    """Refuse a daemon that manages other databases alone: it has another config."""
+    """Refuse a daemon that manages none of the databases: it has another config."""
     if found.config is None or not found.databases or not found.complete:
         return socket
     managed = [row["path"] for row in socket.list()]

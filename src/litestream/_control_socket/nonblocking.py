@@ -6,11 +6,11 @@ import socket
 
 
 class Request:
-    """One request on its way; `poll` returns its answer as soon as that is complete.
+    """One request under way; `poll` returns the answer as soon as the answer is complete.
 
     `client` is for callers that may wait. The supervisor may not: a daemon that waits for its
-    replica's endpoint answers after minutes, and its log must be drained meanwhile.
-    HTTP/1.0, so that the answer ends where the connection does.
+    replica's endpoint answers after minutes, and its log must be drained meanwhile. The request is
+    HTTP/1.0, so that the answer ends with the connection.
 
     Raises:
         OSError: Nothing listens there, or the connection broke.
@@ -45,5 +45,5 @@ class Request:
         return (int(words[1]) if len(words) > 1 and words[1].isdigit() else 0), content
 
     def close(self) -> None:
-        """Give the request up; the daemon carries it out all the same."""
+        """Give the request up; the daemon still carries it out."""
         self._socket.close()

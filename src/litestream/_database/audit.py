@@ -1,19 +1,20 @@
-"""See whether what Litestream has copied is what SQLite has committed.
+"""Compare what Litestream has copied with what SQLite has committed.
 
 A writer that is killed inside COMMIT leaves frames behind the committed end of the WAL. SQLite
-never reads them, and the next writer writes over them; both series of Litestream copy them, for
-their salts and checksums are right. The replica then holds rows that never were, and lacks those
-that were committed in their place: `integrity_check` may pass, and nothing is logged.
+never reads them, and the next writer writes over them; both series of Litestream copy them, because
+their salts and checksums are right. The replica then holds rows that were never committed, and
+lacks the rows that were committed in their place: `integrity_check` may pass, and nothing is
+logged.
 
-So each piece that Litestream has copied is compared. As long as its WAL lasts, it is compared with
-the WAL, as soon as the wal-index says that it is committed: those frames do not change then. Once
-the WAL has been restarted, it is compared with the database file, into which all of the WAL was
-checkpointed before; pages that were written again since are left out.
+So each copied piece is compared. While its WAL lasts, the piece is compared with the WAL, as soon
+as the wal-index says that the frames are committed: committed frames do not change. After a restart
+of the WAL, the piece is compared with the database file, into which the whole WAL was checkpointed;
+pages that were written since then are left out.
 
-SQLite itself, up to 3.50.1, commits frames without their salts and checksum when a transaction that
-is larger than its page cache goes back to a savepoint. It reads them as long as the wal-index
-lasts, and loses them, with all that follows, when the WAL is recovered after a crash. Litestream
-copies nothing from there on. Such a WAL is `torn`: only a checkpoint makes it good.
+SQLite up to 3.50.1 commits frames without salts and checksum when a transaction that is larger than
+the page cache rolls back to a savepoint. SQLite reads these frames while the wal-index lasts. When
+the WAL is recovered after a crash, SQLite loses them and every later frame. Litestream copies
+nothing from there on. Such a WAL is `torn`: only a checkpoint repairs it.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from __future__ import annotations
 import os
 from contextlib import closing
 
-from litestream._database.files import wal_path
 from litestream._database.frames import Frames
 from litestream._database.wal import (
     WAL_HEADER_SIZE,
     WALEnd,
     committed_end,
+    wal_path,
     wal_salts,
 )
 from litestream._database.wal_index import kept_open
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     Differing = Callable[[dict[int, bytes]], int]
 
 PIECES = 8
-"""Pieces that are looked at the first time."""
+"""Pieces that the first look compares."""
 _RESTARTS = 1000
 WRONG = "what was copied is not what was committed"
 _TORN = (
@@ -52,11 +53,11 @@ _TORN = (
 class Audit:
     """The audit of one database's local state.
 
-    `hole` says what is wrong with what was copied, until a copy of the whole database follows.
-    `unsettled` is true while that is not decided yet; `ahead` if frames were copied that no commit
-    covers: a writer may be about to commit them, or was killed. `start` is where the newest known
-    copy of the whole database begins. Set `final` once no daemon runs that could copy more. `torn`
-    is true while the WAL is torn (see above).
+    `hole` says what is wrong with the copy, until a copy of the whole database follows. `unsettled`
+    is true while a piece cannot be judged yet; `ahead` if frames were copied that no commit covers:
+    their writer may be about to commit them, or was killed. `start` is where the newest known copy
+    of the whole database begins. Set `final` when no daemon runs that could copy more. `torn` is
+    true while the WAL is torn (see above).
     """
 
     final = False
@@ -77,7 +78,7 @@ class Audit:
         return not (self.hole or self.unsettled)
 
     def look(self) -> bool:
-        """Look at what is new, and say whether all is clean."""
+        """Compare what is new, and tell whether all is clean."""
         self._compare()
         self._look_for_tears()
         return self.clean
@@ -91,7 +92,7 @@ class Audit:
             return frames.leftover(end.offset)
 
     def newest(self) -> str:
-        """Return the file that the daemon's next sync goes on from; empty when there is none."""
+        """Return the file from which the daemon's next sync continues; empty if there is none."""
         raise NotImplementedError
 
     def forget(self) -> None:
@@ -119,7 +120,7 @@ class Audit:
             self.hole = _TORN
 
     def _look_for_old_tears(self, sound: WALEnd, end: WALEnd) -> None:
-        """See whether a WAL was torn and restarted since the last look, by what is left of it."""
+        """Look for a WAL that was torn and restarted since the last look, in what is left of it."""
         with closing(Frames(self._wal, sound.salts)) as frames:
             if frames.was_torn(max(sound.offset, end.offset)):
                 self.hole = _TORN
@@ -127,18 +128,18 @@ class Audit:
     def _contradicts(
         self, numbers: set[int], size: int, salts: Salts, later: set[Salts], pages: Differing
     ) -> bool:
-        """Tell whether pages that were copied from a WAL are others than in the database file.
+        """Tell whether pages that were copied from a WAL differ from the database file.
 
-        `later` are the WALs since whose pages are left out in `numbers`. Where one is missing, or
-        the WAL is restarted meanwhile, this is `unsettled`: it is looked at once more.
+        `later` are the WALs that followed; `numbers` leaves their pages out. If a WAL is missing
+        among them, or the WAL is restarted meanwhile, the audit is `unsettled` and looks again.
         """
         now = committed_end(self._wal)
         file = kept_open(self.database)
         if now is None or file is None or now.salts == salts:
             return False
-        # SQLite counts the first salt up when the connection that restarts the WAL is the one that
-        # writes to it next. Else it begins anywhere, as in a WAL that was deleted. Then none can be
-        # seen to be missing; but a WAL of which nothing was copied is a hole, too.
+        # SQLite adds one to the first salt if the connection that restarts the WAL also writes to
+        # it next. Otherwise, and after a WAL was deleted, the salt is random, and no missing WAL
+        # can be noticed. A WAL of which nothing was copied is a hole, too.
         restarts = (now.salts[0] - salts[0]) & 0xFFFFFFFF
         if restarts <= _RESTARTS and len({*later, now.salts} - {salts}) != restarts:
             self.unsettled = True

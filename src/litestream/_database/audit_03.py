@@ -54,7 +54,7 @@ class Audit03(Audit):
         return path if os.path.exists(path) else ""
 
     def forget(self) -> None:
-        """Begin a new generation: 0.3 does when none is named."""
+        """Let 0.3 begin a new generation, as it does if no generation is named."""
         with suppress(FileNotFoundError):
             os.unlink(os.path.join(self.meta, "generation"))
 
@@ -70,10 +70,10 @@ class Audit03(Audit):
                 self.unsettled = self.ahead = True
                 end = committed.offset
             here, there = mine.head(end - mine.size), copied.head(end - copied.size)
-            if here and here != there:  # their running checksums tell
+            if here and here != there:  # each checksum covers all frames before it, too
                 self.hole = WRONG
             elif not (later or self.final) and committed is not None and committed.salts != salts:
-                self.unsettled = True  # its end may still be copied, before the next one begins
+                self.unsettled = True  # the end of the old WAL may still be copied
             elif committed is None or committed.salts != salts:
                 self._compare_with_database(salts, copied.last(WAL_HEADER_SIZE, end), later)
 

@@ -50,12 +50,12 @@ class Audit05(Audit):
             if self.unsettled:
                 return
             self._last = transaction
-        # Within one tick of the kernel's clock a second file leaves the time as it was.
+        # A second file within one tick of the kernel's clock does not change the time.
         self._mtime = mtime if time.time_ns() - mtime > _TICK else 0
 
     @staticmethod
     def _since_copy_of_all(found: list[LocalTransaction]) -> list[LocalTransaction]:
-        """Leave out what a copy of the whole database has made good."""
+        """Leave out the files before the newest copy of the whole database."""
         for number in range(len(found) - 1, 0, -1):
             with suppress(OSError, struct.error):
                 if is_copy_of_all(found[number], Pages(found[number].path)):
@@ -87,22 +87,22 @@ class Audit05(Audit):
         self, transaction: LocalTransaction, pages: Pages, later: Sequence[LocalTransaction]
     ) -> None:
         if transaction.disguised:
-            return  # there is a hole, or the daemon does not run: it is the next file that tells
+            return  # only the next file shows whether the daemon has noticed
         before, doubtful = self._last, False
         if is_copy_of_all(transaction, pages):
             self.hole, self.start = "", transaction.txid
         elif before is not None and before.disguised:
-            # The daemon had read the file's header before it was disguised.
+            # The daemon had read the header before the file was disguised.
             self.hole = self.hole or "the whole database was to be copied, and was not"
         elif transaction.start == WAL_HEADER_SIZE:
-            pass  # the WAL was restarted: by the daemon's own checkpoint, for it holds the WAL
+            pass  # the daemon holds the WAL, so its own checkpoint restarted it
         elif before is not None and before.txid == transaction.txid - 1:
             if before.end != (transaction.end.salts, transaction.start):
                 self.hole = "a part of the WAL was left out"
             elif pages.are_all(transaction.commit) and not self._covers(transaction, before):
                 if wal_salts(self._wal) == transaction.end.salts:
                     self.hole = "the whole database was copied, but not the whole WAL"
-                else:  # a VACUUM does so, too, and the WAL is not there to tell
+                else:  # or a VACUUM: only the WAL could tell, and it is gone
                     doubtful = True
         committed = committed_end(self._wal)
         self.ahead = _is_ahead(transaction.end, committed)
@@ -120,9 +120,9 @@ class Audit05(Audit):
             self._compare_with_database(transaction, pages, set(numbers), later)
 
     def _covers(self, transaction: LocalTransaction, before: LocalTransaction) -> bool:
-        """Tell whether every page of a file that has them all can come from its part of the WAL.
+        """Tell whether each page of a whole copy can come from the file's own part of the WAL.
 
-        If not, the rest comes from the database file, where the WAL's earlier part is missing.
+        If not, the rest comes from the database file, which lacks the WAL's earlier part.
         """
         wanted = min(before.commit, transaction.commit)
         with closing(Frames(self._wal, transaction.end.salts)) as frames:
@@ -148,7 +148,7 @@ class Audit05(Audit):
 def is_copy_of_all(transaction: LocalTransaction, pages: Pages) -> bool:
     """Tell whether an LTX file is a copy of the whole database, made from the whole WAL.
 
-    A disguised file may have all pages, and yet not those of the whole WAL.
+    A disguised file may have every page, but not as of the whole WAL.
     """
     return (
         transaction.start == WAL_HEADER_SIZE

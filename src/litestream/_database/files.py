@@ -7,11 +7,11 @@ import os
 from litestream.errors import UnusableDatabaseError
 
 SIDE_FILES = ("-wal", "-shm", "-journal")
-"""What SQLite keeps beside a database, and would play into another one of the same name."""
+"""What SQLite keeps beside a database, and would apply to another database of the same name."""
 
 
 def is_database(path: str) -> bool:
-    """Say whether there is a file that holds anything; 0 bytes are no database."""
+    """Tell whether a file is there and not empty; 0 bytes are no database."""
     return os.path.isfile(path) and os.path.getsize(path) > 0
 
 
@@ -32,11 +32,6 @@ def path_of(database: object) -> str:
     return text
 
 
-def wal_path(database: str | os.PathLike[str]) -> str:
-    """Return the path of a database's write-ahead log."""
-    return os.fspath(database) + "-wal"
-
-
 def meta_path(database: str | os.PathLike[str]) -> str:
     """Return the directory in which Litestream keeps its local state, unless `meta-path` is set."""
     folder, name = os.path.split(os.fspath(database))
@@ -44,7 +39,7 @@ def meta_path(database: str | os.PathLike[str]) -> str:
 
 
 def head(path: str | os.PathLike[str], size: int) -> bytes:
-    """Read the first bytes of a file; nothing when it is missing or shorter."""
+    """Read the first bytes of a file; nothing if the file is missing or shorter."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

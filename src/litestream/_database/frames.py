@@ -1,4 +1,4 @@
-"""The frames of a WAL, or of 0.3's copy of one, as they stand in the file."""
+"""The frames of a WAL, or of 0.3's copy of a WAL, as they stand in the file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LAST = 64
 
 
 class Frames:
-    """The frames of a file that carry some salts; none where the file is missing."""
+    """The frames of a file that carry given salts; none if the file is missing."""
 
     def __init__(self, path: str, salts: Salts | None) -> None:
         self.salts = salts
@@ -47,7 +47,7 @@ class Frames:
         return WAL_HEADER_SIZE + max(0, length - WAL_HEADER_SIZE) // self.size * self.size
 
     def head(self, offset: int) -> bytes:
-        """Return the header of the frame at an offset; nothing where it has other salts."""
+        """Return the header of the frame at an offset; nothing if the frame has other salts."""
         if self._file is None or not self._page or offset < WAL_HEADER_SIZE:
             return b""
         head = os.pread(self._file, WAL_FRAME_HEADER_SIZE, offset)
@@ -56,10 +56,10 @@ class Frames:
         return head
 
     def leftover(self, end: int) -> bytes:
-        """Return the checksum of a transaction behind a place, complete but for its commit.
+        """Return the checksum of a transaction behind a place that is whole but not committed.
 
-        A writer is in its COMMIT, or died there. Nothing is returned where there is none: what
-        stands behind the place was written over from there, or is part of a longer transaction.
+        Its writer is in COMMIT, or died there. Return nothing if there is no such transaction: the
+        frames behind the place are overwritten in part, or belong to a longer transaction.
         """
         first = head = self.head(end)
         if not first or not self._follows(first, end):
@@ -89,14 +89,14 @@ class Frames:
         return struct.pack(">II", one, two) == head[16:]
 
     def is_torn(self, start: int, end: int) -> bool:
-        """Tell whether a frame in a part of the file lacks the salts; it has no checksum then."""
+        """Tell whether a frame in a part of the file lacks the salts, and so the checksum."""
         return any(not self.head(offset) for offset in range(start, end, self.size))
 
     def was_torn(self, start: int) -> bool:
         """Tell whether a frame without salts stands before a commit with these salts.
 
-        For a WAL that was restarted: its last frames are still there, as far as the next WAL has
-        not come.
+        This reads a WAL that was restarted: its last frames are there until the next WAL reaches
+        them.
         """
         torn = False
         if self._file is None or not self._page:

@@ -1,8 +1,8 @@
 """Which files are SQLite databases, without opening one in this process.
 
-A process that closes a file drops the locks that SQLite holds there for it (POSIX), and SQLite
-itself plays what lies beside a file into it. So a child reads the headers, and each file is read
-once: its device and inode are remembered.
+A process that closes a file drops the locks that SQLite holds on it in this process (POSIX), and
+SQLite applies a WAL or journal that lies beside the file. So a child process reads the headers.
+Each file is read once: its device and inode are remembered.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _SMALLEST = 512
-"""Bytes of the smallest page: a file that is shorter holds none."""
+"""Bytes of the smallest page: a shorter file is no database."""
 _READ = """
 import sys
 for name in sys.stdin.buffer.read().split(b"\\0"):
@@ -38,10 +38,10 @@ _others: dict[str, tuple[_File, int, int]] = {}
 
 
 def databases_among(paths: Iterable[str]) -> list[str]:
-    """Return those of some paths that are SQLite databases, by the first bytes as Litestream does.
+    """Return the paths that are SQLite databases, judged by their first bytes as in Litestream.
 
     Raises:
-        ConfigurationError: The child that reads them cannot be run.
+        ConfigurationError: The child process cannot be run.
 
     """
     found, doubtful = {}, {}

@@ -1,4 +1,4 @@
-"""SQLite's own checks of a restored copy; no other process has ever opened it."""
+"""SQLite's own checks of a restored copy, which no other process has opened."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def opened(path: str) -> Iterator[sqlite3.Connection]:
     Immutable: no lock is taken and no ``-wal`` or ``-shm`` is made.
 
     Raises:
-        CorruptBackupError: SQLite cannot read the copy; never an error of SQLite's, which would be
-            taken for an error of the database itself.
+        CorruptBackupError: SQLite cannot read the copy. An error of SQLite's own would look like
+            one of the database itself.
 
     """
     uri = f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1"
@@ -53,7 +53,7 @@ def opened(path: str) -> Iterator[sqlite3.Connection]:
 def rows(
     connection: sqlite3.Connection, statement: str, interrupt: Callable[[], object]
 ) -> list[tuple[Any, ...]]:
-    """Return the rows of a statement that may take long; what ``interrupt`` raises ends it.
+    """Return the rows of a statement that may take long; an error from ``interrupt`` ends it.
 
     The statement runs in a thread of its own, so that signals are handled here. SQLite's progress
     handler is not enough: before SQLite 3.41 it is not called while the pages of a table are
@@ -79,7 +79,7 @@ def rows(
         while not done.wait(_LOOK):
             interrupt()
     finally:
-        while not done.is_set():  # again and again: the statement may not have begun
+        while not done.is_set():  # repeated: the statement may not have begun
             connection.interrupt()
             done.wait(_LOOK)
     if failed:
@@ -98,7 +98,7 @@ def require_known(how: str) -> None:
 def check(path: str, how: IntegrityCheck, interrupt: Callable[[], object] = lambda: None) -> None:
     """Check a restored copy: its pages (``"quick"``), also its indexes (``"full"``), or nothing.
 
-    ``interrupt`` is called some ten times a second; what it raises ends the check.
+    ``interrupt`` is called some ten times a second; an error from it ends the check.
 
     Raises:
         CorruptBackupError: the check fails; ``problems`` says where.

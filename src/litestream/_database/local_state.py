@@ -1,4 +1,4 @@
-"""Litestream's local state: what was copied there, and under which names."""
+"""Litestream's local state: what is copied there, and under which names."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 LTX_HEADER_SIZE = 100
 FILES_OF_AN_END = 6
-"""LTX files that a daemon may write while it shuts down: of its sync, and of a checkpoint."""
+"""LTX files that a daemon may write during shutdown: of its final sync, and of a checkpoint."""
 
 
 class LocalTransaction(NamedTuple):
     """A level-0 LTX file of the daemon's local state (0.5): its transaction and where it ends.
 
-    ``commit`` is the database's size after it, in pages of ``page_size`` bytes. ``disguised``: we
-    have disguised the file (see `ltx.disguise`), so where it ends is not known any more, and the
-    next file should be a copy of the whole database.
+    ``commit`` is the database's size after the transaction, in pages of ``page_size`` bytes.
+    ``disguised``: this library has disguised the file (see `ltx.disguise`), so its end in the WAL
+    is unknown, and the next file should be a copy of the whole database.
     """
 
     txid: int
@@ -43,7 +43,7 @@ class Position03(NamedTuple):
     offset: int
 
     def reaches(self, other: Position03) -> bool:
-        """Say whether a replica that is at this position holds everything up to `other`."""
+        """Tell whether a replica at this position holds everything up to `other`."""
         return self.generation == other.generation and self[1:] >= other[1:]
 
 

@@ -23,9 +23,9 @@ class Lock:
     """An exclusive lock on a database, taken on the file `.NAME-litestream.lock` beside it.
 
     The lock is an `flock`: it is freed when the last process that has the file open ends, however
-    that happens; a daemon inherits the lock and keeps it for as long as it lives. A child made by
-    `os.fork` closes its copy and cannot free its parent's lock. The file is keyed by the database's
-    real path, and is never unlinked: two processes could each hold "the" lock then.
+    that process ends. A daemon inherits the lock and keeps it as long as it lives. A child of
+    `os.fork` closes its copy and cannot free its parent's lock. The file stands beside the
+    database's real path. It is never unlinked: otherwise two processes could each hold "the" lock.
     """
 
     def __init__(self, database: str) -> None:
@@ -62,15 +62,15 @@ class Lock:
         return True
 
     def release(self) -> None:
-        """Free the lock; nothing happens in a forked child, or when it is not held."""
+        """Free the lock; do nothing in a forked child, or if the lock is not held."""
         if self.file is not None and self._owner == os.getpid():
             os.close(self.file)
         self.file = None
 
     def is_lost(self) -> bool:
-        """Tell whether another file is where the lock was taken, or none: anybody may have that.
+        """Tell whether the lock file was removed or replaced, so that others can take the lock.
 
-        Not where the folder is gone as well: then there is nothing to lock.
+        If the folder is gone as well, the lock is not lost: there is nothing to lock.
         """
         if self.file is None:
             return False
@@ -81,10 +81,10 @@ class Lock:
         return not os.path.samestat(found, os.fstat(self.file))
 
     def is_held(self) -> bool | None:
-        """Tell whether anybody holds the lock; None where this user may not know.
+        """Tell whether anybody holds the lock; None if this user may not open the lock file.
 
-        Nothing is written. A free lock is held as a shared one for a moment; who finds it taken
-        then tries again.
+        Nothing is written. A free lock is held as a shared lock for a moment; a process that wants
+        the lock at that moment tries again.
         """
         try:
             file = os.open(self.path, _FLAGS | os.O_RDONLY)
@@ -103,14 +103,14 @@ class Lock:
         return False
 
     def noted(self) -> dict[str, Any]:
-        """Return what the lock file says, whoever holds the lock.
+        """Return the notes in the lock file, whoever holds the lock.
 
         `socket` is the daemon's control socket, `directory` our run-time directory, `ended` the
-        transaction with which a daemon of ours ended well, `restored` the device and inode of a
-        database that `recover` has restored, `replicated` of the one that was replicated last.
-        `state`, `pid` and `restarts` are the daemon's, `since` when the state began, `synced` when
-        the replica last got something, `positions` how far each replica is (0.3).
-        Notes that a stranger may have written are ignored.
+        last transaction of a daemon of ours that ended well. `restored` is the device and inode of
+        a database that `recover` has restored, `replicated` those of the last replicated database.
+        `state`, `pid` and `restarts` are the daemon's, `since` is when the state began, `synced`
+        when the replica last received something, `positions` how far each replica is (0.3).
+        Notes that another user may have written are ignored.
         """
         import json
 
@@ -128,9 +128,10 @@ class Lock:
         return {}
 
     def note(self, **values: object) -> None:
-        """Write values into the lock file, beside those that are there. Hold the lock.
+        """Add values to the notes in the lock file. The caller holds the lock.
 
-        By one write, at least as long as the old content: no reader, and no kill, sees half of it.
+        One write, at least as long as the old content: no reader sees half of it, nor does a kill
+        leave half of it.
         """
         import json
 
@@ -150,7 +151,7 @@ class Lock:
             os.fchown(file, folder.st_uid, folder.st_gid)
 
     def _is_trusted(self, file: int) -> bool:
-        """Tell whether the file's owner may replace the database, too: its owner, root, or us."""
+        """Tell whether the file's owner may also replace the database: its owner, root, or us."""
         found = os.fstat(file)
         trusted = (0, os.geteuid(), os.stat(os.path.dirname(self.path)).st_uid)
         return stat.S_ISREG(found.st_mode) and found.st_uid in trusted and not found.st_mode & 0o022
@@ -170,7 +171,7 @@ class Lock:
 
 
 def acquire_all(locks: Iterable[Lock]) -> bool:
-    """Take all of some locks, or none.
+    """Take all of the locks, or none.
 
     Raises:
         ConfigurationError: One of the lock files cannot be made.

@@ -22,7 +22,7 @@ _SOME = 256
 _LOCK_BYTE = 1 << 30
 _TRAILER_SIZE = 16
 _WAL_AT, _WAL_SIZE = 48, 24
-"""Where a header names the part of the WAL that it comes from: offset, size and salts."""
+"""Where the header names the part of the WAL that the file holds: offset, size and salts."""
 _POLYNOMIAL = 0xD800000000000000  # of CRC-64/ISO, reflected
 
 
@@ -43,11 +43,11 @@ class Pages:
         return len(self._index.translate(None, _HIGH)) // 3
 
     def are_all(self, size: int) -> bool:
-        """Tell whether these are all pages of a database of that size, except the page of locks."""
+        """Tell whether these are all pages of a database of a size, except the page of locks."""
         return len(self) == size - int(size > _LOCK_BYTE // self.page_size)
 
     def differing(self, wanted: Mapping[int, bytes]) -> int:
-        """Return the number of a page that the file lacks or holds otherwise, else 0."""
+        """Return the number of a page that is missing or different in the file, else 0."""
         places = dict(self._places(wanted))
         with open(self._path, "rb") as file:
             for number, content in wanted.items():
@@ -60,7 +60,7 @@ class Pages:
         return 0
 
     def among(self, numbers: set[int]) -> set[int]:
-        """Return which of some pages are in the file."""
+        """Return which of the pages are in the file."""
         return {number for number, _ in self._places(numbers)}
 
     def numbers(self) -> list[int]:
@@ -125,12 +125,12 @@ def unpacks_to(block: bytes, content: bytes) -> bool:
 
 
 def disguise(path: str) -> None:
-    """Make a file claim to come from the beginning of another WAL.
+    """Make a file claim that it comes from the start of another WAL.
 
-    0.5 then copies the whole database next: at each sync it looks for the last frame of its newest
-    local file in the WAL. It finds none, reads the whole WAL from its beginning, and writes an LTX
-    file with every page. The pages stay as they are, and so does the checksum over the file, by a
-    change of eight bytes that Litestream does not use (the id of a node, which it leaves 0).
+    0.5 then copies the whole database next: each sync looks in the WAL for the last frame of the
+    newest local file. Without that frame, 0.5 reads the WAL from its start and writes an LTX file
+    with every page. The pages stay as they are. So does the checksum of the file: eight bytes that
+    Litestream does not use (the id of a node, 0) make up for the change.
 
     Source: 0.5.17's `DB.verify` and `DB.sync`.
     """
@@ -147,7 +147,7 @@ def disguise(path: str) -> None:
 
 
 def _checksum(delta: bytes) -> bytes:
-    """Return the bytes that cancel a change out of a file's checksum, if they follow the change."""
+    """Return the bytes that, behind a change, make the file's checksum as it was."""
     register = 0
     for byte in delta:
         register ^= byte

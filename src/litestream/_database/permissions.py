@@ -15,8 +15,8 @@ _FOLDER = _READ | _WRITE | os.X_OK
 def lacking(database: str, meta: str = "", replicas: Iterable[str] = (), *, write: bool) -> str:
     """Return a sentence on the first file that this user may not use; empty if there is none.
 
-    ``meta`` is Litestream's local state, ``replicas`` are directories. Without ``write`` only what
-    may not be read counts.
+    ``meta`` is Litestream's local state, ``replicas`` are directories. Without ``write``, only the
+    right to read counts.
     """
     folder = os.path.dirname(os.path.abspath(database))
     return _lacking((folder, database), write) or lacking_state(meta, replicas, write=write)

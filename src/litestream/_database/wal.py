@@ -6,12 +6,12 @@ or its `-shm`: closing those drops the locks that SQLite holds on them in the sa
 The question "is this commit in the replica?" needs three answers:
 
 1. `committed_end`: where the WAL's last commit ends, right after the commit returned;
-2. Litestream's name for that place, as soon as it has copied the commit (`local_state`);
+2. Litestream's name for that place, once it has copied the commit (`local_state`);
 3. what the replica holds: on 0.5 the highest `max_txid` of `litestream ltx -level all`, or the
    control socket's `replicated_txid`; on 0.3 the daemon's log (`local_state`), its metrics, or a
    replica on disk (`_durability.series_03`).
 
-When the WAL was restarted between 1 and 2, the old place can no longer be found. Ask for
+If the WAL is restarted between 1 and 2, the old place cannot be found any more. Ask for
 `committed_end` again: a later end covers every earlier commit.
 """
 
@@ -26,7 +26,7 @@ from litestream._database.wal_index import committed_frames
 
 WAL_HEADER_SIZE = 32
 WAL_FRAME_HEADER_SIZE = 24
-_FRAMES = 5000  # of one transaction, until it counts as a commit that is under way
+_FRAMES = 5000  # a longer run without a commit frame counts as a commit under way
 
 Salts = tuple[int, int]
 
@@ -36,6 +36,11 @@ class WALEnd(NamedTuple):
 
     salts: Salts
     offset: int
+
+
+def wal_path(database: str | os.PathLike[str]) -> str:
+    """Return the path of a database's WAL."""
+    return os.fspath(database) + "-wal"
 
 
 def wal_salts(wal: str | os.PathLike[str]) -> Salts | None:
@@ -53,9 +58,9 @@ def page_size(wal: str) -> int:
 def committed_end(wal: str | os.PathLike[str]) -> WALEnd | None:
     """Find where the last commit in a WAL ends; None when there is no WAL or it is empty.
 
-    The wal-index says so. Without one, or while it describes a WAL that is about to begin, whole
-    frames count that carry the salts of the header: SQLite would take them for committed. Read
-    right after a COMMIT returned, the end covers that commit.
+    The wal-index names the end. Without a wal-index, or while it describes the next WAL, all whole
+    frames with the header's salts count: SQLite would take them for committed. If this is read
+    right after a COMMIT has returned, the end covers that commit.
     """
     try:
         file = os.open(wal, os.O_RDONLY | os.O_CLOEXEC)
@@ -83,7 +88,7 @@ def committed_end(wal: str | os.PathLike[str]) -> WALEnd | None:
 
 
 def holds_more(wal: str, copied: WALEnd | None) -> bool:
-    """Tell whether a WAL holds a commit behind what was copied of it, without the wal-index.
+    """Tell whether a WAL holds a commit that was not copied, without reading the wal-index.
 
     The frames of a writer that died in its COMMIT count as a commit until they are written over.
     """
@@ -111,7 +116,7 @@ def holds_more(wal: str, copied: WALEnd | None) -> bool:
 
 
 def is_being_restarted(wal: str) -> bool:
-    """Tell whether the wal-index describes another WAL than the one in the file: the next one."""
+    """Tell whether the wal-index already describes the next WAL, not the one in the file."""
     index = committed_frames(wal.removesuffix("-wal"))
     salts = wal_salts(wal)
     return index is not None and salts is not None and index[0] != struct.pack(">II", *salts)

@@ -1,8 +1,8 @@
-"""Read what SQLite's wal-index says: how many frames of a WAL are committed.
+"""Read from SQLite's wal-index how many frames of a WAL are committed.
 
-A frame in the WAL with the right salts and checksums need not be committed. A writer
-that is killed inside COMMIT leaves such frames; no SQLite reads them, and the next writer writes
-over them. Only the wal-index (the `-shm` file) says where the committed frames end.
+A frame in the WAL with the right salts and checksums need not be committed. A writer that is killed
+inside COMMIT leaves such frames; SQLite never reads them, and the next writer overwrites them. Only
+the wal-index (the `-shm` file) says where the committed frames end.
 
 Source: https://www.sqlite.org/walformat.html, "The WAL-Index File Format".
 """
@@ -39,9 +39,9 @@ def committed_frames(database: str) -> tuple[bytes, int] | None:
 def kept_open(path: str) -> int | None:
     """Return a descriptor of a database or its wal-index for reading; None when it is missing.
 
-    The file is opened once and stays open: closing it would drop the locks that SQLite holds on
-    it in this process (POSIX). A file that was deleted or replaced is closed: no other process can
-    look for our locks there.
+    The file is opened once and stays open: to close it would drop the locks that SQLite holds on it
+    in this process (POSIX). A deleted or replaced file is closed: no other process looks for locks
+    there.
     """
     try:
         stat = os.stat(path)

@@ -7,16 +7,16 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from litestream._config.database import database_of
 from litestream._config.paths import target
 from litestream._control_socket.find import client
 from litestream._database import wal
 from litestream._database.connect import bump
-from litestream._database.files import wal_path
 from litestream._database.permissions import lacking
-from litestream._deadline import require_positive
+from litestream._database.wal import wal_path
 from litestream._durability.watch import NotArrivedError, Watch
 from litestream._executable import listings
-from litestream._executable.arguments import loaded
+from litestream._executable.arguments import loaded, require_positive
 from litestream._executable.series import require_known_files, series
 from litestream.errors import (
     ConfigurationError,
@@ -42,26 +42,27 @@ def sync(
 ) -> None:
     """Return when everything committed before the call is in the replica, whoever runs the daemon.
 
-    The daemon's control socket is asked (0.5), else the position of the last commit is followed
+    The call asks the daemon's control socket (0.5), or follows the position of the last commit
     through Litestream's local state into the replica. On 0.3 with a replica on a server, the
-    config's ``addr:`` makes that cheap; without it the replica is listed, and Litestream's own row
-    changed once a second, until a segment lies behind that commit.
+    config's ``addr:`` makes this cheap. Without ``addr:``, the replica is listed and Litestream's
+    own row changed once a second, until a segment starts after that commit.
 
     ``config`` is as for ``configure``; with ``expand_env=False`` a ``$`` in it is a ``$``, as for
     a daemon that runs with ``-no-expand-env``.
 
     Raises:
-        ReplicationTimeoutError: That was not so after ``timeout`` seconds.
-        ConfigurationError: The config does not name the database, and the daemon does not have it
-            by ``commands.register`` either.
-        UnusableDatabaseError: It is in memory, or this user may not read what is beside it.
+        ReplicationTimeoutError: The replica did not hold the commits after ``timeout`` seconds.
+        ConfigurationError: The config does not name the database, and no ``commands.register`` has
+            given it to the daemon.
+        UnusableDatabaseError: The database is in memory, or this user may not read the files beside
+            it.
 
     """
     require_positive(timeout)
     named = None
     try:
         with loaded(config, expand_env=expand_env) as found:
-            named = found.database(database)
+            named = database_of(found, database)
             wait(named, timeout)
     except ConfigurationError:
         if named is None and series() == "0.5" and _is_registered(database, config, timeout):
@@ -72,7 +73,7 @@ def sync(
 def _is_registered(
     database: str | os.PathLike[str], config: ConfigArgument, timeout: float
 ) -> bool:
-    """Sync a database that no config names, but ``commands.register`` has given to its daemon."""
+    """Sync a database that is not in the config, but was given to the daemon by ``register``."""
     path, deadline = target(database), time.monotonic() + timeout
     with suppress(ControlSocketError):
         socket = client(config, None, min(timeout, 10.0))
@@ -99,7 +100,7 @@ def wait(
 ) -> None:
     """Wait for one database; ``check`` is called now and then, and may raise.
 
-    ``positions`` are those that a daemon of ours has logged, by database and replica (0.3).
+    ``positions`` are logged by a daemon of ours, for each database and replica (0.3).
     """
     if not os.path.exists(database.path):
         return  # nothing is committed to a database that does not exist

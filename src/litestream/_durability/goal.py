@@ -1,4 +1,4 @@
-"""What a wait is for: the WAL of a database up to its end, in the replica, until a deadline."""
+"""The goal of a wait: the replica holds a database's WAL up to its end, before a deadline."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from litestream._database import wal
-from litestream._database.files import wal_path
+from litestream._database.wal import wal_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from litestream._config.database import Database
 
 _TOUCH_EVERY = 1.0
-"""Seconds between two commits of ours."""
+"""Seconds between two commits that this library makes."""
 
 
 class Arrival(NamedTuple):
@@ -45,15 +45,15 @@ class Goal:
         return max(0.1, self.deadline - time.monotonic())
 
     def follow(self) -> None:
-        """Take the new end of a WAL that was restarted as the goal: it covers the old end, too.
+        """After a restart of the WAL, take the new end as the goal: it covers the old end, too.
 
-        Do that once for each restart: an end that moves with the writers would never be reached.
+        Do so once for each restart: a goal that moves with every commit is never reached.
         """
         if self.end is None or wal.wal_salts(self.wal) != self.end.salts:
             self.end = wal.committed_end(self.wal) or self.end
 
     def touch_now_and_then(self) -> None:
-        """Make another commit, if the last one is a second ago."""
+        """Make another commit if the last one was a second ago."""
         if time.monotonic() > self.touched + _TOUCH_EVERY:
             self.touched = time.monotonic()
             self.touch()

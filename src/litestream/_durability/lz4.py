@@ -1,4 +1,4 @@
-"""The length of what an LZ4 frame holds."""
+"""The uncompressed length of an LZ4 frame."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import struct
 
 
 def lz4_length(frame: bytes) -> int:
-    """Return how many bytes an LZ4 frame holds uncompressed.
+    """Return the number of bytes in an LZ4 frame, uncompressed.
 
     Raises:
-        ValueError: It is no complete LZ4 frame.
+        ValueError: The frame is not a complete LZ4 frame.
 
     Source: the LZ4 frame and block formats. 0.3.13 writes no content size into the frame, so the
     sequences are walked; nothing is decompressed.

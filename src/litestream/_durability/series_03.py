@@ -26,9 +26,9 @@ _REQUEST = 5.0
 class Look03:
     """Looks for a commit in the replicas, by its position.
 
-    ``local`` says that the daemon has copied the commit. ``positions`` are those that a daemon of
-    ours has logged, by database and replica. With ``sure`` an arrival needs no restore to confirm
-    it. With ``only_new`` a segment counts only if it is newer than those that are there now.
+    ``local``: the daemon has copied the commit. ``positions`` are logged by a daemon of ours, for
+    each database and replica. With ``sure``, no restore need confirm an arrival. With ``only_new``,
+    a segment counts only if it is newer than all present segments.
     """
 
     asked = False
@@ -52,15 +52,15 @@ class Look03:
         self._seen = self._newest_segment() if only_new and self._listed else None
 
     def forget(self) -> None:
-        """Do nothing: no look depends on the one before."""
+        """Do nothing: each look is independent of the last one."""
 
     def look(self) -> Arrival | None:
         """Find the place in the shadow WAL, then in the replicas.
 
-        Half-way through the wait another commit is made, to wake a daemon that has overlooked the
-        last one. Source: 0.3.13 reads the WAL's size, then copies the WAL. A commit in between is
-        copied, but not uploaded before the next commit follows; that happens to about one commit
-        in a thousand with the default interval.
+        Half-way through the wait, another commit wakes a daemon that has overlooked the last one.
+        Source: 0.3.13 reads the WAL's size, then copies the WAL. A commit in between is copied, but
+        uploaded with the next commit only. With the default interval, this happens to about one
+        commit in a thousand.
         """
         if time.monotonic() > self._touch_at:
             self._touch_at = self._goal.deadline
@@ -89,7 +89,7 @@ class Look03:
             ]
             if len(logged) >= len(database.replicas) and all(at.reaches(place) for at in logged):
                 return True
-            if not logged and not self._woken:  # a daemon logs nothing until the next commit
+            if not logged and not self._woken:  # before the next commit a daemon logs nothing
                 self._woken = True
                 self._goal.touch()
         if database.config.metrics:
@@ -101,10 +101,10 @@ class Look03:
         return bool(found) and all(at is not None and at.reaches(place) for at in found)
 
     def _listed_behind(self, place: Position03) -> Arrival | None:
-        """Look for segments that begin at a place or behind it: 0.3 writes them in their order.
+        """Look for segments that start at or after a place: 0.3 writes segments in order.
 
-        The segment that holds the place itself proves nothing: the listing has its beginning, and
-        not its uncompressed length.
+        The segment that contains the place proves nothing: the listing shows where a segment
+        starts, not its uncompressed length.
         """
         reached = {
             row["replica"]
@@ -134,10 +134,9 @@ class Look03:
 def measured_position(
     metrics: str, database: str, generation: str, replica: str | None = None
 ) -> Position03 | None:
-    """Read how far a 0.3 replica has come from the text of the daemon's metrics page.
+    """Read the position of a 0.3 replica in the text of the daemon's metrics page.
 
-    With several replicas of one database, the one that is furthest behind counts, unless one is
-    named.
+    If a database has several replicas and none is named, the replica furthest behind counts.
     """
     label = f"db={_quoted(database)},name={'' if replica is None else _quoted(replica)}"
     found: dict[str, list[int]] = {"index": [], "offset": []}
@@ -155,10 +154,10 @@ def _quoted(label: str) -> str:
 
 
 def stored_position(replica: str | os.PathLike[str], generation: str) -> Position03 | None:
-    """Find how far a 0.3 replica that is a directory has come, from the directory itself.
+    """Find the position of a 0.3 replica that is a directory, in the directory itself.
 
     Source: 0.3.13 stores `generations/GENERATION/wal/INDEX_OFFSET.wal.lz4`, both hexadecimal; the
-    offset is where the segment starts, so the newest one is measured.
+    offset is where the segment starts, so the newest segment is measured.
     """
     folder = os.path.join(replica, "generations", generation, "wal")
     try:

@@ -24,7 +24,7 @@ _REQUEST = 5.0
 class Look05:
     """Looks for a commit's transaction in the replica, by its number.
 
-    ``local`` says that the daemon has copied the commit; ``asked`` that a daemon answered.
+    ``local``: the daemon has copied the commit. ``asked``: a daemon has answered.
     """
 
     def __init__(self, goal: Goal) -> None:
@@ -33,13 +33,13 @@ class Look05:
         self.local = self.asked = False
 
     def forget(self) -> None:
-        """Ask for the transaction's number anew."""
+        """Look the transaction's number up again."""
         self._txid = 0
 
     def look(self) -> Arrival | None:
         """Ask the daemon; if none answers, read its local LTX files and list the replica.
 
-        A daemon that was restarted meanwhile counts on from its local state, so the transaction's
+        A daemon that restarts meanwhile goes on counting from its local state, so the transaction's
         number stays valid.
         """
         answer = self._answer()
@@ -54,7 +54,7 @@ class Look05:
         return Arrival(sure=True, txid=self._txid) if 0 < self._txid <= replicated else None
 
     def _answer(self) -> SyncResult | None:
-        """Let a daemon sync, by the one request that is safe; None if no daemon answers."""
+        """Let a daemon sync, by the only safe request; return None if no daemon answers."""
         noted = Lock(self._goal.database.path).noted().get("socket")
         for path in (noted, self._goal.database.config.socket):
             if path and os.path.exists(path):

@@ -1,7 +1,7 @@
 """Wait until the replica holds the WAL up to a place, by whatever the daemon and series offer.
 
 The wait proves nothing: a daemon still remembers its position in a replica whose files are gone.
-It says when a restore is worth while; the restored copy decides.
+The wait says when a restore is worth while; the restored copy decides.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 _FIRST, _LAST = 0.01, 0.25  # seconds between two looks
 _DOUBT = 1.0
-"""Seconds for a keeper to find, and to note, a hole that was found here."""
+"""Seconds in which a keeper finds and notes a hole that was found here."""
 
 _audits: dict[tuple[str, str, str], Audit] = {}
 _auditing = threading.Lock()
 
 
 class NotArrivedError(LitestreamError):
-    """The replica did not hold a place in time; ``local``: the daemon had copied it.
+    """The replica did not reach a place in time; ``local``: the daemon had copied that place.
 
     ``hole`` says what the replica lacks, if that was the reason.
     """
@@ -49,8 +49,8 @@ class NotArrivedError(LitestreamError):
 class Watch:
     """Watches the replicas of one database, from before the commit that must arrive.
 
-    ``positions`` are those that a daemon of ours has logged, by database and replica (0.3).
-    ``pulse`` is called at every look, and may raise to end the wait. ``touch`` makes another
+    ``positions`` are logged by a daemon of ours, for each database and replica (0.3). ``pulse`` is
+    called at every look, and may raise to end the wait. ``touch`` makes another
     commit (0.3). With ``sure`` an arrival needs no restore to confirm it.
     """
 
@@ -86,7 +86,7 @@ class Watch:
         starts at or after ``end``.
 
         Raises:
-            NotArrivedError: the deadline has passed.
+            NotArrivedError: The deadline has passed.
 
         """
         self._goal.end, self._look.local = end, False
@@ -100,14 +100,14 @@ class Watch:
                 self._look.forget()
                 settled = not hole
                 start = self._start()
-                if self._sure and settled:  # a sync that read the old frames has ended by then
+                if self._sure and settled:  # by then, a sync that read the old frames has ended
                     self._goal.end = wal.committed_end(self._goal.wal) or end
             arrival = self._look.look() if settled else None
             if arrival is not None:
                 hole = self._hole()
                 if not hole and start == self._start():
                     return arrival
-                settled = False  # the copy that mends a hole may not have arrived
+                settled = False  # the copy that mends the hole may not be in the replica yet
             left = self._goal.deadline - time.monotonic()
             if left <= 0:
                 raise NotArrivedError(local=self._look.local, hole=hole or self._known_hole())
@@ -128,15 +128,13 @@ class Watch:
             found = self._audit()
             found.look()
             hole = str(noted.get("hole") or found.hole or self._may_have_jumped(noted))
-            if (
-                found.hole
-            ):  # audited anew next time: only the keeper knows whether the hole is mended
+            if found.hole:  # only the keeper knows when it is mended: begin the audit anew
                 self._audit(anew=True)
                 self._doubtful_until = time.monotonic() + _DOUBT
             elif found.unsettled:
                 hole = hole or "it holds what no commit covers"
             elif self._sure and not self._look.asked and found.leftover():
-                # A daemon that answered has copied it by now. Another one may do so in a moment.
+                # A daemon that answered has copied the frames; another one may do so in a moment.
                 hole = hole or "a writer is in its COMMIT, or has died there"
         if time.monotonic() < self._doubtful_until:
             hole = hole or "it is being looked at"
@@ -145,8 +143,8 @@ class Watch:
     def _may_have_jumped(self, noted: dict[str, Any]) -> str:
         """Return why a daemon of ours, which does not answer, may have skipped a part of the WAL.
 
-        When another process ends 0.5.17, it unpins the WAL before its final sync. The next daemon
-        is started with that in mind, and then answers.
+        If another process stops 0.5.17, the daemon releases the WAL before its final sync. The next
+        daemon is started with that in mind, and answers.
         """
         is_kept = os.path.isdir(str(noted.get("directory") or ""))  # gone after a stop of ours
         if self._database.config.series != "0.5" or self._look.asked or not is_kept:
@@ -165,10 +163,10 @@ class Watch:
             return found.start
 
     def _dead_writer(self) -> str:
-        """Return that a writer has died in its COMMIT, if its frames will be copied.
+        """Return a sentence if a writer has died in its COMMIT and its frames will be copied.
 
-        A writer that is alive goes on. A daemon of this library writes over the frames of a dead
-        one; beside any other daemon, this method does so.
+        A living writer goes on. A daemon of this library overwrites the frames of a dead writer;
+        beside any other daemon, this method overwrites them.
         """
         with _auditing:
             before, self._leftover = self._leftover, self._audit().leftover()
@@ -188,7 +186,7 @@ class Watch:
         return _audits[key]
 
     def is_over(self) -> bool:
-        """Say whether the deadline has passed."""
+        """Tell whether the deadline has passed."""
         return time.monotonic() >= self._goal.deadline
 
     def renew(self, deadline: float) -> None:
@@ -196,5 +194,5 @@ class Watch:
         self._goal.deadline = max(deadline, self._goal.deadline)
 
     def postpone(self, seconds: float) -> None:
-        """Put the deadline off by the seconds that the work of others has taken."""
+        """Move the deadline by the seconds that other work has taken."""
         self._goal.deadline += seconds

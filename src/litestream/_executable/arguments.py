@@ -11,6 +11,7 @@ from litestream._config import paths
 from litestream._config.config import Config
 from litestream._executable.find import find as find_executable
 from litestream._executable.series import series
+from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,6 +70,17 @@ def located(
     with loaded(config, expand_env=expand_env) as found:
         found.include(name)
         yield name, found
+
+
+def require_positive(timeout: float | None) -> None:
+    """Refuse a time limit in which nothing can be done.
+
+    Raises:
+        ConfigurationError: It is not more than 0.
+
+    """
+    if timeout is not None and not timeout > 0:
+        raise ConfigurationError(f"timeout={timeout} must be more than 0 seconds")
 
 
 def config_flags(config: Config | None) -> dict[str, Flag]:

@@ -11,6 +11,7 @@ import threading
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, TypeVar
 
+from litestream._config.database import database_of
 from litestream._executable import listings
 
 if TYPE_CHECKING:
@@ -80,12 +81,12 @@ def generations_and_snapshots(
 ) -> tuple[list[GenerationRow], list[SnapshotRow]]:
     """Return both of a database that ``listings.databases`` has named, with its replicas' names."""
     if config.series == "0.5":
-        rows = ltx(config.database(path), timeout)
+        rows = ltx(database_of(config, path), timeout)
         newest = [row for row in rows if row["level"] == listings.SNAPSHOTS]
         generations = listings.generations_05(path, name, rows)
         return generations, listings.snapshots_05(name, newest)
     generations = listings.generations(path, config=config, timeout=timeout)
-    replicas = config.database(path).each_replica()
+    replicas = database_of(config, path).each_replica()
     return generations, [row for one in replicas for row in snapshots(one, timeout)]
 
 

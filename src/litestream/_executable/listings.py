@@ -7,9 +7,14 @@ import time
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from litestream._config.paths import is_url, target
-from litestream._deadline import require_positive
 from litestream._executable import parse, run
-from litestream._executable.arguments import arguments, config_flags, loaded, located
+from litestream._executable.arguments import (
+    arguments,
+    config_flags,
+    loaded,
+    located,
+    require_positive,
+)
 from litestream._executable.series import require_series, series
 from litestream.rows import DatabaseRow, GenerationRow, SnapshotRow, StatusRow, WALRow
 

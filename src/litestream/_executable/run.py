@@ -110,6 +110,11 @@ def run(
     return output
 
 
+def seconds_left(deadline: float | None) -> float | None:
+    """Return the time limit of one of several runs that share a deadline, if there is one."""
+    return None if deadline is None else max(0.001, deadline - time.monotonic())
+
+
 def _watch(
     process: subprocess.Popen[bytes],
     argv: Sequence[str],

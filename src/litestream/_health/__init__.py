@@ -1,1 +1,1 @@
-"""The history of proofs, and how a backup is, without a call of the replica."""
+"""The health of backups and the history of proofs, without a request to the replica."""

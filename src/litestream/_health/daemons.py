@@ -1,4 +1,4 @@
-"""Which daemon replicates a database on this host, and what it reports.
+"""Find the daemon that replicates a database on this host, and what the daemon reports.
 
 A daemon of this library holds the lock beside the database, and its keeper notes its state there.
 Any daemon of 0.5 may have a control socket. Other daemons are found in the process table.
@@ -12,8 +12,8 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litestream._control_socket.nonblocking import Request
+from litestream._database import foreign_daemons
 from litestream._database.lock import Lock
-from litestream._supervision import foreign_daemons
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from litestream._health.watched import Watched
 
 _ANSWER = 0.25
-"""Seconds that all daemons together have to answer: one that waits for its endpoint does not."""
+"""Seconds for all daemons to answer; a daemon that waits for its endpoint stays silent."""
 _LONGEST = 104  # bytes of a socket's path
 
 
 class Daemon(NamedTuple):
-    """The daemon of one database. ``noted`` is what its keeper has noted beside the database.
+    """The daemon of one database. ``noted`` are its keeper's notes beside the database.
 
-    ``synced`` is when 0.5 says that the replica was last up to date with the local state: seconds
-    since 1970, 0 for never, None where it was not asked or is silent.
+    ``synced`` is the last time at which 0.5 had the replica up to date with the local state, in
+    seconds since 1970: 0 for never, None if the daemon was not asked or is silent.
     """
 
     state: str
@@ -46,7 +46,7 @@ class _Seen(NamedTuple):
 
 
 def find(databases: Sequence[Watched]) -> list[Daemon]:
-    """Return the daemon of each database, all of them searched for at once."""
+    """Return the daemon of each database; all are searched for at once."""
     seen = [_seen(database) for database in databases]
     answers = _asked({one.socket for one in seen if one.socket})
     open_by: dict[str, int] = {}
@@ -90,7 +90,7 @@ def _daemon(
         return Daemon("stopped" if said == "stopped" else "replicating", pid, {}, synced)
     if pid is not None:
         return Daemon("replicating", pid, {}, None)
-    if one.held:  # it is being started, or restored
+    if one.held:  # a daemon starts, or a restore runs
         return Daemon("starting", None, one.noted, None)
     is_known = one.held is False and not hidden
     return Daemon("not running" if is_known else "unknown", None, one.noted, None)
@@ -100,7 +100,7 @@ def _moment(text: object) -> float:
     from datetime import datetime
 
     try:
-        # Go prints nanoseconds, which Python 3.10 does not read
+        # Go prints nanoseconds, which Python 3.10 cannot parse
         date, _, rest = str(text).partition(".")
         zone = "+00:00" if rest[-1:] in ("", "Z") else rest[-6:]
         fraction = float(f"0.{rest.rstrip('Z').split('+')[0].split('-')[0]}") if rest else 0.0
@@ -110,7 +110,7 @@ def _moment(text: object) -> float:
 
 
 def _asked(sockets: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Ask the daemons at some sockets for their databases; leave out those that are silent."""
+    """Ask the daemons at these sockets for their databases; leave out silent daemons."""
     waiting: dict[str, Request] = {}
     found: dict[str, dict[str, Any]] = {}
     for path in sockets:

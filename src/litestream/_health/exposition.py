@@ -1,4 +1,4 @@
-"""The health of backups as metrics: families of samples, and Prometheus' text of them."""
+"""The health of backups as metrics: families of samples, and their text for Prometheus."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Value = Callable[[HealthRow], float | None]
 
 DETAILED, WORST = 100, 10
-"""Databases that have samples of their own at most: if there are more, the worst ones."""
+"""Up to this many databases, each has samples of its own; of more, the worst have."""
 _PREFIX = "litestream_backup_"
 _SAMPLES: tuple[tuple[str, str, str, Value], ...] = (
     ("ok", "gauge", "Whether all is well with the backup.", lambda row: row["verdict"] == "ok"),
@@ -62,7 +62,7 @@ _SAMPLES: tuple[tuple[str, str, str, Value], ...] = (
 
 
 class Family(NamedTuple):
-    """A metric: its name, its type, what it says, and its samples by labels."""
+    """A metric: its name, its type, its help text, and its samples by labels."""
 
     name: str
     type: str
@@ -71,7 +71,7 @@ class Family(NamedTuple):
 
 
 def families(rows: Sequence[HealthRow], now: float | None = None) -> list[Family]:
-    """Return the metrics of some databases, those of all together first."""
+    """Return the metrics of databases, first those of all databases together."""
     shown = list(rows)
     if len(rows) > DETAILED:
         shown = sorted(rows, key=_badness, reverse=True)[:WORST]

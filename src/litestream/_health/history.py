@@ -1,8 +1,8 @@
 """The history of proofs: a small file beside each database, to which each verify appends.
 
-It is one JSON object a line. Every writer holds an `flock` on the file while it appends one line by
-one `write`; the lock goes with its process. A line that a killed writer, or a full disk, has cut
-short is skipped by readers, and closed by the next writer.
+Each line is one JSON object. A writer holds an `flock` on the file and appends a line by one
+`write`; the lock ends with the writer's process. If a kill or a full disk cuts a line short,
+readers skip that line, and the next writer closes it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from litestream.rows import HistoryRow
 
 LINES = 2000
-"""Lines that a history may have; with one more, the older quarter goes."""
+"""Lines that a history may have; one more, and the oldest quarter is removed."""
 _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe in its place must not hang us
 _PATIENCE = 2.0
 """Seconds that another writer may hold the file."""
@@ -50,20 +50,20 @@ _log = logging.getLogger("litestream.history")
 
 
 def path_of(database: str) -> str | None:
-    """Return where a database's history is; None where none is to be kept."""
+    """Return the path of a database's history; None if no history is kept."""
     place = _settings.history_place()
     if place == "off":
         return None
     real = os.path.realpath(database)
     folder, name = os.path.split(real)
-    if place:  # databases of many directories may have one name
+    if place:  # databases in several directories may have the same name
         mark = hashlib.sha256(os.fsencode(real)).hexdigest()[:12]
         return os.path.join(os.path.abspath(place), f"{name}-{mark}.history")
     return os.path.join(folder, f".{name}-litestream.history")
 
 
 def append(row: HistoryRow) -> None:
-    """Append a row to its database's history; a failure to write it is a warning in the log."""
+    """Append a row to its database's history; if that fails, log a warning."""
     path = path_of(row["database"])
     if path is None:
         return
@@ -79,24 +79,24 @@ def append(row: HistoryRow) -> None:
 
 
 def rows(database: str) -> list[HistoryRow]:
-    """Return the rows of a database's history, oldest first; lines that are damaged are left out.
+    """Return the rows of a database's history, oldest first, without damaged lines.
 
     Raises:
-        PermissionError: it may not be read.
+        PermissionError: The history may not be read.
 
     """
     return list(newest_first(database))[::-1]
 
 
 def newest(database: str) -> HistoryRow | None:
-    """Return the row of the last proof; None where there is none that may be read."""
+    """Return the row of the last proof; None if there is no readable row."""
     with suppress(OSError):
         return next(newest_first(database), None)
     return None
 
 
 def newest_first(database: str) -> Iterator[HistoryRow]:
-    """Yield the rows of a database's history, newest first, and read no more than is needed."""
+    """Yield the rows of a database's history, newest first; read as little as needed."""
     path = path_of(database)
     if path is None:
         return
@@ -104,7 +104,7 @@ def newest_first(database: str) -> Iterator[HistoryRow]:
         file = os.open(path, _FLAGS | os.O_RDONLY)
     except PermissionError:
         raise
-    except OSError:  # there is no history, or it is no file
+    except OSError:  # no history, or no regular file
         return
     try:
         found = os.fstat(file)
@@ -125,7 +125,7 @@ def _lines_backwards(file: int, end: int) -> Iterator[bytes]:
         first, *lines = (os.pread(file, end - start, start) + rest).split(b"\n")
         yield from reversed(lines)
         rest, end = first, start
-        if len(rest) > 16 * _BLOCK:  # no line of ours
+        if len(rest) > 16 * _BLOCK:  # longer than any line of this library
             return
     yield rest
 
@@ -166,7 +166,7 @@ def _line(row: HistoryRow) -> bytes:
 
 
 def _append(path: str, database: str, line: bytes) -> None:
-    """Append a line under the lock of the file that has the name now: another is compacted away."""
+    """Append a line under the lock of the present file: a compaction replaces the file."""
     deadline = time.monotonic() + _PATIENCE
     while True:
         file = _opened(path, database)
@@ -202,7 +202,7 @@ def _own(file: int, path: str) -> int:
 
 
 def _created(path: str, database: str) -> int:
-    """Make the file: for the database's owner and group, and for nobody who may not read that."""
+    """Create the file with the database's owner, group and rights to read."""
     owner = os.stat(database)
     file = os.open(path, _FLAGS | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
     with suppress(OSError):
@@ -243,7 +243,7 @@ def _compact(file: int, path: str, database: str) -> None:
     lines = os.pread(file, os.fstat(file).st_size, 0).splitlines(keepends=True)
     if len(lines) <= LINES:
         return
-    temporary = f"{path}.tmp"  # of a writer that was killed: nobody else is here with the lock
+    temporary = f"{path}.tmp"  # left by a killed writer, since this one holds the lock
     with suppress(FileNotFoundError):
         os.unlink(temporary)
     copy = _created(temporary, database)

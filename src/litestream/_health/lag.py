@@ -1,9 +1,9 @@
-"""How far a replica is behind, as far as that is known without a call of the replica.
+"""How far a replica is behind, as far as this is known without a request to the replica.
 
-Two differences are measured: between the committed WAL and the daemon's local state, and between
-that state and the replica, as the daemon reports it. Nothing records when a change was committed
-that is not copied yet, so the first difference is a lower bound; a process that looks again and
-again remembers when it first saw that the copy stood still.
+Two differences are measured: from the committed WAL to the daemon's local state, and from there to
+the replica, as the daemon reports it. Nothing records the time of a commit that is not copied yet,
+so the first difference is a lower bound. A process that looks repeatedly remembers when it first
+saw the copy stand still.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from litestream._database.files import wal_path
 from litestream._database.local_state import Position03, newest_local
-from litestream._database.wal import WAL_HEADER_SIZE, WALEnd, holds_more, wal_salts
+from litestream._database.wal import WAL_HEADER_SIZE, WALEnd, holds_more, wal_path, wal_salts
 from litestream._durability.series_03 import measured_position, metrics_page
 
 if TYPE_CHECKING:
@@ -29,10 +28,10 @@ _seen: dict[str, tuple[object, float]] = {}
 
 
 class Lag(NamedTuple):
-    """Seconds that the replica is behind, and when it last was up to date; None is unknown.
+    """Seconds that the replica is behind, and when it was last up to date; None if unknown.
 
-    Where the replica's state is not known, ``behind`` is for how long a change has not even been
-    copied on this host, at ``least``.
+    If the replica's state is unknown, ``behind`` is the time for which a change has not even been
+    copied on this host, and a lower bound (``least``).
     """
 
     behind: float | None
@@ -52,7 +51,7 @@ def measure(database: Watched, daemon: Daemon, pages: Pages, now: float) -> Lag:
     """Return how far the replica of one database is behind."""
     try:
         return (_lag_03 if database.series == "0.3" else _lag_05)(database, daemon, pages, now)
-    except (OSError, ValueError):  # what is read goes away meanwhile
+    except (OSError, ValueError):  # the files are removed meanwhile
         return Lag(None, None)
 
 
@@ -64,7 +63,7 @@ def _lag_05(database: Watched, daemon: Daemon, _pages: Pages, now: float) -> Lag
         last = _number(daemon.noted.get("synced"))
         ended = newest is not None and daemon.noted.get("ended") == newest.txid
         return Lag(waiting or (0.0 if ended and waiting is not None else None), last)
-    if not daemon.synced:  # silent, without a socket, or new: it knows of no sync before its own
+    if not daemon.synced:  # silent, without a socket, or new: a daemon knows its own syncs only
         since = daemon.noted.get("since") if daemon.state == "stalled" else None
         return Lag(waiting or None, _number(since), least=True)
     sent = _unsent_since(database.meta, daemon.synced)
@@ -73,7 +72,7 @@ def _lag_05(database: Watched, daemon: Daemon, _pages: Pages, now: float) -> Lag
 
 
 def _unsent_since(meta: str, synced: float) -> float | None:
-    """Return when the oldest local LTX file was written that came after the last sync."""
+    """Return the time of the oldest local LTX file after the last sync."""
     oldest = None
     with suppress(FileNotFoundError), os.scandir(os.path.join(meta, "ltx", "0")) as found:
         for file in found:
@@ -100,7 +99,7 @@ def _lag_03(database: Watched, daemon: Daemon, pages: Pages, now: float) -> Lag:
 
 
 class _Copied(NamedTuple):
-    """How far 0.3 has copied the WAL, what it calls that place, and when it got there."""
+    """How far 0.3 has copied the WAL, its name for that place, and the time of the copy."""
 
     place: Position03
     end: WALEnd
@@ -108,7 +107,7 @@ class _Copied(NamedTuple):
 
 
 def _is_there(database: Watched, daemon: Daemon, pages: Pages, copied: _Copied) -> bool | None:
-    """Return whether the replicas hold all that was copied; None if that is unknown."""
+    """Return whether the replicas hold everything that was copied; None if unknown."""
     place, noted = copied.place, daemon.noted
     positions = noted.get("positions")
     if isinstance(positions, dict):
@@ -116,7 +115,7 @@ def _is_there(database: Watched, daemon: Daemon, pages: Pages, copied: _Copied) 
         reached = [at for at in reached if at.generation == place.generation]
         if reached:
             return all(at.reaches(place) for at in reached)
-    if noted.get("talks"):  # no segment was sent since the start: was one to be sent?
+    if noted.get("talks"):  # no segment was sent since the start: was there one to send?
         since = _number(noted.get("since")) or 0.0
         return daemon.state == "replicating" and copied.written <= since
     if database.metrics:
@@ -140,9 +139,9 @@ def _shadow(meta: str) -> _Copied | None:
 
 
 def _waiting(database: Watched, copied: WALEnd | None, mark: object, now: float) -> float | None:
-    """Return for how long a commit has waited to be copied, at least; 0 if none does.
+    """Return the least time for which a commit has waited to be copied; 0 if none waits.
 
-    None without a WAL: nobody can tell then what was written into the database itself.
+    None without a WAL: then nobody knows what was written into the database itself.
     """
     wal = wal_path(database.path)
     if not holds_more(wal, copied):

@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from litestream._database.files import wal_path
+from litestream._database.wal import wal_path
 from litestream._executable.log_lines import escaped
 from litestream._health import daemons, history, lag
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from litestream.rows import HealthRow, HistoryRow, Verdict
 
 ORDER: tuple[Verdict, ...] = ("ok", "degraded", "unknown", "failing")
-"""The verdicts, the worst last."""
+"""The verdicts, from the best to the worst."""
 
 
 _HIDDEN: tuple[Verdict, str] = ("unknown", "This user may not read the history of its proofs")
@@ -35,7 +35,7 @@ class Limits(NamedTuple):
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    """Return the worst verdict, or "unknown" where there is none."""
+    """Return the worst verdict, or "unknown" if there is none."""
     return max(verdicts, key=ORDER.index, default="unknown")
 
 
@@ -86,7 +86,7 @@ def _row(database: Watched, daemon: Daemon, found: Lag, limits: Limits, now: flo
 
 
 def _known(found: Lag, limit: float) -> float | None:
-    """Return how far a replica is behind: a lower bound counts where it is too much already."""
+    """Return how far a replica is behind; a lower bound counts only if it exceeds the limit."""
     return None if found.least and (found.behind or 0.0) <= limit else found.behind
 
 
@@ -129,7 +129,7 @@ def _of_lag(database: Watched, row: HealthRow, limits: Limits) -> tuple[Verdict,
     behind, age = row["behind"], row["sync_age"]
     if behind is not None and behind > limit:
         return "failing", f"The replica is {_span(behind)} behind"
-    # A healthy daemon of 0.5 syncs at every interval, though nothing is written.
+    # A healthy daemon of 0.5 syncs at every interval, even if nothing is written.
     syncs = database.series == "0.5" or row["state"] == "stalled"
     if age is not None and syncs and age > limit:
         return "failing", f"The last sync was {_span(age)} ago"
@@ -166,7 +166,7 @@ def _of_room(row: HealthRow, limits: Limits) -> tuple[Verdict, str] | None:
 
 
 def _proofs(path: str) -> tuple[HistoryRow | None, HistoryRow | None]:
-    """Return the last proof, and the last good one."""
+    """Return the last proof, and the last good proof."""
     last = None
     for row in history.newest_first(path):
         last = last or row
@@ -186,7 +186,7 @@ def _size(path: str) -> int | None:
 
 
 def _tree_size(folder: str) -> int | None:
-    """Return the bytes in Litestream's local state; None where it may not be looked into."""
+    """Return the bytes in Litestream's local state; None if this user may not read it."""
     total = 0
     try:
         with os.scandir(folder) as found:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from litestream import _settings
 from litestream._config import places
 from litestream._config.config import Config
+from litestream._config.database import database_of
 from litestream._config.paths import target
 from litestream._database.files import meta_path
 from litestream._executable.series import series as series_of
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
 
 
 class Watched(NamedTuple):
-    """A database: its local state, and what the config says of its daemon and of its replica.
+    """A database: its local state, and what the config says of its daemon and its replica.
 
-    ``interval`` are the seconds that the config lets a commit wait. ``socket`` and ``metrics`` are
-    "" where there is none. ``trouble`` says why the config's entry cannot be used, if that is so.
+    ``interval`` is the number of seconds that the config lets a commit wait. ``socket`` and
+    ``metrics`` are "" if the config has none. ``trouble`` says why the config's entry cannot be
+    used, or is "".
     """
 
     path: str
@@ -40,12 +42,12 @@ class Watched(NamedTuple):
 
 
 def find(named: Sequence[StrPath] | None, config: ConfigArgument) -> list[Watched]:
-    """Return the databases to watch: the named ones, or all of the config, which is read once.
+    """Return the databases to watch: the named ones, or all of the config.
 
-    A database that is named need not be in the config: its daemon may have been given another.
+    A named database need not be in this config: its daemon may have another one.
 
     Raises:
-        ConfigNotFoundError, ConfigurationError: the config cannot be read, and is needed.
+        ConfigNotFoundError, ConfigurationError: The config is needed and cannot be read.
 
     """
     series = _series()
@@ -78,7 +80,7 @@ def _of_config(config: Config) -> dict[str, Watched]:
     found = {}
     for name in config.paths:
         try:
-            database = config.database(name)
+            database = database_of(config, name)
             wait = database.interval + database.monitor_interval
             shown = ", ".join(_shown(r, content, series) for r in database.replicas)
             watched = Watched(name, database.meta, series, wait, socket, metrics, shown)
@@ -90,7 +92,7 @@ def _of_config(config: Config) -> dict[str, Watched]:
 
 
 def _shown(replica: Mapping[str, Any], content: Mapping[str, Any], series: str) -> str:
-    """Return where a replica is as a URL, without a key, a user's password or a query."""
+    """Return the place of a replica as a URL, without a key, a password or a query."""
     kind, *parts = places.place(replica, content, series)
     if kind == "file":
         folder = parts[0]

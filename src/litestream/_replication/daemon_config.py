@@ -12,7 +12,7 @@ from litestream._check.check import require_sound
 from litestream._config import file as config_file
 from litestream._config import runtime_directory
 from litestream._config.config import DEFAULT_SOCKET, Config
-from litestream._config.mapping import as_yaml
+from litestream._config.database import databases_of
 from litestream._executable.arguments import arguments, config_flags
 from litestream._executable.find import find as find_executable
 from litestream._executable.series import require_known_files, version
@@ -109,9 +109,9 @@ def prepare(
             f"No database is at {shown}, and 'watch:' is off: none that appears later would be "
             "replicated. Write 'watch: true' into the entry, or start with the first database"
         )
-    text = source.text if config.path else as_yaml(content)
+    text = source.text if config.path else config_file.as_yaml(content)
     written = Config(config.series, config.path, content, literal=config.literal)
-    found = written.databases if content["dbs"] or source is config else []
+    found = databases_of(written) if content["dbs"] or source is config else []
     given, socket, path = directory, "", config.path
     own = content.get("socket")
     if config.series == "0.5" and isinstance(own, dict):
@@ -165,7 +165,7 @@ def _with_socket(text: str, content: Mapping[str, Any], socket: str, config: Con
     settings = {"enabled": True, "path": socket}
     wanted = _settings.Content({**content, "socket": settings})
     if not config.path:
-        return as_yaml(wanted)
+        return config_file.as_yaml(wanted)
     for extended in _extended(text, json.dumps(settings, ensure_ascii=False)):
         with suppress(ConfigurationError):
             read = extended if config.literal else config_file.expand(extended)
@@ -187,4 +187,4 @@ def _extended(text: str, socket: str) -> Iterator[str]:
     # An end-of-document mark: lay it out anew, references untouched.
     with suppress(ConfigurationError):
         content = {**config_file.parse(text, ""), "socket": json.loads(socket)}
-        yield as_yaml(content, expanded=False)
+        yield config_file.as_yaml(content, expanded=False)

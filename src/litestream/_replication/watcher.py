@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from litestream._config.database import database_of
 from litestream._database.lock import Lock
 from litestream._executable import side_by_side
 from litestream._replication import daemon_config
@@ -120,7 +121,7 @@ class Watcher:
             for directory in self._config.directories:
                 if directory.holds(path):
                     directory.require_utf8(path)
-            database = self._config.database(path)
+            database = database_of(self._config, path)
             if path in self._known:
                 return True
             if not stands_by and Lock(path).is_held():  # the others need not wait for this one
@@ -141,7 +142,7 @@ class Watcher:
         if refused.is_for_now:
             return not Lock(path).is_held()
         with suppress(ConfigurationError):  # its name, or a link
-            return is_own(self._config.database(path))
+            return is_own(database_of(self._config, path))
         return False
 
     def _is_watched(self, path: str) -> bool:

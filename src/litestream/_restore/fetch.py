@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from litestream._deadline import seconds_left_if_limited
 from litestream._executable import messages, run
 from litestream._executable.arguments import arguments, config_flags
 from litestream._restore.point_in_time import generation_at, is_after_last_change, last_index
@@ -48,7 +47,7 @@ def fetch(
         output = run.run(
             argv,
             fills=staging,
-            timeout=seconds_left_if_limited(deadline),
+            timeout=run.seconds_left(deadline),
             stall=stall,
             progress=progress,
             expected=expected,

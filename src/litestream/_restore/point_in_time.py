@@ -6,7 +6,6 @@ import re
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from litestream._deadline import seconds_left_if_limited
 from litestream._executable import listings, log_lines, messages, run
 from litestream._executable.series import require_series, series
 from litestream.errors import ConfigurationError
@@ -100,7 +99,7 @@ def _rows(
     deadline: float | None,
     **options: object,
 ) -> list[Any]:
-    limit = run.STALL if deadline is None else seconds_left_if_limited(deadline)
+    limit = run.STALL if deadline is None else run.seconds_left(deadline)
     if "no_expand_env" in flags:
         options["no_expand_env"] = flags["no_expand_env"]
     found = listing(source, config=config, timeout=limit, **options)

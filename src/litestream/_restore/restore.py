@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from litestream._config.paths import is_url, target
 from litestream._database import integrity
 from litestream._database.files import is_database
-from litestream._deadline import require_positive, seconds_left_if_limited
 from litestream._executable import listings, run
-from litestream._executable.arguments import located
+from litestream._executable.arguments import located, require_positive
 from litestream._executable.series import series
 from litestream._restore.fetch import fetch, not_found
 from litestream._restore.gaps import in_ltx, lies_in
@@ -181,7 +180,7 @@ def restore(
             Staging(os.path.dirname(place)) as staging,
         ):
             if point["timestamp"] is not None and series() == "0.5":
-                left = seconds_left_if_limited(deadline) or run.STALL
+                left = run.seconds_left(deadline) or run.STALL
                 rows = listings.ltx(name, level="all", config=where, timeout=left)
                 _require_no_gap(str(point["timestamp"]), rows)
             copy = fetch(

@@ -43,7 +43,6 @@ from typing import TYPE_CHECKING
 
 from litestream._database.audit_05 import is_copy_of_all
 from litestream._database.connect import LOCK_WAIT, TRUNCATE_WAIT, bump, open_by_uri, truncate_wal
-from litestream._database.files import wal_path
 from litestream._database.local_state import (
     FILES_OF_AN_END,
     local_transactions,
@@ -51,7 +50,7 @@ from litestream._database.local_state import (
     one_wal,
 )
 from litestream._database.ltx import Pages, disguise
-from litestream._database.wal import committed_end, wal_salts
+from litestream._database.wal import committed_end, wal_path, wal_salts
 
 if TYPE_CHECKING:
     import sqlite3

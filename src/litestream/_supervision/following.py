@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
+from litestream._database import foreign_daemons
 from litestream._database.lock import Lock
-from litestream._supervision import foreign_daemons
 from litestream.errors import ConfigurationError
 
 TYPE_CHECKING = False

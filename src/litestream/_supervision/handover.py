@@ -6,9 +6,9 @@ import os
 import time
 from functools import partial
 
-from litestream._database.files import is_database, wal_path
+from litestream._database.files import is_database
 from litestream._database.local_state import newest_local
-from litestream._database.wal import page_size
+from litestream._database.wal import page_size, wal_path
 from litestream._supervision.database_handover import Handover
 
 TYPE_CHECKING = False

@@ -13,9 +13,9 @@ import time
 from contextlib import suppress
 
 from litestream._config.runtime_directory import forget, keep, write
+from litestream._database import foreign_daemons
 from litestream._database.lock import acquire_all
 from litestream._executable import messages
-from litestream._supervision import foreign_daemons
 from litestream._supervision.account import Account
 from litestream._supervision.backoff import Backoff
 from litestream._supervision.daemon import Daemon

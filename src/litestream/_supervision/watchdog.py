@@ -7,9 +7,9 @@ import time
 
 from litestream._control_socket.nonblocking import Request
 from litestream._database.connect import bump
-from litestream._database.files import is_database, wal_path
+from litestream._database.files import is_database
 from litestream._database.local_state import shadow_position
-from litestream._database.wal import committed_end, wal_salts
+from litestream._database.wal import committed_end, wal_path, wal_salts
 from litestream._executable import messages
 
 TYPE_CHECKING = False

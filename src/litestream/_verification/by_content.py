@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from litestream._database.files import wal_path
+from litestream._database.wal import wal_path
 from litestream._verification import page_comparison, table_differences
 from litestream._verification.failures import different, failure_of
 

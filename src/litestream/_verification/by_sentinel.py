@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from litestream._database import integrity
 from litestream._database import wal as wal_file
-from litestream._database.files import wal_path
+from litestream._database.wal import wal_path
 from litestream._verification.failures import failure_of, unlocked
 from litestream._verification.result import BUSY
 

@@ -9,7 +9,7 @@ import sqlite3
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from litestream._config.databases import unset
+from litestream._config.entries import unset
 from litestream._database.permissions import lacking
 from litestream._executable.listings import last_replicated
 from litestream.errors import (

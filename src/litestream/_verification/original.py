@@ -9,8 +9,8 @@ import sqlite3
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from litestream._database.files import wal_path
 from litestream._database.permissions import lacking
+from litestream._database.wal import wal_path
 from litestream._verification import failures, result
 from litestream.errors import UnusableDatabaseError
 

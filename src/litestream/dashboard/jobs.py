@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from litestream._config.config import ConfigArgument
     from litestream.dashboard.store import Store
+    from litestream.rows import LTXRow, WALRow
 
 ACTIONS = ("verify", "restore")
 LISTING = "refresh"
@@ -119,13 +120,13 @@ def listed(database: str, config: ConfigArgument) -> dict[str, Any]:
     snapshots = sorted(
         commands.snapshots(database, **options), key=lambda row: row["created"], reverse=True
     )
+    files: list[tuple[str, LTXRow | WALRow]]
     try:
-        files = [
-            (f"level {row['level']}", row) for row in commands.ltx(database, level="all", **options)
-        ]
+        listed_ltx = commands.ltx(database, level="all", **options)
+        files = [(f"level {row['level']}", row) for row in listed_ltx]
         kind = "LTX level"
     except UnsupportedCommandError:
-        files = [(row["generation"], row) for row in commands.wal(database, **options)]  # type: ignore[misc]
+        files = [(row["generation"], row) for row in commands.wal(database, **options)]
         kind = "WAL of generation"
     groups = []
     for name in sorted({name for name, _ in files}):

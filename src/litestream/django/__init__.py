@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from litestream._config.config import ConfigArgument
+    from litestream.configuration import ConfigArgument
 
 __all__ = ["config", "sqlite_options"]
 

@@ -15,7 +15,7 @@ from litestream.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from litestream._config.config import ConfigArgument
+    from litestream.configuration import ConfigArgument
 
 KEYS = ("CONFIG", "DASHBOARD", "EXPECT", "REPLICAS")
 DASHBOARD_KEYS = ("ACTIONS", "AUTH", "DIRECTORY")

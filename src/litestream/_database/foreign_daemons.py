@@ -1,4 +1,4 @@
-"""Find a daemon that was not started through this library, and so holds no lock."""
+"""Find a daemon that this library did not start, so that it holds no lock."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
 
 def find(databases: Iterable[str]) -> tuple[int, str] | None:
-    """Return the process id of a Litestream that has one of the databases open, and which.
+    """Return the process id of a Litestream that has a database open, and that database.
 
-    From the process table of Linux; elsewhere, and for other users' processes, nothing is found.
-    A daemon opens its databases a monitor interval after its start, and is not seen before.
+    The process table of Linux is read. On other systems nothing is found, nor is a process of
+    another user. A daemon opens its databases a monitor interval after its start, and is not found
+    before.
     """
     return next(((pid, path) for path, pid in find_all(databases).items()), None)
 
@@ -22,7 +23,7 @@ def find(databases: Iterable[str]) -> tuple[int, str] | None:
 def hindrance(databases: Iterable[str], own: int = 0) -> str:
     """Return why a daemon of ours must not start beside another one; empty if it may.
 
-    Our ``own`` daemon, which is to end, still has open what was renamed.
+    Our ``own`` daemon is about to end, and still has renamed files open.
     """
     found = find(databases)
     if found is None or found[0] == own:
@@ -34,7 +35,7 @@ def hindrance(databases: Iterable[str], own: int = 0) -> str:
 
 
 def find_all(databases: Iterable[str]) -> dict[str, int]:
-    """Return the process of a Litestream for each of the databases that one has open."""
+    """Return the process of a Litestream for each database that a Litestream has open."""
     paths = {os.path.realpath(path) for path in databases}
     found: dict[str, int] = {}
     with suppress(OSError):
@@ -46,7 +47,7 @@ def find_all(databases: Iterable[str]) -> dict[str, int]:
 
 
 def may_be_hidden() -> bool:
-    """Tell whether a daemon may run unseen: there is no process table, or it is another user's."""
+    """Tell whether a daemon may run unseen: without a process table, or as another user."""
     try:
         names = os.listdir("/proc")
     except OSError:
@@ -66,7 +67,7 @@ def _is_concealed(name: str) -> bool:
 
 
 def _is_litestream(name: str) -> bool:
-    # not by "comm": this package's own command, a script, has that name as well
+    # not by "comm": the script of this package has the same name
     with suppress(OSError):
         return os.path.basename(os.readlink(f"/proc/{name}/exe")).startswith("litestream")
     return False

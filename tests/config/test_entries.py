@@ -9,6 +9,7 @@ import pytest
 
 from litestream import ConfigurationError
 from litestream._config.config import Config
+from litestream._config.database import databases_of
 
 FILE = {"url": "file:///copies"}
 
@@ -19,12 +20,12 @@ def test_paths_intervals_and_meta_paths() -> None:
         "meta-path": "~/meta",
         "replicas": [{**FILE, "sync-interval": "1m30s"}],
     }
-    (found,) = Config("0.5", content={"dbs": [entry]}).databases
+    (found,) = databases_of(Config("0.5", content={"dbs": [entry]}))
     home = os.path.expanduser("~")
     assert (found.path, found.meta) == (f"{home}/a.db", f"{home}/meta")
     assert found.interval == 90
     entry = {"path": "sqlite:///a.db", "replica": FILE}
-    (found,) = Config("0.5", content={"dbs": [entry]}).databases
+    (found,) = databases_of(Config("0.5", content={"dbs": [entry]}))
     assert found.path == "/a.db"
     assert found.meta == "/.a.db-litestream"
     assert found.interval == 1
@@ -49,4 +50,4 @@ def test_paths_intervals_and_meta_paths() -> None:
 )
 def test_what_would_not_be_replicated_is_refused(dbs: Any, line: str, problem: str) -> None:
     with pytest.raises(ConfigurationError, match=problem):
-        assert Config(line, content={"dbs": dbs}).databases
+        assert databases_of(Config(line, content={"dbs": dbs}))

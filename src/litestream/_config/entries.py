@@ -1,4 +1,4 @@
-"""The databases in the content of a config, as the executable reads them."""
+"""The entries of the databases in a config, as the executable reads them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _MARK = "\N{REPLACEMENT CHARACTER}"
 def named(
     content: Mapping[str, Any], series: str, *, lost: bool = True
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the path of each database of a config's content, and its entry.
+    """Yield the path and the entry of each database in a config's content.
 
-    In place of a directory's entry (0.5) come those of the databases that are in it now; and of
-    those that are ``lost``: replicated once, and not on disk.
+    A directory's entry (0.5) yields an entry for each database that is there now, and with ``lost``
+    for each that was replicated and is not on disk.
 
     Raises:
-        ConfigurationError: An entry is no mapping, or names nothing, or a directory that cannot be
-            listed.
+        ConfigurationError: An entry is not a mapping, names no database, or names a directory that
+            cannot be listed.
 
     """
     if not isinstance(content.get("dbs") or [], list):
@@ -52,7 +52,7 @@ def named(
                 "A database of the config has no 'path:': add one to its entry"
             )
         path = str(raw["path"])
-        if series == "0.5":  # 0.3 takes the scheme for a part of the path
+        if series == "0.5":  # to 0.3 the scheme is a part of the path
             path = re.sub(r"^sqlite3?://", "", path)
         yield paths.target(path), raw
 
@@ -61,7 +61,7 @@ def replicas_of(path: str, raw: Mapping[str, Any], series: str) -> list[dict[str
     """Return the replicas of a database's entry.
 
     Raises:
-        ConfigurationError: It has no replica that this series would use, or cannot have one.
+        ConfigurationError: The database has no replica for this series, or cannot have one.
 
     """
     paths.refuse_stray(path, series)
@@ -87,10 +87,10 @@ def replicas_of(path: str, raw: Mapping[str, Any], series: str) -> list[dict[str
 
 
 def refuse_link(path: str) -> None:
-    """Refuse a database of the config that is a symbolic link, even one that leads nowhere.
+    """Refuse a database of the config that is a symbolic link, even a dangling one.
 
-    Source: SQLite keeps the WAL beside the file to which a link leads; both series look for the WAL
-    beside the link, and so copy nothing, or an old file that lies there.
+    Source: SQLite keeps the WAL beside the file to which the link leads. Both series look for the
+    WAL beside the link, and so copy nothing, or an old file there.
     """
     if os.path.islink(path):
         target = os.path.realpath(path)
@@ -102,17 +102,17 @@ def refuse_link(path: str) -> None:
 
 
 def seconds_of(duration: object) -> float:
-    """Return a duration of the config in seconds; upstream's default of one where there is none."""
+    """Return a duration of the config in seconds; without one, upstream's default of 1 second."""
     parts = _DURATION.findall(str(duration)) if duration else []
     return sum(float(number) * _SECONDS[unit] for number, unit in parts) if parts else 1.0
 
 
 def unset(text: str, path: str, series: str) -> list[str]:
-    """Return the variables in the text that say where a database's replica is, and are not set."""
+    """Return the unset variables of the text on which the place of a database's replica depends."""
     try:
         content = config_file.parse(config_file.expand(text, mark=_MARK), "", expanded=True)
         replicas = replicas_of(path, dict(named(content, series)).get(path, {}), series)
-    except ConfigurationError:  # then the config has other faults, and nothing is known
+    except ConfigurationError:  # the config has other faults, so nothing is known
         return []
     places = " ".join(str(replica.get(key, "")) for replica in replicas for key in _PLACES)
     return sorted(set(re.findall(f"{_MARK}(.+?){_MARK}", places)))
