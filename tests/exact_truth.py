@@ -138,7 +138,7 @@ def hole(series: str, kind: str) -> str:
         site = make("site")
         _fill(site.connection)
         (_with_05 if series == "0.5" else _with_03)(site, make, kind)
-        return verdict(site, timeout=8.0)
+        return verdict(site, timeout=30.0)
 
 
 def _fill(connection: sqlite3.Connection) -> None:
