@@ -430,7 +430,7 @@ def test_one_that_was_refused_is_replicated_once_it_is_recovered(
     tenants = make("a.db", "b.db", watch=True)
     tenants.replicate()
     tenants.lose("b.db", state=True)
-    monkeypatch.setattr(watcher, "_file", lambda _: (1, 1))  # as if its inode were used anew
+    monkeypatch.setattr(watcher, "identity", lambda _: (1, 1))  # as if its inode were used anew
     with litestream.Replication(tenants.config) as replication:
         tenants.add("b.db")
         with pytest.raises(litestream.ConfigurationError, match="already holds backups"):

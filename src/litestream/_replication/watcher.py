@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from litestream._database.files import identity
 from litestream._database.lock import Lock
 from litestream._executable import side_by_side
 from litestream._replication import daemon_config
@@ -86,7 +87,8 @@ class Watcher:
             for path in (directory.listed() if directory.watch else ())
         }
         for path, refused in [*self._refused.items()]:
-            if path not in listed or _file(path) != refused.file or self._is_mended(path, refused):
+            is_other = path not in listed or identity(path) != refused.file
+            if is_other or self._is_mended(path, refused):
                 del self._refused[path]
         doubtful = listed - held - self._refused.keys()
         doubtful |= {path for path in listed & held if os.path.islink(path)}
@@ -125,13 +127,13 @@ class Watcher:
                 return True
             if not stands_by and Lock(path).is_held():  # the others need not wait for this one
                 reason = f"{path} is in use by another process"
-                self._refused[path] = _Refused(_file(path), reason, is_for_now=True)
+                self._refused[path] = _Refused(identity(path), reason, is_for_now=True)
                 self._report(f"the daemon goes on with what it has: {reason}")
                 return False
             if not self._adopt:
                 guard([database])
         except (BackupExistsError, ConfigurationError) as error:
-            self._refused[path] = _Refused(_file(path), str(error), is_for_now=False)
+            self._refused[path] = _Refused(identity(path), str(error), is_for_now=False)
             self._report(f"{path} appeared, and is not replicated: {error}")
             return False
         return True
@@ -146,11 +148,3 @@ class Watcher:
 
     def _is_watched(self, path: str) -> bool:
         return any(one.watch and one.holds(path) for one in self._config.directories)
-
-
-def _file(path: str) -> tuple[int, int] | None:
-    try:
-        found = os.lstat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

@@ -7,7 +7,7 @@ import time
 
 from litestream._control_socket.nonblocking import Request
 from litestream._database.connect import bump
-from litestream._database.files import is_database, wal_path
+from litestream._database.files import identity, is_database, wal_path
 from litestream._database.local_state import shadow_position
 from litestream._database.wal import committed_end, wal_salts
 from litestream._executable import messages
@@ -88,7 +88,7 @@ class Health:
         self._failing.clear()
         self.lost_tables = False
         self.registered.clear()
-        self._inodes = {d.path: _inode(d.path) for d in self.job.databases}
+        self._inodes = {d.path: identity(d.path) for d in self.job.databases}
         self._ends = {d.path: committed_end(wal_path(d.path)) for d in self.job.databases}
         self._synced = {d.path: ("", self._started) for d in self.job.databases}
         self.give_up_asking()
@@ -186,7 +186,7 @@ class Health:
     def replaced(self) -> str:
         """Say that a database was replaced or deleted since the daemon was started, if it was."""
         for path, before in self._inodes.items():
-            now = _inode(path)
+            now = identity(path)
             if before is None:
                 self._inodes[path] = now
             elif now == before:
@@ -325,11 +325,3 @@ class Health:
         if self._request is not None:
             self._request.close()
             self._request = None
-
-
-def _inode(path: str) -> tuple[int, int] | None:
-    try:
-        stat = os.lstat(path)
-    except OSError:
-        return None
-    return stat.st_dev, stat.st_ino
