@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from litestream._config.runtime_directory import remove
 from litestream._database.connect import schema_version
-from litestream._supervision.notes import Notes
+from litestream._supervision.notes import Notes, note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,8 +71,7 @@ class Account:
         if self._job.series == "0.3":
             self.is_ending = not heard
             for lock in self._locks:
-                with suppress(OSError):
-                    lock.note(ending=self.is_ending)
+                note(lock, ending=self.is_ending)
 
     def forgotten(self, databases: Iterable[str]) -> None:
         """Report the databases that a daemon of before had by `/register`; the next has not.
@@ -99,7 +98,7 @@ class Account:
             before = str(lock.noted().get("directory", ""))
             if before != self._job.directory:
                 remove(before)
-            lock.note(socket=self._job.socket, directory=self._job.directory)
+            note(lock, socket=self._job.socket, directory=self._job.directory)
         self.note_files()
 
     def note_files(self) -> None:
@@ -107,6 +106,5 @@ class Account:
         for lock in self._locks:
             with suppress(OSError):
                 found = os.stat(lock.database)
-                lock.note(
-                    replicated=[found.st_dev, found.st_ino], schema=schema_version(lock.database)
-                )
+                file = [found.st_dev, found.st_ino]
+                note(lock, replicated=file, schema=schema_version(lock.database))

@@ -10,6 +10,7 @@ from litestream._database.files import is_database, wal_path
 from litestream._database.local_state import newest_local
 from litestream._database.wal import page_size
 from litestream._supervision.database_handover import Handover
+from litestream._supervision.notes import note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Handovers:
             newest = newest_local(handover.meta)
             known = handover.database in looked and handover.database not in self._unfinished
             if newest is not None and known and handover.is_pinned:
-                self._lock(handover).note(ended=newest.txid)
+                note(self._lock(handover), ended=newest.txid)
 
     def close(self) -> None:
         """Release every WAL."""

@@ -20,6 +20,7 @@ from litestream._database.connect import (
     open_by_uri,
     truncate_wal,
 )
+from litestream._supervision.notes import note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class _Database:
         self._path = database.path
         self._lock = lock
         self._pause = 2 * database.interval + _AGAIN
-        self._told = ""
+        self._told = self._noted = ""
         self._leftover = b""
         self._settled = time.monotonic()
         self._forgotten = ""
@@ -148,9 +149,11 @@ class _Database:
     def take_note(self, report: Callable[[str], None]) -> None:
         noted = self._lock.noted()
         hole = noted.get("hole") or (UNHEARD if noted.get("ending") else "")
+        self._noted = str(noted.get("hole") or "")
         if hole:
             self.declare(str(hole), report)
-            self._lock.note(ending=False)
+            if self._noted:
+                note(self._lock, ending=False)
 
     def is_due(self) -> bool:
         return self.audit.torn and time.monotonic() > self._empty_again
@@ -214,12 +217,16 @@ class _Database:
             self.audit.hole = "a transaction was copied whose writer died before it was committed"
 
     def _tell(self, report: Callable[[str], None]) -> None:
-        """Report a hole once, to other processes by the lock's note; and once that it is mended."""
+        """Report a hole once, and note it for other processes; note once that it is mended.
+
+        A note that failed is tried again: with an old one nothing would be called synced.
+        """
         hole = self.audit.hole
+        if bool(hole) != bool(self._noted) and note(self._lock, hole=hole):
+            self._noted = hole
         if bool(hole) == bool(self._told):
             return
         self._told, self._forgotten = hole, ""
-        self._lock.note(hole=hole)
         if hole:
             report(f"{self._path}: {hole}. The whole database is copied once more")
 
