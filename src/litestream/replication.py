@@ -16,9 +16,9 @@ from litestream._replication.guard import guard
 from litestream._replication.keeper import Keeper
 from litestream._replication.status import Told
 from litestream._replication.sync import sync
-from litestream._replication.watch_thread import WatchThread
+from litestream._replication.watch_thread import ANSWER, WatchThread
 from litestream._replication.watcher import Watcher
-from litestream.errors import ConfigurationError, ReplicationError
+from litestream.errors import ConfigurationError, ReplicationError, ReplicationTimeoutError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -190,9 +190,13 @@ class Replication:
         keeper = self._keeper
         if keeper is None:
             return self._told.synced is not False
+        lack = ""
         if not keeper.stopping:
-            self._look()  # what has appeared belongs to the final sync
-        lack = self._lack if self._told.state != "standby" else ""
+            try:
+                self._look(min(ANSWER, self._stop_timeout))  # for the final sync
+            except ReplicationTimeoutError as error:
+                lack = str(error)
+        lack = (lack or self._lack) if self._told.state != "standby" else ""
         keeper.stop()
         _running.discard(self)
         self._keeper = None
@@ -223,7 +227,8 @@ class Replication:
         that is watched. This is the barrier to pass before an application says "saved".
 
         Raises:
-            ReplicationTimeoutError: The replica did not have it after ``timeout`` seconds.
+            ReplicationTimeoutError: The replica did not have it after ``timeout`` seconds, or the
+                process that keeps the daemon does not answer.
             ConfigurationError: The database is not one of those replicated; or, for all of them,
                 something in a directory that is watched cannot be.
 
@@ -272,9 +277,9 @@ class Replication:
             )
             self._directories = WatchThread(watcher, keeper, self._told)
 
-    def _look(self) -> None:
+    def _look(self, timeout: float = ANSWER) -> None:
         if self._directories is not None:
-            self._directories.look()
+            self._directories.look(timeout)
 
     @property
     def _lack(self) -> str:

@@ -12,7 +12,12 @@ from litestream._config import runtime_directory
 from litestream._database.lock import Lock
 from litestream._replication.keeper_process import KeeperProcess
 from litestream._supervision.daemon import orphan_signal
-from litestream.errors import ConfigurationError, LitestreamError, ReplicationError
+from litestream.errors import (
+    ConfigurationError,
+    LitestreamError,
+    ReplicationError,
+    ReplicationTimeoutError,
+)
 
 if TYPE_CHECKING:
     from litestream._replication.daemon_config import Prepared
@@ -78,11 +83,26 @@ class Keeper:
             )
 
     def replace(self, prepared: Prepared) -> None:
-        """Let the keeper go on with other databases."""
+        """Let the keeper go on with other databases, which `send` sends."""
         with self._told.changed:  # or a keeper that is being launched would not know of them
             self.prepared, process = prepared, self._process
         assert process is not None
         process.replace(self._job())
+
+    def send(self, timeout: float) -> None:
+        """Send the keeper what it was given last.
+
+        Raises:
+            ReplicationTimeoutError: It has not taken that after `timeout` seconds.
+
+        """
+        assert self._process is not None
+        if not self._process.send(timeout):
+            raise ReplicationTimeoutError(
+                f"The process that keeps the daemon (process id {self.pid}) does not answer: it "
+                f"has not taken the databases that have changed within {timeout:.3g} s. Let it go "
+                f"on ('kill -CONT {self.pid}'), or kill it: another one is started in its place"
+            )
 
     def stop(self) -> None:
         """Let the keeper stop its daemon; kill both if that takes too long."""

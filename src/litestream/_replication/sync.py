@@ -25,13 +25,15 @@ def sync(
     """Wait for one database, or for all of them.
 
     Raises:
-        ReplicationTimeoutError: The replica did not have it after ``timeout`` seconds.
+        ReplicationTimeoutError: The replica did not have it after ``timeout`` seconds, or the
+            keeper did not take what has changed in a directory.
         ConfigurationError: The database is not replicated; or, for all of them, something in a
             directory is not.
 
     """
+    deadline = time.monotonic() + timeout
     if directories is not None:
-        directories.look()
+        directories.look(timeout)
     found = keeper.prepared.databases
     if database is not None:
         found = [one for one in found if one.is_at(database)]
@@ -44,7 +46,6 @@ def sync(
         if told.state in ("failed", "stopped"):
             raise ReplicationTimeoutError(f"The replication has {told.state}: {told.last_error}")
 
-    deadline = time.monotonic() + timeout
     for one in found:
         barrier.wait(
             one,
