@@ -47,7 +47,7 @@ class Driver:
     def until_let_go(self) -> None:
         """Wait for the end of a hand-over: its writers would wait for this very thread."""
         self.until_state("replicating")
-        self.until(lambda: not self.supervisor._handovers)
+        self.until(lambda: not self.supervisor._held.handovers)
 
     def until_restarted(self, times: int) -> None:
         self.until(lambda: self.supervisor.restarts == times)
