@@ -53,12 +53,12 @@ class Oversight:
     def begin_handover(self) -> None:
         """Pin the WALs, since no daemon runs, unless a database must not be opened."""
         self._daemon.give_up_asking()
-        if not self._health.forbidden():
+        if not self._health.files.forbidden():
             self._held.handovers.begin()
 
     def is_forbidden(self) -> bool:
         """Tell whether a database must not be opened yet, and report the reason once."""
-        before, self._forbidden = self._forbidden, self._health.forbidden()
+        before, self._forbidden = self._forbidden, self._health.files.forbidden()
         if not self._forbidden:
             if before:
                 self.begin_handover()
@@ -73,7 +73,7 @@ class Oversight:
     def look(self) -> float:
         """Do what is due, and return after how many seconds to look again."""
         self._account.notes.flush(self._health.positions)
-        changed = self._health.replaced()
+        changed = self._health.files.replaced()
         if changed:
             self._account.fault(changed)
             # No final sync: it would mix the old file's pages with the new one's.

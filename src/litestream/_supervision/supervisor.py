@@ -112,7 +112,7 @@ class Supervisor:
 
     def expect_end(self) -> None:
         """Pin the WALs at once: somebody else may have told the daemon to end."""
-        if self._running and not self._final_sync and not self._health.replaced():
+        if self._running and not self._final_sync and not self._health.files.replaced():
             self._oversight.expect_end()
 
     # The states, in the order in which they come.
@@ -276,7 +276,7 @@ class Supervisor:
 
     def _take_over(self, *, locked: bool = True) -> None:
         self._held.take_over(locked=locked)
-        self._health.job = self._held.job
+        self._health.take_over(self._held.job)
 
     def _restart(self, life: float) -> None:
         self._backoff.restart(life)

@@ -1,4 +1,4 @@
-"""See whether a daemon that runs also replicates: stalls, and a database that was replaced."""
+"""See whether a daemon that runs also replicates, or stalls."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import time
 
 from litestream._control_socket.nonblocking import Request
 from litestream._database.connect import bump
-from litestream._database.files import identity, is_database, wal_path
+from litestream._database.files import is_database, wal_path
 from litestream._database.local_state import shadow_position
 from litestream._database.wal import committed_end, wal_salts
 from litestream._executable import messages
+from litestream._supervision.replaced_files import Files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from litestream._database.local_state import Position03
-    from litestream._database.wal import Salts, WALEnd
+    from litestream._database.wal import WALEnd
     from litestream._supervision.job import Database, Job
 
 _EVERY = 2.5
@@ -53,15 +54,13 @@ class Health:
 
     def __init__(self, job: Job) -> None:
         self.job = job
+        self.files = Files(job)
         self.age = 0.0
         self.looked: set[str] = set()
         self._copied: dict[str, float] = {}
         self._bumped: set[str] = set()
         self.talks = False
         self.positions: dict[tuple[str, str], Position03] = {}
-        self._inodes: dict[str, tuple[int, int] | None] = {}
-        self._salts: dict[str, Salts | None] = {}
-        self._replaced: set[str] = set()
         self._ends: dict[str, WALEnd | None] = {}
         self._wanted: dict[str, WALEnd] = {}
         self._failing: set[str] = set()
@@ -74,6 +73,10 @@ class Health:
         self._last_error = self._last_look = self._started = 0.0
         self._state = "replicating"
 
+    def take_over(self, job: Job) -> None:
+        """Go on with another job."""
+        self.job = self.files.job = job
+
     def started(self) -> None:
         """Begin anew, with a daemon that has just been started."""
         self.age = 0.0
@@ -83,12 +86,11 @@ class Health:
         self._state = "replicating"
         self._started = self._last_look = time.monotonic()
         self._last_error = 0.0
-        self._replaced.clear()
         self._wanted.clear()
         self._failing.clear()
         self.lost_tables = False
         self.registered.clear()
-        self._inodes = {d.path: identity(d.path) for d in self.job.databases}
+        self.files.started()
         self._ends = {d.path: committed_end(wal_path(d.path)) for d in self.job.databases}
         self._synced = {d.path: ("", self._started) for d in self.job.databases}
         self.give_up_asking()
@@ -183,54 +185,13 @@ class Health:
         end = committed_end(wal_path(database.path))
         return end is not None and shadow_position(database.meta, end) is not None
 
-    def replaced(self) -> str:
-        """Say that a database was replaced or deleted since the daemon was started, if it was."""
-        for path, before in self._inodes.items():
-            now = identity(path)
-            if before is None:
-                self._inodes[path] = now
-            elif now == before:
-                self._salts[path] = wal_salts(wal_path(path))
-            elif now is None and path in self.job.watched:
-                continue
-            elif now is None:
-                return f"{path} was deleted while it was being replicated"
-            else:
-                self._replaced.add(path)
-                return f"{path} was replaced while it was being replicated"
-        return ""
-
-    def forbidden(self) -> str:
-        """Say why a database that was replaced must not be opened yet, if that is so.
-
-        SQLite would play the WAL of the old file into the new one. Litestream would look for the
-        WAL beside a link, and SQLite has it beside the link's target.
-        """
-        for database in self.job.databases:
-            path = database.path
-            if os.path.islink(path):
-                return (
-                    f"{path} is a symbolic link to {os.path.realpath(path)}, and Litestream cannot "
-                    "replicate a link. Name its target in the config, and start again"
-                )
-        for path in self._replaced & {database.path for database in self.job.databases}:
-            wal = wal_path(path)
-            salts = wal_salts(wal)
-            if salts is not None and salts == self._salts.get(path) and is_database(path):
-                return (
-                    f"{path} was replaced, and {wal} is still that of the file before: SQLite "
-                    f"would write it into the new one. Remove {wal} and {path}-shm while nothing "
-                    "uses the database; the replication then goes on by itself"
-                )
-        return ""
-
     @property
     def synced(self) -> float:
         """Return the time (monotonic) since which every database is known to have been synced."""
         times = [
             since
             for database in self.job.databases
-            if self._inodes.get(database.path) is not None
+            if self.files.is_there(database.path)
             for _, since in (self._synced[database.path],)
         ]
         oldest = min(times, default=0.0)
@@ -251,7 +212,7 @@ class Health:
         ages = [
             (now - since, 2 * database.interval + _PATIENCE)
             for database in self.job.databases
-            if self._inodes[database.path] is not None
+            if self.files.is_there(database.path)
             for _, since in (self._synced[database.path],)
         ]
         self.age = max((age for age, _ in ages), default=0.0)
