@@ -68,7 +68,7 @@ class Keeper:
         return self._process.pid
 
     def wait_for_start(self) -> None:
-        """Return when the daemon runs, will be tried again, or another process has it.
+        """Return when the daemon runs, waits for its next start, or another process has it.
 
         Raises:
             ConfigurationError, ReplicationError: The daemon did not start.
@@ -162,7 +162,7 @@ class Keeper:
                     if not self.prepared.directory:  # the user's own file, which may be edited
                         config = self.prepared.config
                         config_file.read(config.path, literal=config.literal)
-                    # It may be that of the job before, and is written only where it is missing.
+                    # The file may be that of the job before: it is only written if it is missing.
                     runtime_directory.forget(self.prepared.directory)
                     self._launch()
                     return
@@ -175,7 +175,7 @@ class Keeper:
         if self._told.pid is None or not locks:
             return
         lock = Lock(locks[0])
-        # Without the lock's folder nobody knows whose the pid is: process ids are reused.
+        # Without the folder, the pid may be that of another process: process ids are reused.
         with contextlib.suppress(ProcessLookupError, ConfigurationError):
             if lock.acquire():
                 lock.release()

@@ -86,13 +86,13 @@ class KeeperProcess:
         self._thread.start()
 
     def replace(self, job: Job) -> None:
-        """Take another job for it, which `send` sends; one that was not sent yet is dropped."""
+        """Take another job, for `send` to send; a job that was not begun yet is dropped."""
         self._newest.append(packed(job))
 
     def send(self, timeout: float) -> bool:
-        """Send it its job, and return whether the pipe took all of it within `timeout` seconds.
+        """Send the newest job, and return whether the pipe took it within `timeout` seconds.
 
-        The next call goes on where this one has ended. A keeper that has ended takes everything.
+        The next call goes on where this call ends. Where the keeper has ended, nothing is left.
         """
         deadline = time.monotonic() + timeout
         if not self._sending.acquire(timeout=max(0.0, timeout)):
@@ -124,8 +124,8 @@ class KeeperProcess:
         self._thread.join(_REAP)
 
     def reap(self) -> None:
-        """Take its exit status, and close the pipes."""
-        # Under gunicorn's master another one may have taken it: Popen then reports 0.
+        """Take the keeper's exit status, and close the pipes."""
+        # gunicorn's master may have taken the status: Popen then reports 0.
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_REAP)
         self._close()
@@ -160,6 +160,6 @@ class KeeperProcess:
             try:
                 self._receive(event)
             except Exception:
-                # A logging filter of the application's, for one. Nobody else drains the pipe.
+                # A logging filter of the application, for one. Only this thread drains the pipe.
                 traceback.print_exc()
         self._ended()

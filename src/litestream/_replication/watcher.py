@@ -35,9 +35,8 @@ class _Refused(NamedTuple):
 class Watcher:
     """The directories of a config, and what a daemon on them was last prepared for.
 
-    A database that appears over the backup of another one is left out until it goes; `report` is
-    told of that, and of what stands in the way of a look, once. `lack` says why something in the
-    directories is not replicated; it is empty where all is.
+    A database that appears over the backup of another database is left out until it is gone.
+    `report` is called once for each such database, and for each error of a look.
     """
 
     def __init__(
@@ -60,13 +59,13 @@ class Watcher:
 
     @property
     def lack(self) -> str:
-        """Return why something in the directories is not replicated."""
+        """Return why something in the directories is not replicated; empty if everything is."""
         return self._failure or next((one.reason for one in self._refused.values()), "")
 
     def look(self, *, stands_by: bool = False) -> Prepared | None:
-        """Return how to start a daemon on what is there now, where that is something else.
+        """Return how to start a daemon on what is there now; None if nothing has changed.
 
-        A process that ``stands_by`` has no lock, since another process has them all.
+        A process that ``stands_by`` has no lock: another process has them all.
         """
         try:
             found = self._changed(stands_by=stands_by)
@@ -102,8 +101,8 @@ class Watcher:
         wanted = (listed & held) - doubtful | new
         if wanted == held:
             return None
-        # Only what was looked at: what has appeared meanwhile has its turn at the next look. Those
-        # of a directory that is not watched stay as they were at the start.
+        # Only the databases of this look: what has appeared meanwhile waits for the next look. The
+        # databases of a directory that is not watched stay as they were at the start.
         self._prepared = daemon_config.prepare(
             self._config,
             self._interval,
@@ -114,9 +113,9 @@ class Watcher:
         return self._prepared
 
     def _is_admitted(self, path: str, *, stands_by: bool) -> bool:
-        """Refuse a database that cannot be replicated, or has another one's backup.
+        """Refuse a database that cannot be replicated, or has the backup of another database.
 
-        One that was replicated before, by this daemon's predecessors, was made anew under our eyes.
+        A database that was replicated since the start, and was made anew, is not asked again.
         """
         try:
             for directory in self._config.directories:

@@ -51,7 +51,7 @@ class Account:
         self._job, self._locks = job, locks
 
     def lost_lock(self) -> str:
-        """Return a lock that is not ours any more, looked for from time to time; or nothing."""
+        """Return the path of a lock that was lost, from time to time; empty if none was."""
         if time.monotonic() < self._look_at:
             return ""
         self._look_at = time.monotonic() + _EVERY
@@ -65,8 +65,8 @@ class Account:
     def ending(self, *, heard: bool = False) -> None:
         """Note that the daemon is told to end; and once it has, that we have `heard` how (0.3).
 
-        Only its log tells whether it wrote a part of the WAL twice meanwhile. A keeper that finds
-        the first note without the second comes after one that was killed.
+        Only the daemon's log shows whether it wrote a part of the WAL twice meanwhile. If a keeper
+        finds the first note without the second, the keeper before was killed.
         """
         if self._job.series == "0.3":
             self.is_ending = not heard
@@ -74,9 +74,9 @@ class Account:
                 note(lock, ending=self.is_ending)
 
     def forgotten(self, databases: Iterable[str]) -> None:
-        """Report the databases that a daemon of before had by `/register`; the next has not.
+        """Report the databases that the last daemon had by `/register`, and the next does not have.
 
-        Nothing of ours has held their WALs meanwhile, so they are not registered again silently.
+        Nothing has held their WALs meanwhile, so they are not registered again silently.
         """
         for path in sorted(databases):
             self.fault(

@@ -41,7 +41,7 @@ class Handovers:
         self._open = [Handover(d.path, d.meta) for d in self._databases if is_database(d.path)]
 
     def let_go(self) -> None:
-        """Release every WAL, since one must be emptied."""
+        """Release every WAL, since one of them must be emptied."""
         for handover in self._open:
             handover.close()
 
@@ -91,8 +91,8 @@ class Handovers:
     def note_end(self, looked: Container[str]) -> None:
         """Note where the local state ends, for the next daemon's start to trust it.
 
-        Skip a database whose WAL could not be held, and one that this daemon may not have opened:
-        `looked` are those that it has.
+        Skip a database whose WAL could not be held, and a database that this daemon may not have
+        opened: it has opened those in `looked`.
         """
         for handover in self._open:
             newest = newest_local(handover.meta)
@@ -107,7 +107,7 @@ class Handovers:
         self._open = []
 
     def _ended_well(self, handover: Handover) -> bool:
-        """Tell whether the newest local state is the one that a stop of ours has left."""
+        """Tell whether the newest local state is what a stop of ours has left."""
         newest = newest_local(handover.meta)
         return newest is None or self._lock(handover).noted().get("ended") == newest.txid
 

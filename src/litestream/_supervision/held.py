@@ -1,7 +1,7 @@
 """What is held for one job: the locks of its databases, their WALs, what is known of their holes.
 
-Another job may follow, with other databases: it takes over the locks and the holes of those that
-both jobs have.
+Another job, with other databases, may follow. It takes over the locks and the holes of the
+databases that both jobs have.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class Held:
             self.following.close()
 
     def keep(self) -> None:
-        """Keep the run-time directory young, from time to time: others remove what is old."""
+        """Touch the run-time directory from time to time: a system removes what is old."""
         if time.monotonic() > self._keep_at:
             self._keep_at = time.monotonic() + _KEEP_EVERY
             keep(self.job.directory)

@@ -1,6 +1,6 @@
 """The notes in the lock files, for other processes: a daemon's state, the positions of 0.3.
 
-0.3 reports its positions in its log alone; 0.5 is asked over its socket.
+Only the log of 0.3 has its positions. 0.5 has a socket for that.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _AT_ONCE = 50  # of a thousand databases that are all written to, some wait for 
 
 
 def note(lock: Lock, **values: object) -> bool:
-    """Note values in a lock, and return whether that worked: a full disk costs the note alone."""
+    """Note values in a lock, and return whether there was room: without it, the note is lost."""
     try:
         lock.note(**values)
     except OSError:

@@ -109,9 +109,9 @@ class Oversight:
         return _LOOK if clean else LOOK_BUSY
 
     def settle(self) -> float:
-        """End a daemon once its final sync covers all its databases: once it has opened them.
+        """End the daemon once it has opened all its databases: its final sync covers them then.
 
-        Return after how many seconds to ask again, and 0 once the daemon is told to end.
+        Return after how many seconds to call again; 0 once the daemon is told to end.
         """
         self._poll_handovers()
         looked = self._health.has_looked(self._daemon.has_synced)
@@ -150,7 +150,7 @@ class Oversight:
         self.is_leaving = True
 
     def ended(self, *, killed: bool) -> None:
-        """Take note of how the daemon has ended: a killed one may not have told what it wrote."""
+        """Take note of a daemon's end: the log of a killed one may lack what it wrote."""
         self._pinned_until = 0.0
         if self._account.is_ending:
             for database in self._held.job.databases if killed else ():
@@ -194,7 +194,7 @@ class Oversight:
         self._daemon.end(self._held.job.stop_timeout)
 
     def _is_followed(self) -> bool:
-        """Tell whether to end this daemon for one with other databases: all is settled."""
+        """Tell whether this daemon may end for the following job: all is settled."""
         if self._held.following is None or self._held.handovers or self._daemon.must_end:
             return False
         looked = self._health.has_looked(self._daemon.has_synced)

@@ -1,7 +1,8 @@
 """Keep one daemon running: lock, hand-over, restart, health, stop. One process, no thread.
 
-The loop is the caller's: it calls `Supervisor.tick` and waits, for as long as that says, for the
-files in `selector`. `keeper` runs it beside an application, `litestream run` in the foreground.
+The caller has the loop: it calls `Supervisor.tick`, and waits for the files in `selector` for as
+long as `tick` says. `keeper` is such a loop beside an application, `litestream run` one in the
+foreground.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from litestream._supervision.job import Job
 
 _STAND_BY = 0.25
-"""Seconds between two looks whether the lock is free."""
+"""Seconds between two tries to take the locks."""
 _SNAPSHOT = ("-once", "-force-snapshot")
 
 
@@ -68,7 +69,7 @@ class Supervisor:
 
     @property
     def state(self) -> str:
-        """Return what the daemon does."""
+        """Return the daemon's state."""
         return self._account.state
 
     @property
@@ -180,7 +181,7 @@ class Supervisor:
         return 0.005
 
     def _take_locks_again(self) -> float:
-        """Free the locks, of which one was replaced or removed; who takes all first has them."""
+        """Free the locks, since one was replaced or removed; the first process takes them all."""
         self._held.release()
         self._oversight.is_leaving = False
         if self._final_sync:
@@ -230,7 +231,7 @@ class Supervisor:
             self._daemon.signal(signal.SIGKILL)
         return 0.01
 
-    # What they are made of.
+    # The steps of the states.
 
     def _ended(self) -> bool:
         """Tell whether the daemon has ended, and do what follows from that."""
@@ -239,7 +240,7 @@ class Supervisor:
         if status is None:
             return False
         error = self._account.error
-        # By a signal that leaves it no time for a final sync, or a panic (2).
+        # A signal leaves no time for a final sync, and a panic (status 2) does none.
         self._killed_off = os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 2
         self._oversight.ended(killed=self._killed_off)
         if self._oversight.is_leaving and not self._final_sync.killed:

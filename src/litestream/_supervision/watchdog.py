@@ -30,17 +30,17 @@ _SENDING = 1.0
 
 
 def says(text: str, *words: str) -> bool:
-    """Tell whether a log line's message holds one of the words; a path in its fields may, too."""
+    """Tell whether the message of a log line, and not only a field, holds one of the words."""
     if not any(word in text for word in words):
         return False
-    from litestream._executable.log_lines import parse  # dear, and seldom needed
+    from litestream._executable.log_lines import parse  # slow to import, and seldom needed
 
     log = parse(text)
     return any(word in (log.message if log else text) for word in words)
 
 
 def is_error(text: str) -> bool:
-    """Tell whether a log line says that something fails, in whichever format it is.
+    """Tell whether a log line of any format says that something fails.
 
     Source: before it knows how to log, 0.3.13 writes "2026/11/22 18:09:25 ERROR failed to run".
     """
@@ -121,11 +121,11 @@ class Health:
         return None
 
     def _compare_segments(self, key: tuple[str, str], start: Position03, end: Position03) -> None:
-        """Take note of a database of which a part of the WAL was written twice.
+        """Take note of a database when a part of its WAL was written twice.
 
-        Source: when it is told to end, 0.3.13's monitor and its final sync may both write, one up
-        to a place within what the other writes. Its restore puts one segment behind the other, and
-        so loses what follows (measured: one time in some ten under load).
+        Source: at the end of 0.3.13, its monitor and its final sync may both write, and their
+        segments overlap. Its restore puts one segment behind the other, and loses what follows
+        (measured: one time in some ten under load).
         """
         wal, known = self._segments.get(key, (start, {}))
         if wal[:2] != start[:2]:
@@ -147,7 +147,7 @@ class Health:
             self._failing.discard(log.fields.get("db", ""))
 
     def is_unsynced(self, text: str) -> bool:
-        """Tell whether a log line of a daemon that ends says that its final sync went wrong."""
+        """Tell whether a log line says that the final sync of the daemon has failed."""
         if self.job.series == "0.5":
             return says(text, *messages.UNSYNCED_AT_END)
         return is_error(text) and not any(word in text for word in messages.HARMLESS_AT_END)
@@ -168,8 +168,9 @@ class Health:
     def is_sending(self) -> bool:
         """Tell whether 0.3's monitor may be about to send its first copy of a database.
 
-        Told to end just then, its final sync and its monitor write the same file, and one of them
-        fails. With a log level of "warn" it does not say when the copy was sent.
+        If the daemon is told to end just then, its final sync and its monitor write the same file,
+        and one of them fails. With a log level of "warn", the log does not say when the copy was
+        sent.
         """
         since = time.monotonic() - _SENDING
         return self.job.series == "0.3" and any(at > since for at in self._copied.values())
@@ -246,22 +247,22 @@ class Health:
         self.registered = {row["path"] for row in rows if row.get("path")} - set(self._synced)
         for row in rows:
             path, when = row.get("path", ""), row.get("last_sync_at") or ""
-            # It moves on although every local sync fails.
+            # `last_sync_at` moves on although every local sync fails.
             failing = os.path.basename(path) in self._failing
             if path in self._synced and when and when != self._synced[path][0] and not failing:
                 self._synced[path] = (when, time.monotonic())
 
     def _compare(self, now: float) -> None:
-        """Compare what is committed with how far 0.3 says that its replicas are.
+        """Compare what is committed with the positions of the replicas in the log of 0.3.
 
-        It does not say so with a log level of "warn": then only its errors tell.
+        With a log level of "warn" the log has no positions: then only its errors count.
         """
         if not self.talks:
             self._compare_errors(now)
             return
         for database in self.job.databases:
             path = database.path
-            # Writers go on: it has arrived when the end of an earlier look has.
+            # Writers go on: all has arrived when the end from an earlier look has.
             end = self._wanted.get(path) or committed_end(wal_path(path))
             behind = end is not None and end != self._ends[path]
             if end is not None and behind:
