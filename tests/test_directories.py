@@ -430,7 +430,7 @@ def test_one_that_was_refused_is_replicated_once_it_is_recovered(
     tenants = make("a.db", "b.db", watch=True)
     tenants.replicate()
     tenants.lose("b.db", state=True)
-    monkeypatch.setattr(watcher, "_file", lambda _: (1, 1))  # as if its inode were used anew
+    monkeypatch.setattr(watcher, "identity", lambda _: (1, 1))  # as if its inode were used anew
     with litestream.Replication(tenants.config) as replication:
         tenants.add("b.db")
         with pytest.raises(litestream.ConfigurationError, match="already holds backups"):
@@ -525,6 +525,45 @@ def test_what_appears_is_replicated_although_the_keeper_is_killed_before_it_take
         replication.sync()
         assert all(litestream.verify_all(tenants.config, exact=True))
         assert replication.stop()
+
+
+MANY = [f"{number:0200}.db" for number in range(60)]
+"""Databases of which a keeper's job is larger than what a pipe takes."""
+
+
+def test_a_keeper_that_does_not_answer_holds_no_call(make: Callable[..., Tenants]) -> None:
+    tenants = make(*MANY, watch=True)
+    with litestream.Replication(tenants.config) as replication:
+        replication.sync()
+        assert replication._keeper is not None
+        pid = replication._keeper.pid
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            for name in ("b.db", "c.db"):
+                tenants.add(name)
+                with pytest.raises(litestream.ReplicationTimeoutError, match="does not answer"):
+                    replication.sync(timeout=0.5)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        replication.sync()
+        assert replication._keeper.pid == pid
+        for path in tenants.paths("b.db", "c.db"):
+            assert litestream.verify(path, config=tenants.config, exact=True)
+        assert replication.stop()
+
+
+def test_a_keeper_that_does_not_answer_holds_no_stop(
+    make: Callable[..., Tenants], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("litestream._replication.keeper._GRACE", 0.5)
+    tenants = make(*MANY, watch=True)
+    with litestream.Replication(tenants.config, stop_timeout=0.5) as replication:
+        replication.sync()
+        assert replication._keeper is not None
+        os.kill(replication._keeper.pid, signal.SIGSTOP)
+        tenants.add("b.db")
+        assert not replication.stop()
+        assert "does not answer" in (replication.last_error or "")
 
 
 def test_the_page_of_the_manual(

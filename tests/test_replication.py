@@ -215,8 +215,8 @@ def test_a_run_time_directory_that_is_removed_is_made_again(site: Site, given: s
     )
     with replication:
         replication.sync()
-        assert replication._prepared is not None
-        directory = replication._prepared.directory
+        assert replication._keeper is not None
+        directory = replication._keeper.prepared.directory
         if not directory:
             pytest.skip("0.3 reads the user's own config")
         for killed in (False, True):
@@ -673,17 +673,17 @@ def test_the_users_config_is_passed_on_and_the_copy_removed(
     )
     site.config.write_text(text)
     with Replication(site.config) as replication:
-        assert replication._prepared is not None
-        directory = replication._prepared.directory
+        assert replication._keeper is not None
+        directory = replication._keeper.prepared.directory
         if site.series == "0.5":
-            used = Path(replication._prepared.config.path)
+            used = Path(replication._keeper.prepared.config.path)
             assert used.read_text().startswith(text)
             assert used.stat().st_mode & 0o777 == 0o600
             assert Path(directory).stat().st_mode & 0o777 == 0o700
             assert str(replication.socket).startswith(directory)
         else:
             assert directory == ""
-            assert replication._prepared.config.path == str(site.config)
+            assert replication._keeper.prepared.config.path == str(site.config)
         site.write(3)
     assert site.config.read_text() == text
     assert not directory or not Path(directory).exists()

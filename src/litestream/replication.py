@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 import threading
-import time
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from litestream._config import runtime_directory
 from litestream._config.config import Config, absolute
-from litestream._durability import barrier
-from litestream._executable.log_lines import escaped
 from litestream._executable.series import series
 from litestream._replication import daemon_config
 from litestream._replication.guard import guard
 from litestream._replication.keeper import Keeper
 from litestream._replication.status import Told
-from litestream._replication.watcher import EVERY, Watcher
-from litestream._settings import masked
-from litestream.errors import (
-    ConfigurationError,
-    ReplicationError,
-    ReplicationTimeoutError,
-)
+from litestream._replication.sync import sync
+from litestream._replication.watch_thread import ANSWER, WatchThread
+from litestream._replication.watcher import Watcher
+from litestream.errors import ConfigurationError, ReplicationError, ReplicationTimeoutError
 
 if TYPE_CHECKING:
-    import asyncio
-
     from typing_extensions import Self
 
     from litestream._config.config import ConfigArgument
@@ -91,10 +82,9 @@ class Replication:
         self._sync_interval = sync_interval
         self._hand_over = True  # off in the campaign's negative control
         self._delays = (0.5, 30.0)
-        self._prepared: daemon_config.Prepared | None = None
+        self._socket = ""
         self._keeper: Keeper | None = None
-        self._watcher: Watcher | None = None
-        self._looking = threading.Lock()
+        self._directories: WatchThread | None = None
         self._told = Told()
         self._starting = threading.Lock()
 
@@ -137,7 +127,7 @@ class Replication:
     @property
     def socket(self) -> str | None:
         """Return the control socket's path (0.5), or None when there is none."""
-        return (self._prepared.socket or None) if self._prepared else None
+        return self._socket or None
 
     def start(self) -> Self:
         """Start the daemon; return when it runs, will be started again, or another process has it.
@@ -165,13 +155,14 @@ class Replication:
                 "This Replication has been started already. Start it once, or stop it first"
             )
         self._told.forget()
-        self._watcher = None
+        self._directories = None
         self._directory = os.getcwd()
-        prepared = self._prepare()
+        source = self._source()
+        prepared = daemon_config.prepare(source, self._sync_interval)
         try:
             if not self._adopt:
                 guard(prepared.databases)
-            self._prepared = prepared
+            self._socket = prepared.socket
             self._keeper = Keeper(
                 prepared,
                 self._told,
@@ -183,7 +174,7 @@ class Replication:
             )
             _running.add(self)
             self._keeper.wait_for_start()
-            self._watch(prepared, self._keeper)
+            self._watch(source, self._keeper)
         except BaseException:
             self.stop()
             runtime_directory.remove(prepared.directory)
@@ -199,9 +190,13 @@ class Replication:
         keeper = self._keeper
         if keeper is None:
             return self._told.synced is not False
+        lack = ""
         if not keeper.stopping:
-            self._look()  # what has appeared belongs to the final sync
-        lack = self._lack if self._told.state != "standby" else ""
+            try:
+                self._look(min(ANSWER, self._stop_timeout))  # for the final sync
+            except ReplicationTimeoutError as error:
+                lack = str(error)
+        lack = (lack or self._lack) if self._told.state != "standby" else ""
         keeper.stop()
         _running.discard(self)
         self._keeper = None
@@ -232,33 +227,15 @@ class Replication:
         that is watched. This is the barrier to pass before an application says "saved".
 
         Raises:
-            ReplicationTimeoutError: The replica did not have it after ``timeout`` seconds.
+            ReplicationTimeoutError: The replica did not have it after ``timeout`` seconds, or the
+                process that keeps the daemon does not answer.
             ConfigurationError: The database is not one of those replicated; or, for all of them,
                 something in a directory that is watched cannot be.
 
         """
-        if self._prepared is None or self._keeper is None:
+        if self._keeper is None:
             raise ReplicationError("The replication has not been started, or has been stopped")
-        self._look()
-        found = self._prepared.databases
-        if database is not None:
-            found = [one for one in found if one.is_at(database)]
-        if database is not None and not found:
-            raise ConfigurationError(
-                f"{os.path.abspath(database)!r} is not one of the replicated databases"
-            )
-        deadline = time.monotonic() + timeout
-        for one in found:
-            barrier.wait(
-                one,
-                deadline - time.monotonic(),
-                positions=self._told.positions if self._told.state != "standby" else None,
-                check=self._check_alive,
-            )
-        if database is None and self._lack:
-            raise ConfigurationError(
-                f"Something in the directories of the config is not replicated: {self._lack}"
-            )
+        sync(self._keeper, self._told, self._directories, database, timeout)
 
     async def async_sync(
         self, database: str | os.PathLike[str] | None = None, timeout: float = 30.0
@@ -275,16 +252,9 @@ class Replication:
         self.stop()
 
     async def __aenter__(self) -> Self:
-        import asyncio
+        from litestream._replication.cancelled_start import started
 
-        start = asyncio.ensure_future(asyncio.to_thread(self.start))
-        try:
-            return await asyncio.shield(start)
-        except asyncio.CancelledError:
-            # A thread cannot be cancelled, and nobody calls __aexit__: its daemon would stay.
-            await _settled(start)
-            await _settled(asyncio.ensure_future(asyncio.to_thread(self.stop)))
-            raise
+        return await started(self.start, self.stop)
 
     async def __aexit__(self, *_: object) -> None:
         import asyncio
@@ -294,69 +264,35 @@ class Replication:
     def __repr__(self) -> str:
         return f"<litestream.Replication {self._told.state}, {self._told.restarts} restarts>"
 
-    def _prepare(self) -> daemon_config.Prepared:
+    def _source(self) -> Config:
         # The config's own private file is never written: the daemon has one with a socket.
         config = Config.load(self._config, series(), expand_env=self._expand_env)
-        self._source = daemon_config.sound(config)
-        return daemon_config.prepare(self._source, self._sync_interval)
+        return daemon_config.sound(config)
 
-    def _watch(self, prepared: daemon_config.Prepared, keeper: Keeper) -> None:
-        """Look for databases that appear, or vanish, in a thread, where the config wants that."""
-        if not daemon_config.is_watched(self._source):
-            return
-        watcher = Watcher(
-            self._source, prepared, self._sync_interval, self._told.fault, adopt=self._adopt
-        )
-        self._watcher = watcher
+    def _watch(self, source: Config, keeper: Keeper) -> None:
+        """Watch the directories of the config, where it wants that."""
+        if daemon_config.is_watched(source):
+            watcher = Watcher(
+                source, keeper.prepared, self._sync_interval, self._told.fault, adopt=self._adopt
+            )
+            self._directories = WatchThread(watcher, keeper, self._told)
 
-        def run() -> None:
-            while self._watcher is watcher:
-                with self._told.changed:
-                    if self._told.changed.wait_for(lambda: keeper.stopping, EVERY):
-                        return
-                self._look()
-
-        threading.Thread(target=run, name="litestream-directories", daemon=True).start()
-
-    def _look(self) -> None:
-        with self._looking:
-            watcher, keeper = self._watcher, self._keeper
-            if watcher is None or keeper is None or keeper.stopping:
-                return
-            prepared = watcher.look(stands_by=self._told.state == "standby")
-            if prepared is not None and not keeper.stopping:
-                self._prepared = prepared
-                keeper.replace(prepared)
+    def _look(self, timeout: float = ANSWER) -> None:
+        if self._directories is not None:
+            self._directories.look(timeout)
 
     @property
     def _lack(self) -> str:
         """Return why something in the directories of the config is not replicated, if so."""
-        return escaped(masked(self._watcher.lack)) if self._watcher is not None else ""
-
-    def _check_alive(self) -> None:
-        if self._told.state in ("failed", "stopped"):
-            raise ReplicationTimeoutError(
-                f"The replication has {self._told.state}: {self._told.last_error}"
-            )
+        return self._directories.lack if self._directories is not None else ""
 
     def _after_fork(self) -> None:
         """Leave everything to the parent: the pipe, the keeper, the listener."""
         if self._keeper is not None:
             self._keeper.disown()
-        self._keeper = self._prepared = self._watcher = None
-        self._looking = threading.Lock()
+        self._keeper = self._directories = None
+        self._socket = ""
         self._told = Told()
-
-
-async def _settled(future: asyncio.Future[Any]) -> None:
-    """Wait for a future, however often the wait is cancelled, and whatever the future raises."""
-    import asyncio
-
-    while not future.done():
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.wait([future])
-    if not future.cancelled():
-        future.exception()
 
 
 _running: weakref.WeakSet[Replication] = weakref.WeakSet()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ import pytest
 
 from litestream import commands
 from litestream._database.files import meta_path
+from litestream._database.lock import Lock
 from litestream._supervision.job import Database, Job
 from litestream._supervision.supervisor import Supervisor
 from litestream._supervision.watchdog import Health
@@ -45,7 +47,7 @@ class Driver:
     def until_let_go(self) -> None:
         """Wait for the end of a hand-over: its writers would wait for this very thread."""
         self.until_state("replicating")
-        self.until(lambda: not self.supervisor._handovers)
+        self.until(lambda: not self.supervisor._held.handovers)
 
     def until_restarted(self, times: int) -> None:
         self.until(lambda: self.supervisor.restarts == times)
@@ -358,7 +360,7 @@ def test_a_stop_ends_without_the_daemon_that_may_not_be_started_again(
         driver.until_let_go()
         supervisor = driver.supervisor
         monkeypatch.setattr(supervisor._final_sync, "must_repeat", lambda _settle: True)
-        monkeypatch.setattr(supervisor._health, "forbidden", lambda: "it may not be started")
+        monkeypatch.setattr(supervisor._health.files, "forbidden", lambda: "not yet")
         supervisor.stop()
         driver.until(lambda: supervisor.finished)
     assert 0 not in pids
@@ -385,3 +387,42 @@ def test_a_registered_database_that_is_forgotten_is_named(sited: Site) -> None:
         driver.until_restarted(2)
         driver.until_state("replicating")
         assert len(driver.faults()) == 1
+
+
+@contextmanager
+def without_room(lock: str) -> Iterator[None]:
+    """Let no write into a lock file succeed, as on a full disk."""
+    pwrite = os.pwrite
+
+    def refused(file: int, data: bytes, offset: int) -> int:
+        if os.path.samestat(os.fstat(file), os.stat(lock)):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return pwrite(file, data, offset)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "pwrite", refused)
+        yield
+
+
+def test_a_full_disk_costs_the_notes_and_not_the_mending(sited: Site) -> None:
+    with supervised(sited) as driver:
+        driver.until_let_go()
+    lock = Lock(str(sited.database))
+    assert lock.acquire()
+    lock.note(hole="what a keeper knew that was killed", socket="")
+    lock.release()
+    with supervised(sited) as driver:
+        with without_room(lock.path):
+            driver.until_let_go()
+            assert "copied once more" in driver.faults()[0]
+            sited.write(1)
+            driver.supervisor._daemon.signal(signal.SIGKILL)
+            driver.until_restarted(1)
+            driver.until_let_go()
+            assert lock.noted()["hole"]
+        driver.until(lambda: not lock.noted()["hole"])  # or nothing would ever be called synced
+        with without_room(lock.path):
+            driver.supervisor.stop()
+            driver.until(lambda: driver.supervisor.finished)
+    assert driver.synced() is True
+    assert restored(sited) == sited.rows()

@@ -29,13 +29,13 @@ def test_a_quiet_log_is_no_stall(sited: Site, monkeypatch: pytest.MonkeyPatch) -
 def test_a_deleted_database_is_told(sited: Site) -> None:
     health = Health(job(sited))
     health.started()
-    assert health.replaced() == ""
+    assert health.files.replaced() == ""
     sited.database.unlink()
-    assert "was deleted" in health.replaced()
+    assert "was deleted" in health.files.replaced()
     health.started()
-    assert health.replaced() == ""
+    assert health.files.replaced() == ""
     sited.database.touch()
-    assert health.replaced() == ""
+    assert health.files.replaced() == ""
 
 
 def test_no_sync_for_long_is_a_stall(sited: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,18 @@ def is_database(path: str) -> bool:
     return os.path.isfile(path) and os.path.getsize(path) > 0
 
 
+def identity(path: str) -> tuple[int, int] | None:
+    """Return the device and the inode of what is at a path, a link itself; None when it is missing.
+
+    A file that was replaced has another one, unless the file system uses the inode anew.
+    """
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def path_of(database: object) -> str:
     """Return a database argument as text.
 

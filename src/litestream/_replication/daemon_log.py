@@ -35,10 +35,10 @@ _TAKEN = {*vars(logging.makeLogRecord({})), "message", "asctime"}
 class DaemonLog:
     """The log of one daemon: its last lines, and the records for `logging`.
 
-    A record has the line's level, but DEBUG for housekeeping, and its message with what that is
-    about (`compaction complete db=app.db level=1`). All fields (`db`, `replica`, `error`, …) are
-    attributes. A complaint that repeats within a second is counted instead: the next one says in
-    `suppressed` how many there were. Secrets are masked.
+    A record has the line's level (housekeeping: DEBUG), and the line's message with its subject
+    (`compaction complete db=app.db level=1`). All fields (`db`, `replica`, `error`, …) are
+    attributes. A complaint that repeats within a second is only counted: the next record has the
+    number in `suppressed`. Secrets are masked.
     """
 
     def __init__(self) -> None:

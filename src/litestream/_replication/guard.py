@@ -30,11 +30,11 @@ def guard(
 ) -> None:
     """Refuse to replicate a database over backups that are not its own.
 
-    Litestream would: it copies whatever stands at the path, and the next restore gives that. A
-    database counts as the backups' own when Litestream keeps local state beside it, or when
-    ``recover`` has restored it. One listing for each other one, ``jobs`` at a time, and none where
-    the replica is a directory in which there is nothing. It has ``answer_timeout`` seconds;
-    ``progress`` is called as by ``recover``.
+    Litestream would: it copies the file at the path, and the next restore gives that file. The
+    backups are a database's own when Litestream keeps local state beside it, or when ``recover``
+    has restored it. The replica of each other database is listed, ``jobs`` at a time, unless it is
+    an empty directory. A listing has ``answer_timeout`` seconds; ``progress`` is called as by
+    ``recover``.
 
     Raises:
         BackupExistsError: The replica of a database without local state holds backups.

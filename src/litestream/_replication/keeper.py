@@ -12,7 +12,12 @@ from litestream._config import runtime_directory
 from litestream._database.lock import Lock
 from litestream._replication.keeper_process import KeeperProcess
 from litestream._supervision.daemon import orphan_signal
-from litestream.errors import ConfigurationError, LitestreamError, ReplicationError
+from litestream.errors import (
+    ConfigurationError,
+    LitestreamError,
+    ReplicationError,
+    ReplicationTimeoutError,
+)
 
 if TYPE_CHECKING:
     from litestream._replication.daemon_config import Prepared
@@ -28,8 +33,9 @@ _GRACE = 5.0  # for the keeper to end after its daemon has
 class Keeper:
     """A process that keeps a daemon, and its successors; `told` gets their events.
 
-    It is started in `directory`, to which a config's relative paths refer. `delay` is the number
-    of seconds before another one is started in its place; `stopping` says that none is any more.
+    The keeper is started in `directory`, to which a config's relative paths refer. `prepared` says
+    which databases it has now. `delay` is the number of seconds before another keeper is started
+    in its place; `stopping` says that none is any more.
     """
 
     def __init__(
@@ -45,7 +51,7 @@ class Keeper:
     ) -> None:
         self.delay = 0.5
         self.stopping = False
-        self._prepared = prepared
+        self.prepared = prepared
         self._told = told
         self._directory = directory
         self._stop_timeout = stop_timeout
@@ -62,7 +68,7 @@ class Keeper:
         return self._process.pid
 
     def wait_for_start(self) -> None:
-        """Return when the daemon runs, will be tried again, or another process has it.
+        """Return when the daemon runs, waits for its next start, or another process has it.
 
         Raises:
             ConfigurationError, ReplicationError: The daemon did not start.
@@ -77,11 +83,26 @@ class Keeper:
             )
 
     def replace(self, prepared: Prepared) -> None:
-        """Let the keeper go on with other databases."""
+        """Let the keeper go on with other databases, which `send` sends."""
         with self._told.changed:  # or a keeper that is being launched would not know of them
-            self._prepared, process = prepared, self._process
+            self.prepared, process = prepared, self._process
         assert process is not None
         process.replace(self._job())
+
+    def send(self, timeout: float) -> None:
+        """Send the keeper what it was given last.
+
+        Raises:
+            ReplicationTimeoutError: It has not taken that after `timeout` seconds.
+
+        """
+        assert self._process is not None
+        if not self._process.send(timeout):
+            raise ReplicationTimeoutError(
+                f"The process that keeps the daemon (process id {self.pid}) does not answer: it "
+                f"has not taken the databases that have changed within {timeout:.3g} s. Let it go "
+                f"on ('kill -CONT {self.pid}'), or kill it: another one is started in its place"
+            )
 
     def stop(self) -> None:
         """Let the keeper stop its daemon; kill both if that takes too long."""
@@ -94,7 +115,7 @@ class Keeper:
             self._kill(signal.SIGKILL)
         if self._told.synced is None and self._told.state in _AT_WORK:
             self._told.lose("the process that keeps the daemon ended without a final sync")
-            self._kill(orphan_signal(self._prepared.config.series))
+            self._kill(orphan_signal(self.prepared.config.series))
             self._told.change("stopped")
         process.reap()
 
@@ -111,7 +132,7 @@ class Keeper:
         left = self._max_restarts
         if left is not None:
             left = max(0, left - self._told.restarts)
-        return self._prepared.job(
+        return self.prepared.job(
             stop_timeout=self._stop_timeout,
             max_restarts=left,
             hand_over=self._hand_over,
@@ -130,7 +151,7 @@ class Keeper:
             self._told.change("failed")
             return
         self._told.lose("the process that keeps the daemon was killed; starting another")
-        self._kill(orphan_signal(self._prepared.config.series))
+        self._kill(orphan_signal(self.prepared.config.series))
         self._told.change("backing off")
         with self._told.changed:
             assert self._process is not None
@@ -138,11 +159,11 @@ class Keeper:
             while not self._told.changed.wait_for(lambda: self.stopping, self.delay):
                 self.delay = min(self.delay * 2, 30.0)
                 try:
-                    if not self._prepared.directory:  # the user's own file, which may be edited
-                        config = self._prepared.config
+                    if not self.prepared.directory:  # the user's own file, which may be edited
+                        config = self.prepared.config
                         config_file.read(config.path, literal=config.literal)
-                    # It may be that of the job before, and is written only where it is missing.
-                    runtime_directory.forget(self._prepared.directory)
+                    # The file may be that of the job before: it is only written if it is missing.
+                    runtime_directory.forget(self.prepared.directory)
                     self._launch()
                     return
                 except (LitestreamError, OSError) as error:
@@ -150,11 +171,11 @@ class Keeper:
 
     def _kill(self, number: signal.Signals) -> None:
         """Signal the daemon, if it is still there: then it holds its database's lock."""
-        locks = self._prepared.locks
+        locks = self.prepared.locks
         if self._told.pid is None or not locks:
             return
         lock = Lock(locks[0])
-        # Without the lock's folder nobody knows whose the pid is: process ids are reused.
+        # Without the folder, the pid may be that of another process: process ids are reused.
         with contextlib.suppress(ProcessLookupError, ConfigurationError):
             if lock.acquire():
                 lock.release()

@@ -7,7 +7,9 @@ import json
 import os
 import subprocess
 import threading
+import time
 import traceback
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from litestream import _settings
@@ -29,6 +31,8 @@ _BOOT = (
 )
 _PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _REAP = 5.0
+_PAUSE = 0.01
+"""Seconds between two tries to write into a full pipe."""
 
 _orphaned: list[object] = []
 """Pipes inherited by fork, already closed; kept alive so that the garbage collector does not close
@@ -38,8 +42,10 @@ whatever reuses their numbers."""
 class KeeperProcess:
     """A keeper, and the thread that listens to it.
 
-    It runs in `directory`, to which a config's relative paths refer. `receive` is called with each
-    of its events, `ended` when it has ended; both in that thread.
+    The keeper runs in `directory`, to which a config's relative paths refer. `receive` is called
+    with each of its events, `ended` when it has ended; both in that thread. A keeper that was
+    stopped (SIGSTOP) reads nothing: a job may be larger than what its pipe takes, so no write
+    blocks.
     """
 
     def __init__(
@@ -70,24 +76,45 @@ class KeeperProcess:
             ) from error
         self.pid = self._process.pid
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # the listener tells why it ended
-            self._process.stdin.write(packed(job))
-            self._process.stdin.flush()
+        self._pipe = self._process.stdin.fileno()
+        os.set_blocking(self._pipe, False)
+        self._sending = threading.Lock()
+        self._is_closing = False
+        self._begun = b""  # what is left of a job: a part of one would spoil the next
+        self._newest = deque([packed(job)], maxlen=1)
         self._thread = threading.Thread(target=self._listen, name="litestream", daemon=True)
         self._thread.start()
 
     def replace(self, job: Job) -> None:
-        """Let it go on with another job, as soon as the one before can be ended."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError, ValueError):  # it has ended, or was told to
-            self._process.stdin.write(packed(job))
-            self._process.stdin.flush()
+        """Take another job, for `send` to send; a job that was not begun yet is dropped."""
+        self._newest.append(packed(job))
+
+    def send(self, timeout: float) -> bool:
+        """Send the newest job, and return whether the pipe took it within `timeout` seconds.
+
+        The next call goes on where this call ends. Where the keeper has ended, nothing is left.
+        """
+        deadline = time.monotonic() + timeout
+        if not self._sending.acquire(timeout=max(0.0, timeout)):
+            return False
+        try:
+            while (self._begun or self._newest) and not self._is_closing:
+                self._begun = self._begun or self._newest.popleft()
+                try:
+                    self._begun = self._begun[os.write(self._pipe, self._begun) :]
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        return False
+                    time.sleep(_PAUSE)
+                except OSError:  # the listener tells why it ended
+                    self._begun = b""
+        finally:
+            self._sending.release()
+        return True
 
     def end(self, timeout: float) -> bool:
         """Let the keeper stop the daemon; return whether it has ended within `timeout` seconds."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()
+        self._close()
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
@@ -97,14 +124,14 @@ class KeeperProcess:
         self._thread.join(_REAP)
 
     def reap(self) -> None:
-        """Take its exit status, and close the pipes."""
-        # Under gunicorn's master another one may have taken it: Popen then reports 0.
+        """Take the keeper's exit status, and close the pipes."""
+        # gunicorn's master may have taken the status: Popen then reports 0.
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_REAP)
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
+        self._close()
+        assert self._process.stdout is not None
+        with contextlib.suppress(OSError):
+            self._process.stdout.close()
 
     def disown(self) -> None:
         """Leave the keeper to the parent of this forked process: close our copies of the pipes."""
@@ -115,7 +142,15 @@ class KeeperProcess:
                     os.close(stream.fileno())
                 _orphaned.append(stream)
 
+    def _close(self) -> None:
+        """Close the pipe, once no thread writes into it."""
+        assert self._process.stdin is not None
+        self._is_closing = True
+        with self._sending, contextlib.suppress(OSError):
+            self._process.stdin.close()
+
     def _listen(self) -> None:
+        self.send(threading.TIMEOUT_MAX)
         assert self._process.stdout is not None
         for line in self._process.stdout:
             try:
@@ -125,6 +160,6 @@ class KeeperProcess:
             try:
                 self._receive(event)
             except Exception:
-                # A logging filter of the application's, for one. Nobody else drains the pipe.
+                # A logging filter of the application, for one. Only this thread drains the pipe.
                 traceback.print_exc()
         self._ended()

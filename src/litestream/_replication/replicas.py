@@ -32,7 +32,7 @@ _LONG_AGO = "1971-01-01T00:00:00Z"
 class Held(NamedTuple):
     """The newest change that a replica holds; ``as_of`` is empty where its time is unknown.
 
-    ``replica`` is the name to restore by, on 0.3 with several.
+    ``replica`` is the name for a restore, on 0.3 with several replicas.
     """
 
     replica: str | None
@@ -55,8 +55,8 @@ def ask(
 ) -> Answers:
     """Ask the replicas of a database, or the one that is named, for their newest backup.
 
-    Each replica has ``limit`` seconds, half a minute of several where there is none. On 0.5 the LTX
-    files alone are listed: where there are none, a backup of 0.3 may be all the same.
+    Each replica has ``limit`` seconds; without a limit, one of several has half a minute. On 0.5
+    only LTX files are listed: where there is none, there may be a backup of 0.3.
     """
     series = database.config.series
     replicas = database.chosen(replica)
@@ -104,7 +104,7 @@ def _backups_03(database: Database, name: str, limit: float) -> list[Any]:
 def _newest_first(backups: dict[str, Sequence[Any]]) -> list[str]:
     """Sort replicas: by their place in the newest generation, which they may share, then by time.
 
-    The time is that of the upload: the replica that lags behind has the later one for the same.
+    The time is that of the upload: a replica that lags behind has a later time for the same change.
     """
 
     def last(rows: Sequence[Any]) -> Any:
@@ -129,7 +129,7 @@ def has_backup(database: Database, replica: str | None, deadline: float) -> bool
     """Tell whether the replicas of a database, or the one that is named, hold a backup.
 
     Raises:
-        CommandFailedError, CommandTimeoutError: None of those that answered does, and one did not.
+        CommandFailedError, CommandTimeoutError: None that answered does, and one did not answer.
 
     """
     answers = ask(database, replica, deadline, None)

@@ -72,7 +72,7 @@ class Told:
         self.last_error = escaped(_settings.masked(text))
 
     def lose(self, because: str) -> None:
-        """Note that the keeper is gone, so that nobody knows about a final sync."""
+        """Note that the keeper is gone: whether there was a final sync is unknown."""
         self.synced = False
         self._earlier = self.restarts
         self.fault(because)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from litestream._config.database import database_of
+from litestream._database.files import identity
 from litestream._database.lock import Lock
 from litestream._executable import side_by_side
 from litestream._replication import daemon_config
@@ -35,9 +36,8 @@ class _Refused(NamedTuple):
 class Watcher:
     """The directories of a config, and what a daemon on them was last prepared for.
 
-    A database that appears over the backup of another one is left out until it goes; `report` is
-    told of that, and of what stands in the way of a look, once. `lack` says why something in the
-    directories is not replicated; it is empty where all is.
+    A database that appears over the backup of another database is left out until it is gone.
+    `report` is called once for each such database, and for each error of a look.
     """
 
     def __init__(
@@ -60,13 +60,13 @@ class Watcher:
 
     @property
     def lack(self) -> str:
-        """Return why something in the directories is not replicated."""
+        """Return why something in the directories is not replicated; empty if everything is."""
         return self._failure or next((one.reason for one in self._refused.values()), "")
 
     def look(self, *, stands_by: bool = False) -> Prepared | None:
-        """Return how to start a daemon on what is there now, where that is something else.
+        """Return how to start a daemon on what is there now; None if nothing has changed.
 
-        A process that ``stands_by`` has no lock, since another process has them all.
+        A process that ``stands_by`` has no lock: another process has them all.
         """
         try:
             found = self._changed(stands_by=stands_by)
@@ -87,7 +87,8 @@ class Watcher:
             for path in (directory.listed() if directory.watch else ())
         }
         for path, refused in [*self._refused.items()]:
-            if path not in listed or _file(path) != refused.file or self._is_mended(path, refused):
+            is_other = path not in listed or identity(path) != refused.file
+            if is_other or self._is_mended(path, refused):
                 del self._refused[path]
         doubtful = listed - held - self._refused.keys()
         doubtful |= {path for path in listed & held if os.path.islink(path)}
@@ -101,8 +102,8 @@ class Watcher:
         wanted = (listed & held) - doubtful | new
         if wanted == held:
             return None
-        # Only what was looked at: what has appeared meanwhile has its turn at the next look. Those
-        # of a directory that is not watched stay as they were at the start.
+        # Only the databases of this look: what has appeared meanwhile waits for the next look. The
+        # databases of a directory that is not watched stay as they were at the start.
         self._prepared = daemon_config.prepare(
             self._config,
             self._interval,
@@ -113,9 +114,9 @@ class Watcher:
         return self._prepared
 
     def _is_admitted(self, path: str, *, stands_by: bool) -> bool:
-        """Refuse a database that cannot be replicated, or has another one's backup.
+        """Refuse a database that cannot be replicated, or has the backup of another database.
 
-        One that was replicated before, by this daemon's predecessors, was made anew under our eyes.
+        A database that was replicated since the start, and was made anew, is not asked again.
         """
         try:
             for directory in self._config.directories:
@@ -126,13 +127,13 @@ class Watcher:
                 return True
             if not stands_by and Lock(path).is_held():  # the others need not wait for this one
                 reason = f"{path} is in use by another process"
-                self._refused[path] = _Refused(_file(path), reason, is_for_now=True)
+                self._refused[path] = _Refused(identity(path), reason, is_for_now=True)
                 self._report(f"the daemon goes on with what it has: {reason}")
                 return False
             if not self._adopt:
                 guard([database])
         except (BackupExistsError, ConfigurationError) as error:
-            self._refused[path] = _Refused(_file(path), str(error), is_for_now=False)
+            self._refused[path] = _Refused(identity(path), str(error), is_for_now=False)
             self._report(f"{path} appeared, and is not replicated: {error}")
             return False
         return True
@@ -147,11 +148,3 @@ class Watcher:
 
     def _is_watched(self, path: str) -> bool:
         return any(one.watch and one.holds(path) for one in self._config.directories)
-
-
-def _file(path: str) -> tuple[int, int] | None:
-    try:
-        found = os.lstat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from litestream._config.runtime_directory import remove
 from litestream._database.connect import schema_version
-from litestream._supervision.notes import Notes
+from litestream._supervision.notes import Notes, note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Account:
         self._job, self._locks = job, locks
 
     def lost_lock(self) -> str:
-        """Return a lock that is not ours any more, looked for from time to time; or nothing."""
+        """Return the path of a lock that was lost, from time to time; empty if none was."""
         if time.monotonic() < self._look_at:
             return ""
         self._look_at = time.monotonic() + _EVERY
@@ -65,19 +65,18 @@ class Account:
     def ending(self, *, heard: bool = False) -> None:
         """Note that the daemon is told to end; and once it has, that we have `heard` how (0.3).
 
-        Only its log tells whether it wrote a part of the WAL twice meanwhile. A keeper that finds
-        the first note without the second comes after one that was killed.
+        Only the daemon's log shows whether it wrote a part of the WAL twice meanwhile. If a keeper
+        finds the first note without the second, the keeper before was killed.
         """
         if self._job.series == "0.3":
             self.is_ending = not heard
             for lock in self._locks:
-                with suppress(OSError):
-                    lock.note(ending=self.is_ending)
+                note(lock, ending=self.is_ending)
 
     def forgotten(self, databases: Iterable[str]) -> None:
-        """Report the databases that a daemon of before had by `/register`; the next has not.
+        """Report the databases that the last daemon had by `/register`, and the next does not have.
 
-        Nothing of ours has held their WALs meanwhile, so they are not registered again silently.
+        Nothing has held their WALs meanwhile, so they are not registered again silently.
         """
         for path in sorted(databases):
             self.fault(
@@ -99,7 +98,7 @@ class Account:
             before = str(lock.noted().get("directory", ""))
             if before != self._job.directory:
                 remove(before)
-            lock.note(socket=self._job.socket, directory=self._job.directory)
+            note(lock, socket=self._job.socket, directory=self._job.directory)
         self.note_files()
 
     def note_files(self) -> None:
@@ -107,6 +106,5 @@ class Account:
         for lock in self._locks:
             with suppress(OSError):
                 found = os.stat(lock.database)
-                lock.note(
-                    replicated=[found.st_dev, found.st_ino], schema=schema_version(lock.database)
-                )
+                file = [found.st_dev, found.st_ino]
+                note(lock, replicated=file, schema=schema_version(lock.database))

@@ -30,6 +30,10 @@ class Backoff:
         jitter = 0.8 + 0.2 * os.urandom(1)[0] / 255  # `random` takes long to import
         self.wait(self.delay * jitter)
 
+    def is_used_up(self, restarts: int | None) -> bool:
+        """Tell whether there were so many restarts, where there may only be so many."""
+        return restarts is not None and self.restarts >= restarts
+
     def wait(self, seconds: float) -> None:
         """Begin to wait."""
         self._due = time.monotonic() + seconds

@@ -31,8 +31,8 @@ _UP_AFTER = 3.0
 def orphan_signal(series: str) -> signal.Signals:
     """Return the signal that ends a daemon whose keeper is gone.
 
-    0.5 does a final sync. While 0.3.13 ends, it may write a part of the WAL twice, and restores
-    nothing that follows: only a keeper that reads the log notices that (see `watchdog`).
+    0.5 does a final sync. 0.3.13 may write a part of the WAL twice while it ends, and its restore
+    then loses what follows. Only a keeper that reads the log notices that (see `watchdog`).
     """
     return signal.SIGTERM if series == "0.5" else signal.SIGKILL
 
@@ -61,22 +61,22 @@ class Daemon:
 
     @property
     def age(self) -> float:
-        """Return the seconds since it was started."""
+        """Return the seconds since the daemon was started."""
         return time.monotonic() - self._started
 
     @property
     def is_ending(self) -> bool:
-        """Tell whether it has closed its log: it ends, or has ended and waits to be reaped."""
+        """Tell whether the daemon has closed its log: it ends, or waits to be reaped."""
         return bool(self.pid) and self._log is None
 
     def start(self, locks: Sequence[Lock], *flags: str) -> None:
-        """Start it: with the locks, a umask of 077, and its output in a pipe to us.
+        """Start the daemon with the locks, a umask of 077, and its output in a pipe to us.
 
         A session of its own keeps Ctrl-C away from the daemon: 0.5 takes a second signal, beside
         our SIGTERM, for the wish to skip the final sync.
 
         Raises:
-            OSError: It cannot be run.
+            OSError: The program cannot be run.
 
         """
         self._kill_at = math.inf
@@ -114,7 +114,7 @@ class Daemon:
         self._selector.register(log, EVENT_READ, self._read)
 
     def signal(self, number: int) -> None:
-        """Send it a signal."""
+        """Send the daemon a signal."""
         os.kill(self.pid, number)
 
     def end(self, timeout: float) -> None:
@@ -140,9 +140,9 @@ class Daemon:
         return True
 
     def reap(self, reaped: dict[int, int]) -> int | None:
-        """Return its wait status once it has ended, else None.
+        """Return the daemon's wait status once it has ended, else None.
 
-        Where the loop's owner reaps every child there is, the status is found in `reaped`.
+        Where the caller reaps every child of the process, `reaped` holds the status.
         """
         try:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
@@ -152,7 +152,7 @@ class Daemon:
             return None
         while self._log is not None and self._read():
             pass
-        self._close_log()  # another process that holds the pipe open does not keep us
+        self._close_log()  # another process may hold the pipe open
         self.pid = 0
         return status
 
@@ -196,7 +196,7 @@ class Daemon:
         return content if status == 200 else None
 
     def _read(self) -> bool:
-        """Read what there is of the log; return whether there was anything."""
+        """Read the log as far as it goes; return whether there was anything."""
         assert self._log is not None
         try:
             piece = os.read(self._log, 65536)

@@ -1,4 +1,4 @@
-"""The job that follows another one: databases have appeared in a directory, or vanished."""
+"""The job that follows another job: databases have appeared in a directory, or vanished."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ class Following:
 
     @property
     def lack(self) -> str:
-        """Return why a database is not replicated yet that is new in this job; empty if none is."""
+        """Return why a database that is new in this job is not replicated yet; empty if all are."""
         if not self._new:
             return ""
         return self._told or f"{self._new[0].database} appeared too late"
 
     def is_ready(self, daemon: int) -> bool:
-        """Tell whether nobody else has one of the new databases; then nobody can any more.
+        """Tell whether no other process has one of the new databases. Their locks are held then.
 
-        ``daemon`` is the process id of the one that it follows.
+        ``daemon`` is the process id of the daemon of the job before.
         """
         for lock in self._new:
             try:
@@ -66,7 +66,7 @@ class Following:
         return found
 
     def close(self) -> None:
-        """Free the locks that were taken for it."""
+        """Free the locks of the new databases."""
         for lock in self._new:
             lock.release()
 

@@ -10,6 +10,7 @@ from litestream._database.files import is_database
 from litestream._database.local_state import newest_local
 from litestream._database.wal import page_size, wal_path
 from litestream._supervision.database_handover import Handover
+from litestream._supervision.notes import note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Handovers:
         self._open = [Handover(d.path, d.meta) for d in self._databases if is_database(d.path)]
 
     def let_go(self) -> None:
-        """Release every WAL, since one must be emptied."""
+        """Release every WAL, since one of them must be emptied."""
         for handover in self._open:
             handover.close()
 
@@ -90,14 +91,14 @@ class Handovers:
     def note_end(self, looked: Container[str]) -> None:
         """Note where the local state ends, for the next daemon's start to trust it.
 
-        Skip a database whose WAL could not be held, and one that this daemon may not have opened:
-        `looked` are those that it has.
+        Skip a database whose WAL could not be held, and a database that this daemon may not have
+        opened: it has opened those in `looked`.
         """
         for handover in self._open:
             newest = newest_local(handover.meta)
             known = handover.database in looked and handover.database not in self._unfinished
             if newest is not None and known and handover.is_pinned:
-                self._lock(handover).note(ended=newest.txid)
+                note(self._lock(handover), ended=newest.txid)
 
     def close(self) -> None:
         """Release every WAL."""
@@ -106,7 +107,7 @@ class Handovers:
         self._open = []
 
     def _ended_well(self, handover: Handover) -> bool:
-        """Tell whether the newest local state is the one that a stop of ours has left."""
+        """Tell whether the newest local state is what a stop of ours has left."""
         newest = newest_local(handover.meta)
         return newest is None or self._lock(handover).noted().get("ended") == newest.txid
 

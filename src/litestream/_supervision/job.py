@@ -32,11 +32,11 @@ if TYPE_CHECKING:
         delays: tuple[float, float] = (0.5, 30.0)
         """Seconds before a restart after a short life: the first, doubled up to the last."""
         directories: tuple[str, ...] = ()
-        """What to lock for the directories of databases, beside those that are in them now."""
+        """What to lock for the directories, beside the databases that are in them now."""
         watched: tuple[str, ...] = ()
         """Databases that may vanish: another job without them follows."""
         config: str = ""
-        """The text of our config in `directory`, to be written again when it is lost."""
+        """The text of our config in `directory`: it is written again when the file is lost."""
 else:  # typing takes longer to import than everything else here
     Database = namedtuple("Database", "path meta interval")  # noqa: PYI024
     Job = namedtuple(  # noqa: PYI024
@@ -48,14 +48,14 @@ else:  # typing takes longer to import than everything else here
 
 
 def packed(job: Job) -> bytes:
-    """Return a job as it is sent to a keeper: its length, and what it says."""
+    """Return a job as it is sent to a keeper: its length, then its content."""
     databases = [tuple(database) for database in job.databases]
     found = marshal.dumps((*job[:2], databases, *job[3:-1], str(job.config)))
     return len(found).to_bytes(8, "big") + found
 
 
 def received(file: int) -> Job | None:
-    """Return the next job that was sent, or None when there is none any more."""
+    """Return the next job from a pipe, or None at its end."""
     length = int.from_bytes(_read(file, 8), "big")
     try:
         argv, series, databases, *rest = marshal.loads(_read(file, length))  # noqa: S302 - ours
@@ -65,7 +65,7 @@ def received(file: int) -> Job | None:
 
 
 def _read(file: int, size: int) -> bytes:
-    """Read as much, whatever pieces it comes in; less at the end."""
+    """Read `size` bytes, in one piece or several; nothing at the end."""
     found = bytearray()
     while len(found) < size:
         piece = os.read(file, size - len(found))

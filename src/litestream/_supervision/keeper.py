@@ -4,15 +4,16 @@ Why a process of its own, and not a thread of the application's:
 
 - When the application dies, even by SIGKILL, its end of the pipe closes. That is the signal to sync
   and to end the daemon, on Linux and on macOS, without polling.
-- gunicorn's master reaps every child, and so takes away the daemon's exit status. A daemon that is
-  the keeper's child keeps it.
-- The hand-over opens the database. In the application's process that is dangerous as soon as the
-  application has a SQLite library of its own: closing a file drops all locks on it (POSIX).
-- A fork of the application, a thread that ends, a signal for the whole terminal: none concerns it.
+- gunicorn's master reaps every child, and would take the daemon's exit status. The daemon is the
+  keeper's child instead.
+- The hand-over opens the database. That is dangerous in the application's process, which may have
+  a SQLite library of its own: closing a file drops all locks on it (POSIX).
+- A fork of the application, a thread that ends, a signal for the whole terminal: none of them
+  reaches the keeper.
 
-It reads its job from its standard input, and ends the daemon when that is closed. It ignores
-SIGINT, SIGHUP and SIGTERM: the pipe decides, so that the daemon outlives what it replicates when
-systemd signals a whole group. It writes events as lines of JSON to its standard output.
+The keeper reads its job from its standard input, and ends the daemon when the input is closed. It
+ignores SIGINT, SIGHUP and SIGTERM, so that the daemon outlives the application when systemd signals
+a whole group. It writes events as lines of JSON to its standard output.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _BACKLOG = 1 << 18
-"""Bytes that wait for a slow reader at most; further log lines are dropped and counted."""
+"""Bytes that may wait for a slow reader; further log lines are dropped and counted."""
 
 
 class Events:
@@ -108,7 +109,7 @@ def main() -> None:
         supervisor.stop()
 
     def signalled() -> None:
-        """SIGTERM: whoever ends a whole process group has ended the daemon, too."""
+        """Expect the daemon's end on SIGTERM: a signal to the process group reaches it, too."""
         if signal.SIGTERM in os.read(woken, 64):
             supervisor.expect_end()
 

@@ -1,8 +1,8 @@
-"""Mend what a daemon has copied and SQLite never committed (see `audit`), while it runs.
+"""Mend what a daemon has copied and SQLite has never committed (see `audit`), while it runs.
 
-A WAL that SQLite has torn is mended while no daemon runs: a daemon's read transaction keeps the WAL
-from being emptied. We keep a connection open from the moment that the tear is found: without any,
-the next connection would recover the WAL, and lose the frames that follow the tear.
+A WAL that SQLite has torn is mended while no daemon runs, since a daemon's read transaction keeps
+the WAL from being emptied. A connection of ours is open from the moment that the tear is found.
+Without one, the next connection would recover the WAL, and lose the frames behind the tear.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from litestream._database.connect import (
     open_by_uri,
     truncate_wal,
 )
+from litestream._supervision.notes import note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,11 +33,11 @@ if TYPE_CHECKING:
 _AGAIN = 2.0
 """Seconds, beside two sync intervals, for the daemon to copy the whole database."""
 _UNTOLD = 10.0
-"""Seconds, beside those, for what was copied to become comparable with what is committed."""
+"""Seconds, beside `_AGAIN`, until what was copied can be compared with what is committed."""
 _EMPTY_PAUSE = 60.0
-"""Seconds between two tries to empty a torn WAL, at most: readers may keep it."""
+"""Most seconds between two tries to empty a torn WAL: readers may keep it."""
 UNHEARD = "a daemon was killed while it ended, and may have written a part of the WAL twice"
-"""What is wrong where nobody has heard how a daemon of 0.3 ended."""
+"""The hole where no keeper has read how a daemon of 0.3 ended."""
 _PIECES = 64
 """Pieces of the local state that are looked at when a daemon is about to start."""
 
@@ -53,29 +54,29 @@ class Mending:
         self._report = report
 
     def go_on_from(self, former: Mending) -> None:
-        """Take over what is known of databases that belonged to the job before; let go the rest."""
+        """Take over what is known of the databases that both jobs have; let go the rest."""
         known = former._databases
         for path in self._databases.keys() & known.keys():
             self._databases[path] = known.pop(path)
         former.close()
 
     def take_notes(self) -> None:
-        """Take over the holes that keepers before have noted, and may not have lived to mend."""
+        """Take over the holes that earlier keepers have noted, and may not have mended."""
         for database in self._databases.values():
             database.take_note(self._report)
 
     @property
     def holes(self) -> bool:
-        """Tell whether a hole is known that is not mended yet."""
+        """Tell whether there is a known hole that is not mended yet."""
         return any(database.audit.hole for database in self._databases.values())
 
     @property
     def torn(self) -> bool:
-        """Tell whether a WAL is torn, and it is time to try and empty it."""
+        """Tell whether a WAL is torn, and the time for a try to empty it has come."""
         return any(database.is_due() for database in self._databases.values())
 
     def empty(self) -> None:
-        """Empty the torn WALs, without a daemon. A checkpoint goes by the wal-index: all is there.
+        """Empty the torn WALs, without a daemon. A checkpoint reads the wal-index, which is whole.
 
         The daemon then copies the whole database.
         """
@@ -117,7 +118,7 @@ class _Database:
         self._path = database.path
         self._lock = lock
         self._pause = 2 * database.interval + _AGAIN
-        self._told = ""
+        self._told = self._noted = ""
         self._leftover = b""
         self._settled = time.monotonic()
         self._forgotten = ""
@@ -148,9 +149,11 @@ class _Database:
     def take_note(self, report: Callable[[str], None]) -> None:
         noted = self._lock.noted()
         hole = noted.get("hole") or (UNHEARD if noted.get("ending") else "")
+        self._noted = str(noted.get("hole") or "")
         if hole:
             self.declare(str(hole), report)
-            self._lock.note(ending=False)
+            if self._noted:
+                note(self._lock, ending=False)
 
     def is_due(self) -> bool:
         return self.audit.torn and time.monotonic() > self._empty_again
@@ -195,13 +198,13 @@ class _Database:
         self._empty_pause = min(2 * self._empty_pause, _EMPTY_PAUSE)
 
     def _ask_for_the_writer(self) -> None:
-        """Distinguish a writer in its COMMIT from one that died there: then nobody else writes."""
+        """Tell a writer in its COMMIT from a dead one: with a dead one, nobody writes."""
         with is_unused(self._path) as unused:
             if unused and not self.audit.look() and self.audit.ahead:
                 self._blame_the_dead()
 
     def _remove_leftover(self) -> None:
-        """Write over what a writer has left behind that died in its COMMIT, before it is copied."""
+        """Write over what a writer that died in its COMMIT has left, before that is copied."""
         before, self._leftover = self._leftover, self.audit.leftover()
         if self._leftover and self._leftover == before:
             with is_unused(self._path) as unused:
@@ -214,12 +217,16 @@ class _Database:
             self.audit.hole = "a transaction was copied whose writer died before it was committed"
 
     def _tell(self, report: Callable[[str], None]) -> None:
-        """Report a hole once, to other processes by the lock's note; and once that it is mended."""
+        """Report a hole once, and note it for other processes; note once that it is mended.
+
+        A note that failed is tried again: with the old note, no sync would ever arrive.
+        """
         hole = self.audit.hole
+        if bool(hole) != bool(self._noted) and note(self._lock, hole=hole):
+            self._noted = hole
         if bool(hole) == bool(self._told):
             return
         self._told, self._forgotten = hole, ""
-        self._lock.note(hole=hole)
         if hole:
             report(f"{self._path}: {hole}. The whole database is copied once more")
 

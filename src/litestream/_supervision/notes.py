@@ -1,13 +1,12 @@
 """The notes in the lock files, for other processes: a daemon's state, the positions of 0.3.
 
-0.3 reports its positions in its log alone; 0.5 is asked over its socket.
+Only the log of 0.3 has its positions. 0.5 has a socket for that.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,8 +19,17 @@ _EVERY = 1.0
 _AT_ONCE = 50  # of a thousand databases that are all written to, some wait for the next turn
 
 
+def note(lock: Lock, **values: object) -> bool:
+    """Note values in a lock, and return whether there was room: without it, the note is lost."""
+    try:
+        lock.note(**values)
+    except OSError:
+        return False
+    return True
+
+
 class Notes:
-    """The notes in some locks, written while the locks are held; a full disk costs the notes."""
+    """The notes in some locks, written while the locks are held."""
 
     def __init__(self, locks: Sequence[Lock]) -> None:
         self._locks = locks
@@ -32,8 +40,7 @@ class Notes:
         """Note a state that has lasted for some seconds."""
         since = time.time() - age
         for lock in self._locks:
-            with suppress(OSError):
-                lock.note(state=state, pid=pid, restarts=restarts, since=since, **more)
+            note(lock, state=state, pid=pid, restarts=restarts, since=since, **more)
 
     def arrived(self, database: str) -> None:
         """Remember to note that a replica has got something."""
@@ -52,5 +59,4 @@ class Notes:
                 for (path, replica), position in positions.items()
                 if os.path.realpath(path) == lock.database
             }
-            with suppress(OSError):
-                lock.note(positions=reached, synced=at)
+            note(lock, positions=reached, synced=at)

@@ -1,8 +1,8 @@
 """Start a child by hand, since `subprocess` would need `preexec_fn` for this.
 
-That function is unsafe with threads, and `subprocess` knows no other way to ask Linux to end a
-child with its parent, or, before Python 3.11, to give it a process group. Whoever calls `spawn` has
-no thread: the keeper of a daemon, and `litestream run`.
+That function is unsafe with threads. `subprocess` has no other way to ask Linux to end a child with
+its parent, or, before Python 3.11, to give a child a process group. The callers of `spawn`, the
+keeper of a daemon and `litestream run`, have no threads.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def spawn(
 def parent_death_signal(number: int = signal.SIGTERM) -> Callable[[], object]:
     """Return a function by which a child gets a signal when its parent dies; a no-op on macOS.
 
-    On Linux it is the second net, for a keeper that is killed together with the process that it
-    serves; the pipe between the two is the first. `litestream run` has no other.
+    It is the second net, for a keeper that is killed together with its application; the pipe
+    between the two is the first. `litestream run` has this net alone.
     """
     if not os.path.exists("/proc/self/status"):
         return lambda: None

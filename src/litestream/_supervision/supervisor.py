@@ -1,7 +1,8 @@
 """Keep one daemon running: lock, hand-over, restart, health, stop. One process, no thread.
 
-The loop is the caller's: it calls `Supervisor.tick` and waits, for as long as that says, for the
-files in `selector`. `keeper` runs it beside an application, `litestream run` in the foreground.
+The caller has the loop: it calls `Supervisor.tick`, and waits for the files in `selector` for as
+long as `tick` says. `keeper` is such a loop beside an application, `litestream run` one in the
+foreground.
 """
 
 from __future__ import annotations
@@ -10,21 +11,15 @@ import errno
 import os
 import signal
 import time
-from contextlib import suppress
 
-from litestream._config.runtime_directory import forget, keep, write
-from litestream._database import foreign_daemons
-from litestream._database.lock import acquire_all
 from litestream._executable import messages
 from litestream._supervision.account import Account
 from litestream._supervision.backoff import Backoff
 from litestream._supervision.daemon import Daemon
-from litestream._supervision.final_sync import SETTLE, FinalSync
-from litestream._supervision.following import Following, locks_of
-from litestream._supervision.handover import Handovers
-from litestream._supervision.mending import Mending
-from litestream._supervision.oversight import LOOK_BUSY, Oversight
-from litestream._supervision.spawn import too_few_files
+from litestream._supervision.final_sync import FinalSync
+from litestream._supervision.following import locks_of
+from litestream._supervision.held import Held
+from litestream._supervision.oversight import Oversight
 from litestream._supervision.watchdog import Health
 from litestream.errors import ConfigurationError
 
@@ -37,8 +32,7 @@ if TYPE_CHECKING:
     from litestream._supervision.job import Job
 
 _STAND_BY = 0.25
-"""Seconds between two looks whether the lock is free."""
-_KEEP_EVERY = 3600.0
+"""Seconds between two tries to take the locks."""
 _SNAPSHOT = ("-once", "-force-snapshot")
 
 
@@ -52,23 +46,20 @@ class Supervisor:
         report: Callable[[Mapping[str, Any]], None],
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        self.job = job
         self.finished = False
         self.reaped: dict[int, int] = {}
-        self._locks = locks_of(job)
+        locks = locks_of(job)
         self._backoff = Backoff(*job.delays)
-        self._account = Account(job, self._locks, report, self._backoff)
+        self._account = Account(job, locks, report, self._backoff)
         self._final_sync = FinalSync(job.series)
-        self._handovers = Handovers(job, self._locks)
-        self._mending = Mending(job, self._locks, self._account.fault)
+        self._held = Held(job, locks, self._account)
         self._health = Health(job)
         self._daemon = Daemon(job, selector, lambda line: self._oversight.hear(line), environment)
-        looks = self._handovers, self._mending, self._health
-        self._oversight = Oversight(job, self._daemon, *looks, self._account, self._final_sync)
-        self._forbidden = ""
+        self._oversight = Oversight(
+            self._held, self._daemon, self._health, self._account, self._final_sync
+        )
         self._is_first_of_two = self._killed_off = False
         self._running = self._ran_before = False
-        self._keep_at = self._pinned_until = 0.0
         self._next: Callable[[], float] = self._stand_by
 
     @property
@@ -78,7 +69,7 @@ class Supervisor:
 
     @property
     def state(self) -> str:
-        """Return what the daemon does."""
+        """Return the daemon's state."""
         return self._account.state
 
     @property
@@ -95,23 +86,19 @@ class Supervisor:
         """Do what is due, and return after how many seconds to call again."""
         if self.finished:
             return 0.0
-        if time.monotonic() > self._keep_at:
-            self._keep_at = time.monotonic() + _KEEP_EVERY
-            keep(self.job.directory)
+        self._held.keep()
         pause = self._next()
         return min(pause, 0.02) if self._daemon.is_ending else pause
 
     def replace(self, job: Job) -> None:
         """Go on with another job: other databases, the same run-time directory and socket."""
-        if self._oversight.following is not None:
-            self._oversight.following.close()
-        self._oversight.following = Following(job, self._locks, self._account.report)
+        self._held.follow_with(job)
 
     def stop(self) -> None:
         """Begin to stop: a final sync, then the end; `finished` says when."""
         if self._final_sync or self.finished:
             return
-        self._final_sync.begin(self.job.stop_timeout)
+        self._final_sync.begin(self._held.job.stop_timeout)
         if not self._daemon.pid and self._next == self._idle:
             self._oversight.is_leaving = True  # for what has appeared just now
             self._start()
@@ -121,22 +108,21 @@ class Supervisor:
             if not self.finished:
                 self._finish()
             return
-        self._final_sync.settle(self.job.stop_timeout)
+        self._final_sync.settle(self._held.job.stop_timeout)
         self._next = self._settle
 
     def expect_end(self) -> None:
         """Pin the WALs at once: somebody else may have told the daemon to end."""
-        if self._running and not self._final_sync and not self._health.replaced():
-            self._handovers.hold_for_end()
-            self._pinned_until = time.monotonic() + SETTLE
+        if self._running and not self._final_sync and not self._health.files.replaced():
+            self._oversight.expect_end()
 
     # The states, in the order in which they come.
 
     def _stand_by(self) -> float:
-        if self._oversight.following is not None:
+        if self._held.following is not None:
             self._take_over(locked=False)
         try:
-            free = acquire_all(self._locks)
+            free = self._held.acquire()
         except ConfigurationError as error:
             self._fail(str(error), misconfigured=True)
             return 0.0
@@ -144,25 +130,25 @@ class Supervisor:
             if self.state != "standby":
                 self._tell("standby")
             return _STAND_BY
-        stranger = foreign_daemons.hindrance(d.path for d in self.job.databases)
+        stranger = self._held.hindrance()
         if stranger:
             self._fail(stranger)
             return 0.0
-        lack = too_few_files(len(self.job.databases))
+        lack = self._held.too_few_files()
         if lack:
             self._account.report({"fault": lack})
-        self._mending.take_notes()
-        self._begin_handover()
+        self._held.mending.take_notes()
+        self._oversight.begin_handover()
         return self._start()
 
     def _start(self) -> float:
-        if any(lock.is_lost() for lock in self._locks):
+        if self._held.is_lost():
             return self._take_locks_again()
         may_follow = self._oversight.is_leaving or not self._final_sync
-        if may_follow and self._oversight.may_follow():
+        if may_follow and self._held.may_follow(self._daemon.pid):
             self._take_over()
-            self._begin_handover()
-        if not self.job.databases:
+            self._oversight.begin_handover()
+        if not self._held.job.databases:
             self._oversight.is_leaving = False
             if self._final_sync:
                 self._finish()
@@ -170,24 +156,21 @@ class Supervisor:
             self._tell("replicating")
             self._next = self._idle
             return _STAND_BY
-        forbidden = self._health.forbidden()
-        if forbidden:
-            self._wait_for_permission(forbidden)
+        if self._oversight.is_forbidden():
+            self._backoff.wait(_STAND_BY)
+            self._next = self._back_off
             return _STAND_BY
-        if self._forbidden:
-            self._forbidden = ""
-            self._begin_handover()
-        self._settle_copies()
-        whole, hole = self._oversight.whole, self._mending.hole
-        self._handovers.arm(whole=whole, killed=self._killed_off, hole=hole)
+        self._held.settle_copies()
+        whole, hole = self._oversight.whole, self._held.mending.hole
+        self._held.handovers.arm(whole=whole, killed=self._killed_off, hole=hole)
         self._oversight.whole = self._running = self._killed_off = False
         self._oversight.is_leaving = False
         try:
-            write(self.job.directory, self.job.config)
-            self._is_first_of_two = self._handovers.pages_changed()
-            self._daemon.start(self._locks, *(_SNAPSHOT if self._is_first_of_two else ()))
+            self._held.write_config()
+            self._is_first_of_two = self._held.handovers.pages_changed()
+            self._daemon.start(self._held.locks, *(_SNAPSHOT if self._is_first_of_two else ()))
         except OSError as error:
-            lack = too_few_files(len(self.job.databases)) if error.errno == errno.EMFILE else ""
+            lack = self._held.too_few_files() if error.errno == errno.EMFILE else ""
             self._fail(lack or f"{error.filename}: {error.strerror}")
             return 0.0
         self._tell("starting", pid=self._daemon.pid)
@@ -198,25 +181,13 @@ class Supervisor:
         return 0.005
 
     def _take_locks_again(self) -> float:
-        """Free the locks, of which one was replaced or removed; who takes all first has them."""
-        self._handovers.close()
-        for lock in self._locks:
-            lock.release()
+        """Free the locks, since one was replaced or removed; the first process takes them all."""
+        self._held.release()
         self._oversight.is_leaving = False
         if self._final_sync:
             self._final_sync.error = self._account.error or "a lock was replaced or removed"
         self._next = self._stand_by
         return 0.0
-
-    def _wait_for_permission(self, forbidden: str) -> None:
-        if forbidden != self._forbidden:
-            self._forbidden = forbidden
-            self._account.fault(forbidden)
-            self._tell("backing off")
-        if self._final_sync:
-            self._final_sync.error = forbidden
-        self._backoff.wait(_STAND_BY)
-        self._next = self._back_off
 
     def _watch(self) -> float:
         if self._ended():
@@ -227,23 +198,17 @@ class Supervisor:
             self._tell("replicating")
         if self._daemon.kill_if_late():
             return 0.05
-        if self._handovers and time.monotonic() > self._pinned_until:
-            self._oversight.poll_handovers()
+        self._oversight.poll_handovers()
         return self._oversight.look() if self._running else 0.005
 
     def _idle(self) -> float:
         """Wait for a database."""
-        return self._start() if self._oversight.may_follow() else _STAND_BY
+        return self._start() if self._held.may_follow(self._daemon.pid) else _STAND_BY
 
     def _wait_for_snapshot(self) -> float:
         """Wait for a daemon that makes a snapshot and ends; then start one that stays."""
         self._ended()
         return 0.05
-
-    def _begin_handover(self) -> None:
-        self._daemon.give_up_asking()
-        if not self._health.forbidden():
-            self._handovers.begin()
 
     def _back_off(self) -> float:
         left = self._backoff.left
@@ -253,29 +218,10 @@ class Supervisor:
         """Wait until the daemon has looked at its databases, for the final sync to cover them."""
         if self._ended():
             return 0.0
-        if self._handovers:
-            self._oversight.poll_handovers()
-        looked = self._health.has_looked(self._daemon.has_synced)
-        if (not looked or self._health.is_sending()) and time.monotonic() < self._final_sync.due:
-            return 0.01
-        if not looked and (self.job.series == "0.3" or self.job.socket):  # else nobody can tell
-            self._final_sync.error = (
-                self._account.error or "the daemon never looked at its databases"
-            )
-        if not self._mending.look() and self._final_sync.left > SETTLE:
-            return LOOK_BUSY
-        self._daemon.give_up_asking()
-        if self._oversight.may_follow():
-            self._oversight.leave()
+        pause = self._oversight.settle()
+        if not pause:
             self._next = self._wait_for_end
-            return 0.005
-        self._handovers.hold_for_end()
-        if not self._daemon.must_end:  # a second SIGTERM would end 0.5's final sync
-            self._account.ending()
-            self._daemon.signal(signal.SIGTERM)
-        self._final_sync.signalled = True
-        self._next = self._wait_for_end
-        return 0.005
+        return pause or 0.005
 
     def _wait_for_end(self) -> float:
         if self._ended():
@@ -285,7 +231,7 @@ class Supervisor:
             self._daemon.signal(signal.SIGKILL)
         return 0.01
 
-    # What they are made of.
+    # The steps of the states.
 
     def _ended(self) -> bool:
         """Tell whether the daemon has ended, and do what follows from that."""
@@ -294,16 +240,16 @@ class Supervisor:
         if status is None:
             return False
         error = self._account.error
-        # By a signal that leaves it no time for a final sync, or a panic (2).
+        # A signal leaves no time for a final sync, and a panic (status 2) does none.
         self._killed_off = os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 2
         self._oversight.ended(killed=self._killed_off)
         if self._oversight.is_leaving and not self._final_sync.killed:
             if not self._killed_off:
-                self._handovers.note_end(self._health.looked)
+                self._held.handovers.note_end(self._health.looked)
             self._start_again()
         elif self._is_first_of_two and not status:
             self._start_again()
-        elif self._final_sync and self._final_sync.must_repeat(self._settle_copies):
+        elif self._final_sync and self._final_sync.must_repeat(self._held.settle_copies):
             self._final_sync.repeat()
             self._start_again()
         elif self._final_sync:
@@ -315,14 +261,14 @@ class Supervisor:
         elif status and not (self._ran_before or any(t in error for t in messages.TRANSIENT)):
             code = os.waitstatus_to_exitcode(status)
             self._fail(error or f"the daemon ended with exit status {code}")
-        elif self.job.max_restarts is not None and self.restarts >= self.job.max_restarts:
+        elif self._backoff.is_used_up(self._held.job.max_restarts):
             self._fail(error or "the daemon ended too often")
         else:
             self._restart(life)
         return True
 
     def _start_again(self) -> None:
-        self._begin_handover()
+        self._oversight.begin_handover()
         self._start()
         if self._final_sync and self._daemon.pid:
             self._next = self._settle
@@ -330,40 +276,12 @@ class Supervisor:
             self._finish()
 
     def _take_over(self, *, locked: bool = True) -> None:
-        """Take the following job for this one."""
-        following, self._oversight.following = self._oversight.following, None
-        assert following is not None
-        self._handovers.close()
-        if locked:
-            self._locks = following.take()
-        else:
-            following.close()
-            self._locks = locks_of(following.job)
-        self.job = self._health.job = following.job
-        self._account.take_over(self.job, self._locks)
-        self._handovers = Handovers(self.job, self._locks)
-        mending = Mending(self.job, self._locks, self._account.fault)
-        mending.go_on_from(self._mending)
-        if locked:
-            mending.take_notes()
-        self._mending = mending
-        self._oversight.take_over(self.job, self._handovers, mending)
-        forget(self.job.directory)
-        with suppress(OSError):  # the next start tries again, and tells
-            write(self.job.directory, self.job.config)
-
-    def _settle_copies(self) -> bool:
-        """Find out, without a daemon, whether what was copied is what was committed."""
-        clean = self._mending.settle()
-        if self._mending.torn:
-            self._handovers.let_go()
-            self._mending.empty()
-        return clean
+        self._held.take_over(locked=locked)
+        self._health.take_over(self._held.job)
 
     def _restart(self, life: float) -> None:
         self._backoff.restart(life)
-        self._pinned_until = 0.0
-        self._begin_handover()
+        self._oversight.begin_handover()
         self._tell("backing off")
         self._next = self._back_off
 
@@ -376,11 +294,11 @@ class Supervisor:
         self._tell("failed", **more)
 
     def _finish(self) -> None:
-        following = self._oversight.following
+        following = self._held.following
         if following is not None and self.state != "standby":
             self._final_sync.error = self._final_sync.error or following.lack
         if self._final_sync.signalled and not self._final_sync.killed:
-            self._handovers.note_end(self._health.looked)
+            self._held.handovers.note_end(self._health.looked)
             self._account.note_files()
         synced = self._final_sync.reached
         more = {"synced": time.time()} if synced else {}
@@ -390,14 +308,9 @@ class Supervisor:
         self._tell("stopped")
 
     def _close(self) -> None:
-        self._handovers.close()
-        self._mending.close()
         self._daemon.give_up_asking()
         self._health.give_up_asking()
-        if self._oversight.following is not None:
-            self._oversight.following.close()
-        for lock in self._locks:
-            lock.release()
+        self._held.close()
         self.finished = True
 
     def _tell(self, state: str, **more: object) -> None:

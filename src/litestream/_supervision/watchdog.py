@@ -1,4 +1,4 @@
-"""See whether a daemon that runs also replicates: stalls, and a database that was replaced."""
+"""See whether a daemon that runs also replicates, or stalls."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from litestream._database.files import is_database
 from litestream._database.local_state import shadow_position
 from litestream._database.wal import committed_end, wal_path, wal_salts
 from litestream._executable import messages
+from litestream._supervision.replaced_files import Files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from litestream._database.local_state import Position03
-    from litestream._database.wal import Salts, WALEnd
+    from litestream._database.wal import WALEnd
     from litestream._supervision.job import Database, Job
 
 _EVERY = 2.5
@@ -29,17 +30,17 @@ _SENDING = 1.0
 
 
 def says(text: str, *words: str) -> bool:
-    """Tell whether a log line's message holds one of the words; a path in its fields may, too."""
+    """Tell whether the message of a log line, and not only a field, holds one of the words."""
     if not any(word in text for word in words):
         return False
-    from litestream._executable.log_lines import parse  # dear, and seldom needed
+    from litestream._executable.log_lines import parse  # slow to import, and seldom needed
 
     log = parse(text)
     return any(word in (log.message if log else text) for word in words)
 
 
 def is_error(text: str) -> bool:
-    """Tell whether a log line says that something fails, in whichever format it is.
+    """Tell whether a log line of any format says that something fails.
 
     Source: before it knows how to log, 0.3.13 writes "2026/11/22 18:09:25 ERROR failed to run".
     """
@@ -53,15 +54,13 @@ class Health:
 
     def __init__(self, job: Job) -> None:
         self.job = job
+        self.files = Files(job)
         self.age = 0.0
         self.looked: set[str] = set()
         self._copied: dict[str, float] = {}
         self._bumped: set[str] = set()
         self.talks = False
         self.positions: dict[tuple[str, str], Position03] = {}
-        self._inodes: dict[str, tuple[int, int] | None] = {}
-        self._salts: dict[str, Salts | None] = {}
-        self._replaced: set[str] = set()
         self._ends: dict[str, WALEnd | None] = {}
         self._wanted: dict[str, WALEnd] = {}
         self._failing: set[str] = set()
@@ -74,6 +73,10 @@ class Health:
         self._last_error = self._last_look = self._started = 0.0
         self._state = "replicating"
 
+    def take_over(self, job: Job) -> None:
+        """Go on with another job."""
+        self.job = self.files.job = job
+
     def started(self) -> None:
         """Begin anew, with a daemon that has just been started."""
         self.age = 0.0
@@ -83,12 +86,11 @@ class Health:
         self._state = "replicating"
         self._started = self._last_look = time.monotonic()
         self._last_error = 0.0
-        self._replaced.clear()
         self._wanted.clear()
         self._failing.clear()
         self.lost_tables = False
         self.registered.clear()
-        self._inodes = {d.path: _inode(d.path) for d in self.job.databases}
+        self.files.started()
         self._ends = {d.path: committed_end(wal_path(d.path)) for d in self.job.databases}
         self._synced = {d.path: ("", self._started) for d in self.job.databases}
         self.give_up_asking()
@@ -119,11 +121,11 @@ class Health:
         return None
 
     def _compare_segments(self, key: tuple[str, str], start: Position03, end: Position03) -> None:
-        """Take note of a database of which a part of the WAL was written twice.
+        """Take note of a database when a part of its WAL was written twice.
 
-        Source: when it is told to end, 0.3.13's monitor and its final sync may both write, one up
-        to a place within what the other writes. Its restore puts one segment behind the other, and
-        so loses what follows (measured: one time in some ten under load).
+        Source: at the end of 0.3.13, its monitor and its final sync may both write, and their
+        segments overlap. Its restore puts one segment behind the other, and loses what follows
+        (measured: one time in some ten under load).
         """
         wal, known = self._segments.get(key, (start, {}))
         if wal[:2] != start[:2]:
@@ -145,7 +147,7 @@ class Health:
             self._failing.discard(log.fields.get("db", ""))
 
     def is_unsynced(self, text: str) -> bool:
-        """Tell whether a log line of a daemon that ends says that its final sync went wrong."""
+        """Tell whether a log line says that the final sync of the daemon has failed."""
         if self.job.series == "0.5":
             return says(text, *messages.UNSYNCED_AT_END)
         return is_error(text) and not any(word in text for word in messages.HARMLESS_AT_END)
@@ -166,8 +168,9 @@ class Health:
     def is_sending(self) -> bool:
         """Tell whether 0.3's monitor may be about to send its first copy of a database.
 
-        Told to end just then, its final sync and its monitor write the same file, and one of them
-        fails. With a log level of "warn" it does not say when the copy was sent.
+        If the daemon is told to end just then, its final sync and its monitor write the same file,
+        and one of them fails. With a log level of "warn", the log does not say when the copy was
+        sent.
         """
         since = time.monotonic() - _SENDING
         return self.job.series == "0.3" and any(at > since for at in self._copied.values())
@@ -183,54 +186,13 @@ class Health:
         end = committed_end(wal_path(database.path))
         return end is not None and shadow_position(database.meta, end) is not None
 
-    def replaced(self) -> str:
-        """Say that a database was replaced or deleted since the daemon was started, if it was."""
-        for path, before in self._inodes.items():
-            now = _inode(path)
-            if before is None:
-                self._inodes[path] = now
-            elif now == before:
-                self._salts[path] = wal_salts(wal_path(path))
-            elif now is None and path in self.job.watched:
-                continue
-            elif now is None:
-                return f"{path} was deleted while it was being replicated"
-            else:
-                self._replaced.add(path)
-                return f"{path} was replaced while it was being replicated"
-        return ""
-
-    def forbidden(self) -> str:
-        """Say why a database that was replaced must not be opened yet, if that is so.
-
-        SQLite would play the WAL of the old file into the new one. Litestream would look for the
-        WAL beside a link, and SQLite has it beside the link's target.
-        """
-        for database in self.job.databases:
-            path = database.path
-            if os.path.islink(path):
-                return (
-                    f"{path} is a symbolic link to {os.path.realpath(path)}, and Litestream cannot "
-                    "replicate a link. Name its target in the config, and start again"
-                )
-        for path in self._replaced & {database.path for database in self.job.databases}:
-            wal = wal_path(path)
-            salts = wal_salts(wal)
-            if salts is not None and salts == self._salts.get(path) and is_database(path):
-                return (
-                    f"{path} was replaced, and {wal} is still that of the file before: SQLite "
-                    f"would write it into the new one. Remove {wal} and {path}-shm while nothing "
-                    "uses the database; the replication then goes on by itself"
-                )
-        return ""
-
     @property
     def synced(self) -> float:
         """Return the time (monotonic) since which every database is known to have been synced."""
         times = [
             since
             for database in self.job.databases
-            if self._inodes.get(database.path) is not None
+            if self.files.is_there(database.path)
             for _, since in (self._synced[database.path],)
         ]
         oldest = min(times, default=0.0)
@@ -251,7 +213,7 @@ class Health:
         ages = [
             (now - since, 2 * database.interval + _PATIENCE)
             for database in self.job.databases
-            if self._inodes[database.path] is not None
+            if self.files.is_there(database.path)
             for _, since in (self._synced[database.path],)
         ]
         self.age = max((age for age, _ in ages), default=0.0)
@@ -285,22 +247,22 @@ class Health:
         self.registered = {row["path"] for row in rows if row.get("path")} - set(self._synced)
         for row in rows:
             path, when = row.get("path", ""), row.get("last_sync_at") or ""
-            # It moves on although every local sync fails.
+            # `last_sync_at` moves on although every local sync fails.
             failing = os.path.basename(path) in self._failing
             if path in self._synced and when and when != self._synced[path][0] and not failing:
                 self._synced[path] = (when, time.monotonic())
 
     def _compare(self, now: float) -> None:
-        """Compare what is committed with how far 0.3 says that its replicas are.
+        """Compare what is committed with the positions of the replicas in the log of 0.3.
 
-        It does not say so with a log level of "warn": then only its errors tell.
+        With a log level of "warn" the log has no positions: then only its errors count.
         """
         if not self.talks:
             self._compare_errors(now)
             return
         for database in self.job.databases:
             path = database.path
-            # Writers go on: it has arrived when the end of an earlier look has.
+            # Writers go on: all has arrived when the end from an earlier look has.
             end = self._wanted.get(path) or committed_end(wal_path(path))
             behind = end is not None and end != self._ends[path]
             if end is not None and behind:
@@ -325,11 +287,3 @@ class Health:
         if self._request is not None:
             self._request.close()
             self._request = None
-
-
-def _inode(path: str) -> tuple[int, int] | None:
-    try:
-        stat = os.lstat(path)
-    except OSError:
-        return None
-    return stat.st_dev, stat.st_ino

@@ -1,0 +1,73 @@
+"""Notice that a database was replaced or deleted under a daemon, and when it may be opened."""
+
+from __future__ import annotations
+
+import os
+
+from litestream._database.files import identity, is_database
+from litestream._database.wal import wal_path, wal_salts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from litestream._database.wal import Salts
+    from litestream._supervision.job import Job
+
+
+class Files:
+    """The files at the paths of a job's databases, since a daemon was started on them."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._known: dict[str, tuple[int, int] | None] = {}
+        self._salts: dict[str, Salts | None] = {}
+        self._replaced: set[str] = set()
+
+    def started(self) -> None:
+        """Begin anew, with a daemon that has just been started."""
+        self._replaced.clear()
+        self._known = {d.path: identity(d.path) for d in self.job.databases}
+
+    def is_there(self, path: str) -> bool:
+        """Tell whether a database existed when it was last looked at."""
+        return self._known.get(path) is not None
+
+    def replaced(self) -> str:
+        """Say that a database was replaced or deleted since the daemon was started, if it was."""
+        for path, before in self._known.items():
+            now = identity(path)
+            if before is None:
+                self._known[path] = now
+            elif now == before:
+                self._salts[path] = wal_salts(wal_path(path))
+            elif now is None and path in self.job.watched:
+                continue
+            elif now is None:
+                return f"{path} was deleted while it was being replicated"
+            else:
+                self._replaced.add(path)
+                return f"{path} was replaced while it was being replicated"
+        return ""
+
+    def forbidden(self) -> str:
+        """Say why a database that was replaced must not be opened yet, if that is so.
+
+        SQLite would play the WAL of the old file into the new one. Litestream would look for the
+        WAL beside a link, and SQLite has it beside the link's target.
+        """
+        for database in self.job.databases:
+            path = database.path
+            if os.path.islink(path):
+                return (
+                    f"{path} is a symbolic link to {os.path.realpath(path)}, and Litestream cannot "
+                    "replicate a link. Name its target in the config, and start again"
+                )
+        for path in self._replaced & {database.path for database in self.job.databases}:
+            wal = wal_path(path)
+            salts = wal_salts(wal)
+            if salts is not None and salts == self._salts.get(path) and is_database(path):
+                return (
+                    f"{path} was replaced, and {wal} is still that of the file before: SQLite "
+                    f"would write it into the new one. Remove {wal} and {path}-shm while nothing "
+                    "uses the database; the replication then goes on by itself"
+                )
+        return ""
