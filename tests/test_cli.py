@@ -116,6 +116,45 @@ class TestHandThrough:
         assert b"b\n" == subprocess.run([sys.executable, "-c", script], capture_output=True).stdout
 
 
+@pytest.mark.parametrize("verb", ["databases", "generations", "ltx", "snapshots", "wal"])
+def test_a_listing_names_the_variable_that_is_not_set(verb, replicated, series, monkeypatch):
+    """As in a second terminal: the table of another place is empty, and says nothing."""
+    if verb == "ltx" and series == "0.3":
+        pytest.skip("0.3 has no such verb")
+    elsewhere = json.loads(replicated.config.read_text())["dbs"][0]["replicas"][0]
+    monkeypatch.setenv("SHOP_BACKUPS", str(replicated.replica_path.parent))
+    monkeypatch.setenv("SHOP_SECRET", "canary")
+    replica = {**elsewhere, "path": f"$SHOP_BACKUPS/{replicated.replica_path.name}"}
+    other = {"path": "/nowhere.db", "replicas": [{"type": "file", "path": "/$OTHER_BACKUPS/x"}]}
+    written = {"dbs": [{"path": str(replicated.database), "replicas": [replica]}, other]}
+    replicated.config.write_text(f"# $SHOP_SECRET $ABSENT\n{json.dumps(written)}")
+    named = [] if verb == "databases" else [replicated.database]
+    argv = [verb, "-config", replicated.config, *named]
+    if named:
+        done = run(*argv)
+        assert (0, 2) <= (done.returncode, len(done.stdout.splitlines())), done
+    monkeypatch.delenv("SHOP_BACKUPS")
+    for options in [argv, [verb, f"--config={replicated.config}", *named]]:
+        done = run(*options)
+        assert (1, b"") == (done.returncode, done.stdout)
+        wanted = "$SHOP_BACKUPS is" if named else "$OTHER_BACKUPS and $SHOP_BACKUPS are"
+        assert f"{wanted} not set here, and the config '{replicated.config}'" in os.fsdecode(
+            done.stderr
+        )
+    unexpanded = run(verb, "-no-expand-env", *argv[1:])
+    assert 0 == unexpanded.returncode, unexpanded.stderr
+    with pytest.raises(litestream.ConfigurationError, match="SHOP_BACKUPS"):
+        getattr(litestream.commands, verb)(*named, config=replicated.config)
+
+
+def test_a_listing_names_the_variable_of_the_databases_path(site):
+    written = site.config.read_text().replace(str(site.directory), "$SHOP_DATA")
+    site.config.write_text(written)
+    done = run("wal", "-config", site.config, site.database)
+    assert (1, b"") == (done.returncode, done.stdout)
+    assert b"$SHOP_DATA is not set here" in done.stderr
+
+
 def test_python_m_litestream_is_the_same(installed):
     done = subprocess.run([sys.executable, "-m", "litestream", "version"], capture_output=True)
     assert (0, run("version").stdout) == (done.returncode, done.stdout)

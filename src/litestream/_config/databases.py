@@ -6,7 +6,6 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from litestream._config import file as config_file
 from litestream._config import paths
 from litestream._config.directories import Directory
 from litestream.errors import ConfigurationError
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PLACES = ("path", "url", "bucket", "endpoint", "host", "account-name", "webdav-url")
-_MARK = "\N{REPLACEMENT CHARACTER}"
 
 
 def named(
@@ -105,14 +102,3 @@ def seconds_of(duration: object) -> float:
     """Return a duration of the config in seconds; upstream's default of one where there is none."""
     parts = _DURATION.findall(str(duration)) if duration else []
     return sum(float(number) * _SECONDS[unit] for number, unit in parts) if parts else 1.0
-
-
-def unset(text: str, path: str, series: str) -> list[str]:
-    """Return the variables in the text that say where a database's replica is, and are not set."""
-    try:
-        content = config_file.parse(config_file.expand(text, mark=_MARK), "", expanded=True)
-        replicas = replicas_of(path, dict(named(content, series)).get(path, {}), series)
-    except ConfigurationError:  # then the config has other faults, and nothing is known
-        return []
-    places = " ".join(str(replica.get(key, "")) for replica in replicas for key in _PLACES)
-    return sorted(set(re.findall(f"{_MARK}(.+?){_MARK}", places)))
