@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 import litestream
 from litestream import _settings, cli
 from litestream._cli import verbs
-from tests.support import assert_signal_ends, wait_until
+from tests.support import assert_signal_ends, restored, wait_until
 
 COMMAND = Path(sys.executable).parent / "litestream"
 
@@ -153,6 +154,48 @@ def test_a_listing_names_the_variable_of_the_databases_path(site):
     done = run("wal", "-config", site.config, site.database)
     assert (1, b"") == (done.returncode, done.stdout)
     assert b"$SHOP_DATA is not set here" in done.stderr
+
+
+class TestOurOwnDaemon:
+    """Its socket is private, and found all the same."""
+
+    pytestmark = pytest.mark.only_series("0.5")
+
+    @pytest.fixture
+    def ours(self, site, monkeypatch):
+        site.write(3)
+        monkeypatch.setenv("LITESTREAM_CONFIG", str(site.config))
+        with litestream.Replication(site.config) as replication:
+            replication.wait_until_replicating()
+            yield site
+
+    def test_upstreams_verbs_reach_it(self, ours, tmp_path):
+        answer = json.loads(run("info", "-json").stdout)
+        assert 1 == answer["database_count"]
+        assert str(ours.database).encode() in run("list").stdout
+        other = tmp_path / "other.db"
+        sqlite3.connect(other).close()
+        done = run("register", "-replica", f"file://{tmp_path}/other", other)
+        assert 0 == done.returncode, done.stderr
+        assert 2 == json.loads(run("info", "--json").stdout)["database_count"]
+        assert 0 == run("unregister", other).returncode
+
+    def test_a_socket_that_is_named_is_taken(self, ours):
+        done = run("info", "-socket", "/nowhere.sock")
+        assert (1, True) == (done.returncode, b"/nowhere.sock" in done.stderr)
+
+    def test_sync_is_done_in_its_safe_form(self, ours):
+        """Upstream's own form damages the replica, which its warning says."""
+        ours.write(2)
+        done = run("sync", "-wait", "-json", "-timeout", "60", ours.database)
+        assert (0, b"") == (done.returncode, done.stderr)
+        answer = json.loads(done.stdout)
+        assert answer["replica_txid"] >= answer["txid"] - 1 > 0
+        assert ours.rows() == restored(ours)
+        done = run("sync", ours.database.name, cwd=ours.directory)
+        assert done.stdout.startswith(f"db_path: {ours.database}\ntxid: ".encode())
+        done = run("sync", ours.directory / "other.db")
+        assert (1, True) == (done.returncode, b"HTTP 404" in done.stderr), done
 
 
 def test_python_m_litestream_is_the_same(installed):

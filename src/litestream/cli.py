@@ -24,6 +24,7 @@ _UPSTREAM_VERBS = (
     *("databases", "generations", "info", "list", "ltx", "mcp", "register", "replicate", "reset"),
     *("restore", "snapshots", "start", "status", "stop", "sync", "unregister", "version", "wal"),
 )
+_OF_A_DAEMON = ("info", "list", "register", "sync", "unregister")
 _LISTINGS = ("databases", "generations", "ltx", "snapshots", "wal")
 _WITH_VALUE = ("config", "generation", "level", "replica")  # their flags that take one
 _WARNINGS = {  # a verb: the probe of its trap, and what to do instead
@@ -57,6 +58,13 @@ def main(arguments: list[str] | None = None) -> int:
             from litestream._cli import verbs
 
             return verbs.run(argv)
+        if argv[0] in _OF_A_DAEMON:
+            from litestream._cli import of_daemon
+
+            socket = of_daemon.socket(argv)
+            if socket is not None and argv[0] == "sync":
+                return of_daemon.sync(argv[1:], socket)
+            argv = [argv[0], *([] if socket is None else ["-socket", socket]), *argv[1:]]
         hand_through(argv)
     except LitestreamError as error:
         print(f"litestream: {error}", file=sys.stderr)
