@@ -122,7 +122,7 @@ def _verify(options: argparse.Namespace, lines: list[str]) -> int:
     proved = True
     with (
         loaded(options.config, expand_env=options.expand_env) as config,
-        progress.shown() as report,
+        progress.shown("the last commit to reach the replica") as report,
     ):
         databases = config.paths if options.all else options.databases
         if not databases:

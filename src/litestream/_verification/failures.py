@@ -106,6 +106,17 @@ def stale(database: Database, timeout: float, *, taken_up: bool) -> Verification
             f"no daemon is replicating it: none took up its last commit within {timeout:g} s. "
             "Start one; if one runs, see its log"
         )
+    return _with_age(database, message)
+
+
+def unreplicated(database: Database) -> VerificationFailure:
+    """Describe a database that no daemon replicates."""
+    message = "no daemon is replicating it: none runs on this host. Start one, and try again"
+    return _with_age(database, message)
+
+
+def _with_age(database: Database, message: str) -> VerificationFailure:
+    """Return the failure "stale", and say how old the replica is."""
     message += _forbidden(database)
     try:
         last = last_replicated(database)
