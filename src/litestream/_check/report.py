@@ -80,6 +80,7 @@ _WARNINGS = {
     *("open-address", "no-host-key", "costly-interval", "dollar-in-path"),
 }
 _FATAL_IN_03 = {
+_KINDS = {"texts": "list", "mappings": "list", "mapping": "mapping"}
     "replica": "0.3 reads 'replicas:' alone: write it as a list of one",
     "dir": "0.3 takes the working directory for the database: list each database by its 'path:'",
 }
@@ -164,7 +165,7 @@ def values(report: Report, mapping: Node, place: str) -> dict[str, Node]:
         lines[name] = report.line(name_node)
         key = known.get(name)
         if key is None or report.series not in key.series:
-            _explain(report, name_node, place, key)
+            _explain(report, name_node, value, place, key)
             continue
         wrong = values_problem(key.kind, value)
         if wrong:
@@ -182,7 +183,7 @@ def _at(name: Node, value: Node) -> Node:
     return value if value.end > value.start else name
 
 
-def _explain(report: Report, node: Node, place: str, key: Key | None) -> None:
+def _explain(report: Report, node: Node, value: Node, place: str, key: Key | None) -> None:
     """Report a key that Litestream ignores at this place."""
     name, series = node.text, report.series
     if name.startswith(("x-", ".")):  # by convention, a place for anchors
@@ -218,18 +219,20 @@ def _explain(report: Report, node: Node, place: str, key: Key | None) -> None:
         "unknown-key",
         node,
         f"{shown} is not a key of Litestream, which ignores it",
-        _guess(name, place, series),
+        _guess(name, value, place, series),
         level="error" if report.is_known else "warning",
     )
 
 
-def _guess(name: str, place: str, series: str) -> str:
+def _guess(name: str, value: Node, place: str, series: str) -> str:
     import difflib
 
     word = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower().replace("_", "-").replace(" ", "-")
     near = [key.name for key in BY_PLACE[place].values() if series in key.series]
-    if close := difflib.get_close_matches(word, near, 1, 0.7):
-        return f"Did you mean '{close[0]}'?"
+    fitting = [one for one in near if _KINDS.get(BY_PLACE[place][one].kind, "scalar") == value.kind]
+    for candidates in (fitting, near):
+        if close := difflib.get_close_matches(word, candidates, 1, 0.7):
+            return f"Did you mean '{close[0]}'?"
     for other, keys in BY_PLACE.items():
         candidates = [key.name for key in keys.values() if series in key.series]
         if close := difflib.get_close_matches(word, candidates, 1, 0.8):
