@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from litestream import _settings
 from litestream._check import nodes
 from litestream._check.values import problem as values_problem
 from litestream._config.keys import BY_PLACE, PLACES
@@ -79,8 +80,8 @@ _WARNINGS = {
     *("other-series", "replica-in-tree", "relative-path", "unset-variable", "secret-in-file"),
     *("open-address", "no-host-key", "costly-interval", "dollar-in-path"),
 }
-_FATAL_IN_03 = {
 _KINDS = {"texts": "list", "mappings": "list", "mapping": "mapping"}
+_FATAL_IN_03 = {
     "replica": "0.3 reads 'replicas:' alone: write it as a list of one",
     "dir": "0.3 takes the working directory for the database: list each database by its 'path:'",
 }
@@ -114,11 +115,14 @@ class Report:
         self, ident: str, at: Node | int, message: str, hint: str, *, level: str | None = None
     ) -> None:
         """Add a finding at a node, or at a place of the expanded text."""
+        shown = _settings.called(self.path)
+        if ident == "secret-in-file" and shown != self.path:
+            return  # the file is private, and ours
         offset = at if isinstance(at, int) else at.start
         line, column = self._text.place(offset) if self._text else (1, 1)
         self.rows.append(
             {
-                "path": self.path,
+                "path": shown,
                 "line": line,
                 "column": column,
                 "id": ident,
@@ -142,9 +146,11 @@ def _level(ident: str) -> str:
 
 
 def line(row: FindingRow) -> str:
-    """Return a finding as one line, ``path:line:col: message [id]``."""
+    """Return a finding as one line, ``path:line:col: message [id]``; a setting has no lines."""
     kind = "" if row["level"] == "error" else "warning: "
-    return f"{row['path']}:{row['line']}:{row['column']}: {kind}{row['message']} [{row['id']}]"
+    is_setting = row["path"] in _settings.settings_called()
+    at = "" if is_setting else f":{row['line']}:{row['column']}"
+    return f"{row['path']}{at}: {kind}{row['message']} [{row['id']}]"
 
 
 def values(report: Report, mapping: Node, place: str) -> dict[str, Node]:

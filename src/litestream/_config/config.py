@@ -304,7 +304,10 @@ class Config:
     @property
     def described(self) -> str:
         """Return what to call it in a sentence."""
-        return f"the config {self.path!r}" if self.path else "the mapping that is the config"
+        if not self.path:
+            return "the mapping that is the config"
+        called = _settings.called(self.path)
+        return f"the config {called!r}" if called == self.path else f"the setting {called}"
 
     def _unknown(self, path: str) -> ConfigurationError:
         entries = [one for one in self.content.get("dbs") or [] if isinstance(one, dict)]
