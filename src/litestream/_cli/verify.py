@@ -162,7 +162,7 @@ def _as_line(outcome: Outcome) -> str:
     content = "content equal at one transaction" if proved.exact else "up to date"
     checked = {"none": "not checked", "quick": "sound", "full": "sound, indexes too"}
     if proved.timestamp is not None:
-        content = f"as of {proved.timestamp}"
+        content = f"the state at {proved.timestamp}"
     lines = [
         f"proved  {database}  restores, {checked[proved.integrity_check]}, {content}  "
         f"({proved.size['restored']} bytes, {tables} table{'s' * (tables != 1)}, "
