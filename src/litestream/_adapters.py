@@ -12,8 +12,9 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import litestream
-from litestream import _settings, cli, configuration
+from litestream import cli, configuration
 from litestream._executable.arguments import loaded
+from litestream._settings import call
 from litestream.errors import ConfigurationError, VerificationFailure
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ def invoke(argv: Sequence[str], config: ConfigArgument, setting: str) -> int:
             found = stack.enter_context(loaded(config))
             path = found.file
             if not found.path:
-                _settings.call(path, setting)
-                stack.callback(_settings.call, path, None)
+                call(path, setting)
+                stack.callback(call, path, None)
         if words and not words[0].startswith("-") and words[0] not in ("help", *cli.OWN_VERBS):
             return _executed(words, path)
         if path is not None:
