@@ -548,3 +548,46 @@ def test_the_page_of_the_manual(
     assert (tenants.data / "acme.db").exists()
     assert (folder / "tenants/eu/acme.db/ltx").is_dir()
     assert all(command.split()[1] in verbs.PURPOSES for command in page.commands())
+
+
+@pytest.mark.parametrize(("name", "reason"), LACKS)
+def test_what_cannot_be_replicated_keeps_the_others_from_nothing(
+    make: Callable[..., Tenants], name: str, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is a failure of its own, and never counted as proved."""
+    tenants = make("a.db", "b.db", watch=True)
+    with litestream.Replication(tenants.config) as replication:
+        replication.sync()
+        elsewhere = tenants.data.parent / "elsewhere.db"
+        database(elsewhere).close()
+        if name == "link.db":
+            (tenants.data / name).symlink_to(elsewhere)
+        else:
+            elsewhere.rename(tenants.data / name)
+        proved = {one.database: one for one in litestream.verify_all(tenants.config)}
+        assert {*tenants.paths("a.db", "b.db", name)} == {*proved}
+        assert all(proved[path] for path in tenants.paths("a.db", "b.db"))
+        failure = proved[str(tenants.data / name)].failure
+        assert failure is not None
+        assert "unusable" == failure.reason
+        assert reason in failure.message
+        verify = [PROGRAM, "verify", "--all", "--config", str(tenants.config)]
+        done = subprocess.run(verify, capture_output=True, text=True)
+        assert 1 == done.returncode
+        assert 2 == done.stdout.count("proved  "), done.stdout + done.stderr
+        assert 1 == done.stdout.count("FAILED  "), done.stdout
+        rows = {row["database"]: row for row in litestream.health(config=tenants.config)}
+        assert rows[str(tenants.data / name)]["verdict"] not in ("ok", "good")
+    assert tenants.paths("a.db", "b.db") == [
+        row["path"] for row in commands.databases(config=tenants.config)
+    ]
+    tenants.lose("a.db")
+    caplog.clear()
+    done_all = litestream.recover(config=tenants.config, expect="backup")
+    assert tenants.paths("a.db", "b.db") == [one.database for one in done_all]
+    assert ["restored", "present"] == [one.action for one in done_all]
+    recover = [PROGRAM, "recover", "--config", str(tenants.config)]
+    done = subprocess.run(recover, capture_output=True, text=True)
+    assert 0 == done.returncode, done.stderr
+    assert repr(str(tenants.data / name)) in done.stderr
+    assert reason in done.stderr

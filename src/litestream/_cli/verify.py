@@ -124,7 +124,7 @@ def _verify(options: argparse.Namespace, lines: list[str]) -> int:
         loaded(options.config, expand_env=options.expand_env) as config,
         progress.shown("the last commit to reach the replica") as report,
     ):
-        databases = config.paths if options.all else options.databases
+        databases = [*config.paths, *config.unusable] if options.all else options.databases
         if not databases:
             raise ConfigurationError(
                 "The config names no database, so nothing is proved: add one to its 'dbs:' list"

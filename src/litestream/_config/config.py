@@ -162,9 +162,14 @@ class Config:
         """Return the entry of a database that a directory holds, or would hold, if one does.
 
         The executable finds it in ``file`` from then on.
+
+        Raises:
+            ConfigurationError: Its name is no UTF-8, and so in no config.
+
         """
         for directory in self.directories:
             if directory.holds(path):
+                directory.require_utf8(path)
                 with self._writing:
                     self._asked.add(path)
                     if self._written and path not in self._spelt:
@@ -225,6 +230,11 @@ class Config:
     def paths(self) -> list[str]:
         """Return the paths of the databases."""
         return [path for path, _ in config_databases.named(self.content, self.series)]
+
+    @property
+    def unusable(self) -> list[str]:
+        """Return the paths of databases in directories that cannot be replicated."""
+        return [path for directory in self.directories for path in directory.unusable()]
 
     @property
     def databases(self) -> list[Database]:

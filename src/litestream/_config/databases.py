@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +61,7 @@ def replicas_of(path: str, raw: Mapping[str, Any], series: str) -> list[dict[str
 
     """
     paths.refuse_stray(path, series)
-    refuse_link(path)
+    paths.refuse_link(path)
     replicas = raw.get("replicas") or []
     if series == "0.5" and raw.get("replica"):
         replicas = [raw["replica"]]
@@ -81,21 +80,6 @@ def replicas_of(path: str, raw: Mapping[str, Any], series: str) -> list[dict[str
             "one, or install the other series: pip install 'litestream==0.3.*'"
         )
     return replicas
-
-
-def refuse_link(path: str) -> None:
-    """Refuse a database of the config that is a symbolic link, even one that leads nowhere.
-
-    Source: SQLite keeps the WAL beside the file to which a link leads; both series look for the WAL
-    beside the link, and so copy nothing, or an old file that lies there.
-    """
-    if os.path.islink(path):
-        target = os.path.realpath(path)
-        raise ConfigurationError(
-            f"The database {path!r} is a symbolic link to {target!r}. SQLite keeps its WAL beside "
-            "that file, and Litestream would look for it beside the link: no change would be "
-            f"copied. Write the file itself into the config: 'path: {target}'"
-        )
 
 
 def seconds_of(duration: object) -> float:
