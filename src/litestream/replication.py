@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from litestream._config import mapping, runtime_directory
 from litestream._config.config import Config
 from litestream._durability import barrier
+from litestream._executable import side_by_side
 from litestream._executable.log_lines import escaped
 from litestream._executable.series import series
 from litestream._replication import daemon_config
@@ -277,11 +278,20 @@ class Replication:
     async def __aenter__(self) -> Self:
         import asyncio
 
-        start = asyncio.ensure_future(asyncio.to_thread(self.start))
+        cancelled = threading.Event()
+
+        def begin() -> None:
+            unwanted = contextlib.suppress(side_by_side.NotWantedError)
+            with unwanted, side_by_side.until(cancelled.is_set):
+                self.start()  # which may ask a replica that does not answer for long
+
+        start = asyncio.ensure_future(asyncio.to_thread(begin))
         try:
-            return await asyncio.shield(start)
+            await asyncio.shield(start)
+            return self
         except asyncio.CancelledError:
             # A thread cannot be cancelled, and nobody calls __aexit__: its daemon would stay.
+            cancelled.set()
             await _settled(start)
             await _settled(asyncio.ensure_future(asyncio.to_thread(self.stop)))
             raise
