@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 import litestream
 from litestream import _settings, cli
 from litestream._cli import verbs
-from tests.support import assert_signal_ends, wait_until
+from tests.support import assert_signal_ends, restored, wait_until
 
 COMMAND = Path(sys.executable).parent / "litestream"
 
@@ -114,6 +115,87 @@ class TestHandThrough:
         )
         monkeypatch.setenv("LITESTREAM_INSTALL_DIR", str(tmp_path))
         assert b"b\n" == subprocess.run([sys.executable, "-c", script], capture_output=True).stdout
+
+
+@pytest.mark.parametrize("verb", ["databases", "generations", "ltx", "snapshots", "wal"])
+def test_a_listing_names_the_variable_that_is_not_set(verb, replicated, series, monkeypatch):
+    """As in a second terminal: the table of another place is empty, and says nothing."""
+    if verb == "ltx" and series == "0.3":
+        pytest.skip("0.3 has no such verb")
+    elsewhere = json.loads(replicated.config.read_text())["dbs"][0]["replicas"][0]
+    monkeypatch.setenv("SHOP_BACKUPS", str(replicated.replica_path.parent))
+    monkeypatch.setenv("SHOP_SECRET", "canary")
+    replica = {**elsewhere, "path": f"$SHOP_BACKUPS/{replicated.replica_path.name}"}
+    other = {"path": "/nowhere.db", "replicas": [{"type": "file", "path": "/$OTHER_BACKUPS/x"}]}
+    written = {"dbs": [{"path": str(replicated.database), "replicas": [replica]}, other]}
+    replicated.config.write_text(f"# $SHOP_SECRET $ABSENT\n{json.dumps(written)}")
+    named = [] if verb == "databases" else [replicated.database]
+    argv = [verb, "-config", replicated.config, *named]
+    if named:
+        done = run(*argv)
+        assert (0, 2) <= (done.returncode, len(done.stdout.splitlines())), done
+    monkeypatch.delenv("SHOP_BACKUPS")
+    for options in [argv, [verb, f"--config={replicated.config}", *named]]:
+        done = run(*options)
+        assert (1, b"") == (done.returncode, done.stdout)
+        wanted = "$SHOP_BACKUPS is" if named else "$OTHER_BACKUPS and $SHOP_BACKUPS are"
+        assert f"{wanted} not set here, and the config '{replicated.config}'" in os.fsdecode(
+            done.stderr
+        )
+    unexpanded = run(verb, "-no-expand-env", *argv[1:])
+    assert 0 == unexpanded.returncode, unexpanded.stderr
+    with pytest.raises(litestream.ConfigurationError, match="SHOP_BACKUPS"):
+        getattr(litestream.commands, verb)(*named, config=replicated.config)
+
+
+def test_a_listing_names_the_variable_of_the_databases_path(site):
+    written = site.config.read_text().replace(str(site.directory), "$SHOP_DATA")
+    site.config.write_text(written)
+    done = run("wal", "-config", site.config, site.database)
+    assert (1, b"") == (done.returncode, done.stdout)
+    assert b"$SHOP_DATA is not set here" in done.stderr
+
+
+class TestOurOwnDaemon:
+    """Its socket is private, and found all the same."""
+
+    pytestmark = pytest.mark.only_series("0.5")
+
+    @pytest.fixture
+    def ours(self, site, monkeypatch):
+        site.write(3)
+        monkeypatch.setenv("LITESTREAM_CONFIG", str(site.config))
+        with litestream.Replication(site.config) as replication:
+            replication.wait_until_replicating()
+            yield site
+
+    def test_upstreams_verbs_reach_it(self, ours, tmp_path):
+        answer = json.loads(run("info", "-json").stdout)
+        assert 1 == answer["database_count"]
+        assert str(ours.database).encode() in run("list").stdout
+        other = tmp_path / "other.db"
+        sqlite3.connect(other).close()
+        done = run("register", "-replica", f"file://{tmp_path}/other", other)
+        assert 0 == done.returncode, done.stderr
+        assert 2 == json.loads(run("info", "--json").stdout)["database_count"]
+        assert 0 == run("unregister", other).returncode
+
+    def test_a_socket_that_is_named_is_taken(self, ours):
+        done = run("info", "-socket", "/nowhere.sock")
+        assert (1, True) == (done.returncode, b"/nowhere.sock" in done.stderr)
+
+    def test_sync_is_done_in_its_safe_form(self, ours):
+        """Upstream's own form damages the replica, which its warning says."""
+        ours.write(2)
+        done = run("sync", "-wait", "-json", "-timeout", "60", ours.database)
+        assert (0, b"") == (done.returncode, done.stderr)
+        answer = json.loads(done.stdout)
+        assert answer["replica_txid"] >= answer["txid"] - 1 > 0
+        assert ours.rows() == restored(ours)
+        done = run("sync", ours.database.name, cwd=ours.directory)
+        assert done.stdout.startswith(f"db_path: {ours.database}\ntxid: ".encode())
+        done = run("sync", ours.directory / "other.db")
+        assert (1, True) == (done.returncode, b"HTTP 404" in done.stderr), done
 
 
 def test_python_m_litestream_is_the_same(installed):

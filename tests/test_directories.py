@@ -11,10 +11,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import litestream
@@ -22,9 +24,10 @@ from litestream import commands
 from litestream._cli import verbs
 from litestream._database.lock import Lock
 from litestream._replication import guard, watcher
+from litestream._settings import environment
 from tests.config.test_directories import database
 from tests.servers import Page
-from tests.support import wait_until
+from tests.support import S3Server, wait_until
 
 pytestmark = [pytest.mark.only_series("0.5"), pytest.mark.usefixtures("installed", "series")]
 PROGRAM = str(Path(sys.executable).with_name("litestream"))
@@ -587,3 +590,75 @@ def test_the_page_of_the_manual(
     assert (tenants.data / "acme.db").exists()
     assert (folder / "tenants/eu/acme.db/ltx").is_dir()
     assert all(command.split()[1] in verbs.PURPOSES for command in page.commands())
+
+
+@pytest.mark.parametrize(("name", "reason"), LACKS)
+def test_what_cannot_be_replicated_keeps_the_others_from_nothing(
+    make: Callable[..., Tenants], name: str, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is a failure of its own, and never counted as proved."""
+    tenants = make("a.db", "b.db", watch=True)
+    with litestream.Replication(tenants.config) as replication:
+        replication.sync()
+        elsewhere = tenants.data.parent / "elsewhere.db"
+        database(elsewhere).close()
+        if name == "link.db":
+            (tenants.data / name).symlink_to(elsewhere)
+        else:
+            elsewhere.rename(tenants.data / name)
+        proved = {one.database: one for one in litestream.verify_all(tenants.config)}
+        assert {*tenants.paths("a.db", "b.db", name)} == {*proved}
+        assert all(proved[path] for path in tenants.paths("a.db", "b.db"))
+        failure = proved[str(tenants.data / name)].failure
+        assert failure is not None
+        assert "unusable" == failure.reason
+        assert reason in failure.message
+        verify = [PROGRAM, "verify", "--all", "--config", str(tenants.config)]
+        done = subprocess.run(verify, capture_output=True, text=True)
+        assert 1 == done.returncode
+        assert 2 == done.stdout.count("proved  "), done.stdout + done.stderr
+        assert 1 == done.stdout.count("FAILED  "), done.stdout
+        rows = {row["database"]: row for row in litestream.health(config=tenants.config)}
+        assert rows[str(tenants.data / name)]["verdict"] not in ("ok", "good")
+    assert tenants.paths("a.db", "b.db") == [
+        row["path"] for row in commands.databases(config=tenants.config)
+    ]
+    tenants.lose("a.db")
+    caplog.clear()
+    done_all = litestream.recover(config=tenants.config, expect="backup")
+    assert tenants.paths("a.db", "b.db") == [one.database for one in done_all]
+    assert ["restored", "present"] == [one.action for one in done_all]
+    recover = [PROGRAM, "recover", "--config", str(tenants.config)]
+    done = subprocess.run(recover, capture_output=True, text=True)
+    assert 0 == done.returncode, done.stderr
+    assert repr(str(tenants.data / name)) in done.stderr
+    assert reason in done.stderr
+
+
+def test_a_signal_does_not_wait_for_the_replica_of_one_that_appears(
+    make: Callable[..., Tenants], s3: S3Server, tmp_path: Path
+) -> None:
+    tenants = make("a.db", watch=True, replica={**s3.replica(), "sync-interval": "50ms"})
+    log = tmp_path / "log"
+    argv = [PROGRAM, "run", "--config", str(tenants.config), "--", "sleep", "600"]
+    with log.open("w") as output:
+        process = subprocess.Popen(argv, stdout=output, stderr=output, env=environment())
+
+    def asked() -> bool:
+        named = str(tenants.data / "b.db")
+        lines = [one.info["cmdline"] or [] for one in psutil.process_iter(["cmdline"])]
+        return any("ltx" in line and named in line for line in lines)
+
+    try:
+        wait_until(lambda: commands.ltx(tenants.data / "a.db", config=tenants.config), "a backup")
+        s3.pause()
+        tenants.add("b.db")
+        wait_until(asked, "the question for the new database")
+        begun = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        wait_until(lambda: "litestream shutting down" in log.read_text(), "the final sync")
+        assert time.monotonic() - begun < 20  # two answers that do not come would be 60
+    finally:
+        s3.resume()
+        process.wait(60)
+    assert 130 == process.returncode

@@ -82,6 +82,24 @@ def test_the_verbs_and_the_extension(site: Site) -> None:
         assert 0 == server.end()
 
 
+def test_messages_name_the_setting_and_no_file_of_ours(site: Site) -> None:
+    replica = {"path": str(site.directory / "copies"), "secret-access-key": "canary"}
+    (site.directory / "app.py").write_text(
+        "import flask\nfrom litestream.flask import Litestream\napp = flask.Flask('app')\n"
+        f"app.config['LITESTREAM_REPLICAS'] = {{{str(site.database)!r}: {replica}}}\n"
+        "Litestream(app)\n"
+    )
+    for verb in ("check", "check --json", "config", "upgrade", "verify nowhere.db"):
+        done = run(site, f"flask litestream {verb}")
+        said = done.stdout + done.stderr
+        assert "LITESTREAM_REPLICAS" in said, said
+        assert "litestream.yml" not in said
+        assert "canary" not in said
+    done = run(site, "flask litestream check")
+    assert "LITESTREAM_REPLICAS: warning: the replica is in the directory of the" in done.stdout
+    assert "in plain text" not in done.stdout  # where, is for Python's code to say
+
+
 @pytest.mark.only_series("0.5")
 def test_the_other_way_to_start(site: Site) -> None:
     command = 'gunicorn -w 2 -b 127.0.0.1:PORT "app:create_app()"'

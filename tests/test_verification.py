@@ -24,6 +24,7 @@ from litestream._database import integrity, local_state
 from litestream._database import wal as wal_file
 from litestream._database.wal import wal_path
 from litestream._durability.series_03 import Look03
+from litestream._health import daemons
 from litestream._verification import by_sentinel, page_comparison, proof, result, table_differences
 from litestream.errors import UnusableDatabaseError, VerificationFailure
 from tests.support import PATIENCE, free_port, tokens, writing
@@ -225,6 +226,39 @@ def test_without_a_daemon_it_is_stale(running, temporary, exact):
     assert "no daemon is replicating" in failure.message
     assert isinstance(failure.details["age"], int)
     assert (0, []) == (tokens(running), list(temporary.iterdir()))
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_that_nothing_replicates_it_is_said_at_once(running, temporary, exact):
+    running.stop()
+    running.write()
+    begun = time.monotonic()
+    failure = fails(running, temporary, exact=exact, timeout=300)
+    assert time.monotonic() - begun < 100
+    assert "stale" == failure.reason
+    if sys.platform == "linux":
+        assert "no daemon is replicating it: none runs on this host. Start one" in failure.message
+    assert isinstance(failure.details["age"], int)
+
+
+def test_where_a_daemon_may_be_hidden_it_is_waited_for(running, temporary, monkeypatch):
+    """As beside another container, whose processes are not seen."""
+    monkeypatch.setattr(daemons, "_NAMESPACE_OF_THE_HOST", 1)
+    running.stop()
+    running.write()
+    failure = fails(running, temporary, timeout=2)
+    assert "none took up its last commit within 2.1 s" in failure.message
+
+
+def test_a_daemon_that_is_started_meanwhile_is_waited_for(running, temporary):
+    running.stop()
+    begun = time.monotonic()
+
+    def report(*_: object) -> None:
+        if running.daemon is None and time.monotonic() > begun + 0.5:
+            running.start()
+
+    assert verify(running, temporary, timeout=60, progress=report)
 
 
 def test_a_replica_that_cannot_be_asked_is_not_said_to_be_empty(make_site, s3, temporary):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import litestream
 from litestream import cli, configuration
 from litestream._executable.arguments import loaded
+from litestream._settings import call
 from litestream.errors import ConfigurationError, VerificationFailure
 
 if TYPE_CHECKING:
@@ -26,15 +27,24 @@ if TYPE_CHECKING:
 _TAKE_CONFIG = ("check", "dashboard", "health", "history", "recover", "run", "verify")
 
 
-def invoke(argv: Sequence[str], config: ConfigArgument) -> int:
-    """Run ``litestream VERB …`` with a config and return its exit status; it may be a mapping."""
+def invoke(argv: Sequence[str], config: ConfigArgument, setting: str) -> int:
+    """Run ``litestream VERB …`` with a config and return its exit status.
+
+    The config may be a mapping; messages then name the ``setting``, and not the file of ours.
+    """
     words = list(argv)
     with contextlib.ExitStack() as stack:
         path = None
         if config is not None:  # without it, each verb searches the usual places itself
-            path = stack.enter_context(loaded(config)).file
+            found = stack.enter_context(loaded(config))
+            path = found.file
+            if not found.path:
+                call(path, setting)
+                stack.callback(call, path, None)
         if words and not words[0].startswith("-") and words[0] not in ("help", *cli.OWN_VERBS):
             return _executed(words, path)
+        if path is not None:
+            path = found.path or path  # our verbs know what a 'dir:' entry is
         if path is not None and words[:1] and words[0] in _TAKE_CONFIG:
             words[1:1] = ["--config", path]
         elif path is not None and words in (["config"], ["upgrade"]):

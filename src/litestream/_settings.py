@@ -67,6 +67,7 @@ class _Kept(str):
 
 _KEEP: Final = _Kept("\0")
 _settings: dict[str, Any] = Content()
+_called: dict[str, str] = {}
 
 
 def configure(
@@ -286,6 +287,24 @@ def _refuse_strangers(path: str) -> None:
         "this user run any program. If it is yours all the same, name it: config=, --config or "
         "LITESTREAM_CONFIG; else change its owner or mode"
     )
+
+
+def called(path: str) -> str:
+    """Return what messages call a config: its path, or the setting for which we wrote the file."""
+    return _called.get(path, path)
+
+
+def settings_called() -> list[str]:
+    """Return the settings that messages name in place of a file."""
+    return list(_called.values())
+
+
+def call(path: str, setting: str | None) -> None:
+    """Let messages name a setting in place of a file that we wrote for it; no longer with None."""
+    if setting is None:
+        _called.pop(path, None)
+    else:
+        _called[path] = setting
 
 
 configure.__module__ = find_config.__module__ = "litestream.configuration"  # where they are public

@@ -24,6 +24,9 @@ _UPSTREAM_VERBS = (
     *("databases", "generations", "info", "list", "ltx", "mcp", "register", "replicate", "reset"),
     *("restore", "snapshots", "start", "status", "stop", "sync", "unregister", "version", "wal"),
 )
+_OF_A_DAEMON = ("info", "list", "register", "sync", "unregister")
+_LISTINGS = ("databases", "generations", "ltx", "snapshots", "wal")
+_WITH_VALUE = ("config", "generation", "level", "replica")  # their flags that take one
 _WARNINGS = {  # a verb: the probe of its trap, and what to do instead
     "sync": (
         "sync-wait",
@@ -55,6 +58,13 @@ def main(arguments: list[str] | None = None) -> int:
             from litestream._cli import verbs
 
             return verbs.run(argv)
+        if argv[0] in _OF_A_DAEMON:
+            from litestream._cli import of_daemon
+
+            socket = of_daemon.socket(argv)
+            if socket is not None and argv[0] == "sync":
+                return of_daemon.sync(argv[1:], socket)
+            argv = [argv[0], *([] if socket is None else ["-socket", socket]), *argv[1:]]
         hand_through(argv)
     except LitestreamError as error:
         print(f"litestream: {error}", file=sys.stderr)
@@ -122,6 +132,8 @@ def hand_through(argv: list[str]) -> None:
                 ["replicate"],
             ):  # the executable names one place only
                 print(f"litestream: {error}", file=sys.stderr, flush=True)
+    if argv[0] in _LISTINGS:
+        _require_set(argv, environment.get("LITESTREAM_CONFIG"))
     _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)  # Python ignores it; children inherit that
     try:
         os.execve(path, [path, *argv], environment)  # noqa: S606
@@ -129,6 +141,40 @@ def hand_through(argv: list[str]) -> None:
         from litestream._executable import run
 
         raise run.not_runnable(path, error) from error
+
+
+def _require_set(argv: list[str], config: str | None) -> None:
+    """Refuse to list what is at another place, for want of a variable, as if it were empty.
+
+    Raises:
+        ConfigurationError: A variable that says where the replica is is not set.
+
+    """
+    words = iter(argv[1:])
+    database = None
+    for word in words:
+        flag, given, value = word.lstrip("-").partition("=")
+        if not word.startswith("-"):
+            database = word
+            break  # as Go's flags end
+        if flag == "no-expand-env":
+            return
+        if flag in _WITH_VALUE:
+            value = value if given else next(words, "")
+            config = value if flag == "config" else config
+    if not config or (database or "").find("://") > 0:
+        return
+    from litestream._config import file
+
+    if not os.path.isfile(config) or not file.refers_to_unset(file.text(config)):
+        return
+    from litestream._config import variables
+    from litestream._config.config import Config
+    from litestream._config.paths import target
+    from litestream._executable.series import series
+
+    found = Config(series(), os.path.abspath(config))
+    variables.require_set(found, target(database) if database else None)
 
 
 def _suggest(verb: str) -> None:

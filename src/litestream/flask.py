@@ -139,7 +139,7 @@ def _command(arguments: tuple[str, ...]) -> None:
     if expect and words[:1] in (["recover"], ["run"]):
         words[1:1] = ["--expect", expect]
     try:
-        status = _adapters.invoke(words, _config(flask.current_app))
+        status = _adapters.invoke(words, _config(flask.current_app), _REPLICAS)
     except LitestreamError as error:
         raise click.ClickException(str(error)) from error
     if status:

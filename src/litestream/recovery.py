@@ -117,7 +117,7 @@ def told(done: Recovered) -> str:
     """Return a line for people about what was done."""
     line = f"{escaped(done.database)}: {done.action} ({done.seconds:.2f} s)"
     if done.action == "restored":
-        line += f", as of {done.as_of}" if done.as_of else ", as of a time that is not known"
+        line += f", its newest change from {done.as_of or 'a time that is not known'}"
     if done.replica is not None:
         line += f", from its replica {done.replica!r}"
     for name, reason in (done.skipped or {}).items():

@@ -254,7 +254,8 @@ class Replication:
     async def __aenter__(self) -> Self:
         from litestream._replication.cancelled_start import started
 
-        return await started(self.start, self.stop)
+        await started(self.start, self.stop)
+        return self
 
     async def __aexit__(self, *_: object) -> None:
         import asyncio

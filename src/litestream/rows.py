@@ -247,7 +247,8 @@ class HealthRow(TypedDict):
 class HistoryRow(TypedDict):
     """A recorded proof: its database, time (UTC), method and outcome.
 
-    ``method`` is ``"sentinel"``, ``"exact"`` or ``"timestamp"``. For a failed proof ``reason`` and
+    ``method`` is ``"sentinel"`` (a row that the proof writes, and that must come back), ``"exact"``
+    (the whole content) or ``"timestamp"`` (a state in the past). For a failed proof ``reason`` and
     ``message`` are a ``VerificationFailure``'s, secrets masked. ``seconds`` is the whole duration,
     ``restore_seconds`` that of the restore. ``size`` is the copy's, in bytes.
     """

@@ -184,7 +184,7 @@ def verify_all(
     with loaded(config, expand_env=expand_env) as found:
         return list(
             each(
-                found.paths,
+                [*found.paths, *found.unusable],
                 jobs,
                 timeout=timeout,
                 integrity_check=integrity_check,

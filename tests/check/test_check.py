@@ -323,6 +323,13 @@ def test_places_are_those_of_the_file_not_of_its_expanded_text(monkeypatch):
     assert (3, text.splitlines()[2].index("replicaz") + 1) == (row["line"], row["column"])
 
 
+@pytest.mark.parametrize("value", ["[{path: /b}]", "{path: /b}"])
+def test_a_key_is_guessed_that_takes_such_a_value(value):
+    (row,) = [r for r in check(f"dbs:\n  - path: /a.db\n    replicsa: {value}\n", "0.5")
+              if r["id"] == "unknown-key"]  # fmt: skip
+    assert f"Did you mean '{'replicas' if value.startswith('[') else 'replica'}'?" == row["hint"]
+
+
 def test_unset_variables(monkeypatch):
     monkeypatch.setenv("SET", "x")
     text = one("type: s3, bucket: $SET, path: a, region: $NOT_1") + "# $NOT_COMMENT\n"

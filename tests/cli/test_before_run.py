@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
 import pickle
+import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+import litestream
 from litestream import CommandFailedError, CommandTimeoutError, configure, recover
 from litestream._cli import before_run
 from litestream._executable.parse import without_request_ids
-from tests.cli.test_run import LITESTREAM, insert, run, start_patched
-from tests.support import S3Server, Site, restored_values
+from tests.cli.test_run import LITESTREAM, insert, run, start, start_patched
+from tests.support import S3Server, Site, restored_values, wait_until
 from tests.test_recovery import lose
 
 SOON = "from litestream._cli import before_run; before_run._SOON = 0.2"
@@ -264,3 +269,50 @@ def test_a_mapping_is_a_config_with_replicas(site: Site) -> None:
     assert before_run.without_replica(None) == ""
     configure(config={})
     assert "names no database" in before_run.without_replica(None)
+
+
+def asking(site: Site) -> list[int]:
+    """Return the processes that ask the replica of a site, and are connected to it."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        argv = process.info["cmdline"] or []
+        if str(site.database) in argv and {"ltx", "snapshots"} & {*argv}:
+            with contextlib.suppress(psutil.Error):
+                found += [process.pid] if process.net_connections() else []
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_answered_while_an_endpoint_is_waited_for(
+    make_site: Any, silent: Any, number: int
+) -> None:
+    site = make_site(replica=silent)
+    process = start(site, "--", "sleep", "600")
+    wait_until(lambda: asking(site), "the question")
+    begun = time.monotonic()
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert 128 + number == process.returncode
+    assert time.monotonic() - begun < 15
+    assert not asking(site)
+
+
+def test_a_coroutine_that_is_cancelled_waits_for_no_endpoint(make_site: Any, silent: Any) -> None:
+    site = make_site(replica=silent)
+
+    async def cancel() -> float:
+        async def serve() -> None:
+            async with litestream.Replication(site.config):
+                await asyncio.sleep(600)
+
+        task = asyncio.create_task(serve())
+        while not asking(site):
+            await asyncio.sleep(0.02)
+        begun = time.monotonic()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return time.monotonic() - begun
+
+    assert asyncio.run(cancel()) < 15
+    assert not asking(site)

@@ -84,7 +84,7 @@ def test_history_prints_each_proof(proved, capsys):
         litestream.verify(proved.database, directory="/nowhere", config=proved.config)
     assert 0 == cli.main(["history", "--config", str(proved.config)])
     first, second = capsys.readouterr().out.splitlines()
-    assert "  sentinel  proved  " in first
+    assert "  by a row  proved  " in first
     assert "  FAILED  unusable: " in second
     assert 0 == cli.main(["history", str(proved.database), "--json"])
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

@@ -45,6 +45,20 @@ def test_plain_lines_without_rich(monkeypatch, expected, shown):
     assert f"app.db: 5{shown} bytes restored\n" == terminal.getvalue()
 
 
+@pytest.mark.parametrize("rich", [True, False])
+def test_what_is_waited_for_is_said(monkeypatch, rich):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(progress, "_EVERY", 0.0)
+    if not rich:
+        monkeypatch.setitem(sys.modules, "rich.console", None)
+    with progress.shown("its daemon") as report:
+        report("app.db", 0, None)
+    assert "app.db: waiting for its daemon" in terminal.getvalue()
+
+
 def test_recover_tells_its_progress(replicated, monkeypatch):
     monkeypatch.setattr(run, "_LOOK", 0.001)
     rows = replicated.rows()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -135,3 +137,15 @@ def test_a_variable_that_is_set_for_the_daemon_alone_is_named(running, monkeypat
 
 def test_one_table_is_not_tables(running):
     assert ", 1 table," in verify(running, running.database, "--exact").stdout
+
+
+def test_a_time_before_the_first_backup(replicated):
+    done = verify(replicated, replicated.database, "--timestamp", "2020-01-01T00:00:00Z")
+    assert 1 == done.returncode
+    found = re.search(r"  unrestorable: .*\(the oldest restorable point is (\S+Z)\)", done.stdout)
+    assert found is not None, done.stdout
+    assert "mistyped" not in done.stdout
+    first = datetime.fromisoformat(found[1].replace("Z", "+00:00"))
+    wait_until(lambda: datetime.now(timezone.utc) > first, "the time that is named")
+    done = verify(replicated, replicated.database, "--timestamp", found[1])
+    assert 0 == done.returncode, done.stdout

@@ -94,12 +94,14 @@ def test_a_file_without_its_run_bit(tmp_path, monkeypatch):
         find.find()
 
 
-def test_none_at_all_lists_every_place_tried(not_bundled, monkeypatch):
+def test_none_at_all_names_every_place_and_what_to_do(not_bundled, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(litestream.ExecutableNotFoundError) as caught:
         find.find()
-    for place in ("LITESTREAM_INSTALL_DIR", find.BUNDLED, "/nowhere"):
+    for place in ("LITESTREAM_INSTALL_DIR", "this package", "PATH"):
         assert place in str(caught.value)
+    assert "-m pip install --only-binary :all: litestream" in str(caught.value)
+    assert len(str(caught.value)) < 320
 
 
 @pytest.mark.parametrize("system", [("Windows", "AMD64"), ("Linux", "riscv64")])

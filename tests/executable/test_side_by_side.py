@@ -104,6 +104,29 @@ def test_databases_starts_the_executable_once_for_each(
     assert sorted(started) == sorted(["databases", *for_each * number])
 
 
+@pytest.mark.parametrize("calls", [1, 3])
+def test_what_is_over_is_given_up(calls: int) -> None:
+    begun = threading.Event()
+
+    def wait(_: int) -> None:
+        begun.set()
+        while True:
+            side_by_side.require_wanted()
+            time.sleep(0.01)
+
+    with pytest.raises(side_by_side.NotWantedError), side_by_side.until(begun.is_set):
+        list(side_by_side.results(wait, range(calls), 2))
+    side_by_side.require_wanted()  # only in the block
+
+
+def test_an_error_of_a_call_is_no_end_of_the_wait() -> None:
+    def fail(_: int) -> None:
+        raise litestream.CommandTimeoutError(["litestream"], 1.0)
+
+    with pytest.raises(litestream.CommandTimeoutError), side_by_side.until(lambda: False):
+        list(side_by_side.results(fail, range(3), 2))
+
+
 def test_a_start_asks_no_directory_that_is_empty(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

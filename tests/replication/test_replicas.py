@@ -78,7 +78,9 @@ def test_the_commands_say_of_which_time_it_is(replicated: Site, verb: list[str])
     command = [COMMAND, verb[0], "--config", str(replicated.config), *verb[1:]]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     said = done.stdout + done.stderr
-    (time,) = re.findall(r"app\.db: restored \(.* s\), as of (\d{4}-\S+Z)$", said, re.MULTILINE)
+    (time,) = re.findall(
+        r"app\.db: restored \(.* s\), its newest change from (\d{4}-\S+Z)$", said, re.MULTILINE
+    )
     assert timedelta(seconds=-1) < age(time) < timedelta(minutes=5)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from litestream import _settings
 from litestream._check import nodes
 from litestream._check.values import problem as values_problem
 from litestream._config.keys import BY_PLACE, PLACES
@@ -79,6 +80,7 @@ _WARNINGS = {
     *("other-series", "replica-in-tree", "relative-path", "unset-variable", "secret-in-file"),
     *("open-address", "no-host-key", "costly-interval", "dollar-in-path"),
 }
+_KINDS = {"texts": "list", "mappings": "list", "mapping": "mapping"}
 _FATAL_IN_03 = {
     "replica": "0.3 reads 'replicas:' alone: write it as a list of one",
     "dir": "0.3 takes the working directory for the database: list each database by its 'path:'",
@@ -113,11 +115,14 @@ class Report:
         self, ident: str, at: Node | int, message: str, hint: str, *, level: str | None = None
     ) -> None:
         """Add a finding at a node, or at a place of the expanded text."""
+        shown = _settings.called(self.path)
+        if ident == "secret-in-file" and shown != self.path:
+            return  # the file is private, and ours
         offset = at if isinstance(at, int) else at.start
         line, column = self._text.place(offset) if self._text else (1, 1)
         self.rows.append(
             {
-                "path": self.path,
+                "path": shown,
                 "line": line,
                 "column": column,
                 "id": ident,
@@ -141,9 +146,11 @@ def _level(ident: str) -> str:
 
 
 def line(row: FindingRow) -> str:
-    """Return a finding as one line, ``path:line:col: message [id]``."""
+    """Return a finding as one line, ``path:line:col: message [id]``; a setting has no lines."""
     kind = "" if row["level"] == "error" else "warning: "
-    return f"{row['path']}:{row['line']}:{row['column']}: {kind}{row['message']} [{row['id']}]"
+    is_setting = row["path"] in _settings.settings_called()
+    at = "" if is_setting else f":{row['line']}:{row['column']}"
+    return f"{row['path']}{at}: {kind}{row['message']} [{row['id']}]"
 
 
 def values(report: Report, mapping: Node, place: str) -> dict[str, Node]:
@@ -164,7 +171,7 @@ def values(report: Report, mapping: Node, place: str) -> dict[str, Node]:
         lines[name] = report.line(name_node)
         key = known.get(name)
         if key is None or report.series not in key.series:
-            _explain(report, name_node, place, key)
+            _explain(report, name_node, value, place, key)
             continue
         wrong = values_problem(key.kind, value)
         if wrong:
@@ -182,7 +189,7 @@ def _at(name: Node, value: Node) -> Node:
     return value if value.end > value.start else name
 
 
-def _explain(report: Report, node: Node, place: str, key: Key | None) -> None:
+def _explain(report: Report, node: Node, value: Node, place: str, key: Key | None) -> None:
     """Report a key that Litestream ignores at this place."""
     name, series = node.text, report.series
     if name.startswith(("x-", ".")):  # by convention, a place for anchors
@@ -218,18 +225,20 @@ def _explain(report: Report, node: Node, place: str, key: Key | None) -> None:
         "unknown-key",
         node,
         f"{shown} is not a key of Litestream, which ignores it",
-        _guess(name, place, series),
+        _guess(name, value, place, series),
         level="error" if report.is_known else "warning",
     )
 
 
-def _guess(name: str, place: str, series: str) -> str:
+def _guess(name: str, value: Node, place: str, series: str) -> str:
     import difflib
 
     word = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower().replace("_", "-").replace(" ", "-")
     near = [key.name for key in BY_PLACE[place].values() if series in key.series]
-    if close := difflib.get_close_matches(word, near, 1, 0.7):
-        return f"Did you mean '{close[0]}'?"
+    fitting = [one for one in near if _KINDS.get(BY_PLACE[place][one].kind, "scalar") == value.kind]
+    for candidates in (fitting, near):
+        if close := difflib.get_close_matches(word, candidates, 1, 0.7):
+            return f"Did you mean '{close[0]}'?"
     for other, keys in BY_PLACE.items():
         candidates = [key.name for key in keys.values() if series in key.series]
         if close := difflib.get_close_matches(word, candidates, 1, 0.8):

@@ -181,7 +181,7 @@ def _upgrade(options: argparse.Namespace) -> int:
     if options.text:
         print(found.text, end="")
     else:
-        shown = _shown(path)
+        shown = _shown(_settings.called(path))
         print(difference(source, found.text, f"{shown} (0.3)", f"{shown} (0.5)"))
         for note in found.notes:
             print(f"{shown}, {note}")

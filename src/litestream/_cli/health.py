@@ -131,7 +131,8 @@ def _history(options: argparse.Namespace) -> int:
 
 
 def _line(row: HistoryRow) -> str:
-    start = f"{row['at']}  {escaped(row['database'])}  {row['method']}"
+    method = {"sentinel": "by a row"}.get(row["method"], row["method"])
+    start = f"{row['at']}  {escaped(row['database'])}  {method}"
     if not row["proved"]:
         return f"{start}  FAILED  {escaped(str(row['reason']))}: {escaped(str(row['message']))}"
     return (

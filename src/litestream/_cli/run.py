@@ -27,7 +27,7 @@ from litestream._cli.arguments import with_two_dashes
 from litestream._cli.command import Command, become
 from litestream._cli.voice import Voice
 from litestream._config import runtime_directory
-from litestream._executable import log_lines, parse
+from litestream._executable import log_lines, parse, side_by_side
 from litestream._executable.arguments import loaded
 from litestream._replication import daemon_config
 from litestream._replication.guard import guard
@@ -38,11 +38,13 @@ from litestream.errors import LitestreamError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from litestream._config.config import Config
     from litestream._config.database import Database
 
+_LAST_LOOK = 1.0
+"""Seconds that the replicas of new databases have to answer before the final sync."""
 _NOT_FORWARDED = {
     getattr(signal, name, None)
     for name in (
@@ -191,7 +193,7 @@ class _Run:
         while not supervisor.finished or self._command.runs:
             pause = 1.0 if supervisor.finished else supervisor.tick()
             if time.monotonic() > self._look_at:
-                self._look(supervisor)
+                self._look(supervisor, lambda: self._is_wanted(supervisor))
             if self._pings is not None:
                 self._pings.look(supervisor.synced)
             if supervisor.state == "failed":  # the command must not go on unreplicated
@@ -212,21 +214,41 @@ class _Run:
             return self._command.status
         return 0 if self._synced and supervisor.state != "failed" else 1
 
-    def _look(self, supervisor: Supervisor) -> None:
-        """Look at the directories of the config, if any is watched."""
+    def _look(self, supervisor: Supervisor, over: Callable[[], bool]) -> bool:
+        """Look at the directories of the config, if any is watched; False if that was cut short.
+
+        A new database has its replica asked, which may not answer for long.
+        """
         self._look_at = time.monotonic() + EVERY
         if self._watcher is None:
-            return
-        prepared = self._watcher.look(stands_by=supervisor.state == "standby")
+            return True
+        try:
+            with side_by_side.until(over):
+                prepared = self._watcher.look(stands_by=supervisor.state == "standby")
+        except side_by_side.NotWantedError:
+            return False
         if prepared is not None:
             supervisor.replace(prepared.job())
+        return True
+
+    def _is_wanted(self, supervisor: Supervisor) -> bool:
+        """Tell whether the loop has more to do than to look: a signal, or a process that ended."""
+        for pid in (self._command.pid if self._command.runs else 0, supervisor.pid):
+            with contextlib.suppress(ChildProcessError):
+                if pid:
+                    self._changed(*os.waitpid(pid, os.WNOHANG | os.WUNTRACED))
+        signalled = self._wish is not None and not self._command.pid
+        return signalled or self._command.status is not None or supervisor.pid in supervisor.reaped
 
     def _stop(self, supervisor: Supervisor) -> None:
         if not self._is_stopping:
             self._is_stopping = True
-            self._look(supervisor)  # new databases belong to the final sync
+            end = time.monotonic() + _LAST_LOOK  # new databases belong to the final sync
+            looked = self._look(supervisor, lambda: time.monotonic() > end)
             if self._watcher is not None and supervisor.state != "standby":
                 self._lack = self._watcher.lack
+                if not looked:
+                    self._lack = "the replica of a new database in a directory did not answer"
             self._watcher = None
         supervisor.stop()
 
@@ -267,10 +289,15 @@ class _Run:
                 return
             if pid == 0:
                 return
-            if pid == self._command.pid:
-                self._command.changed(status)
-            elif pid == self._supervisor.pid and not os.WIFSTOPPED(status):
-                self._supervisor.reaped[pid] = status
+            self._changed(pid, status)
+
+    def _changed(self, pid: int, status: int) -> None:
+        """Take a wait status of a child."""
+        assert self._supervisor is not None
+        if pid and pid == self._command.pid:
+            self._command.changed(status)
+        elif pid and pid == self._supervisor.pid and not os.WIFSTOPPED(status):
+            self._supervisor.reaped[pid] = status
 
     def _report(self, event: Mapping[str, Any]) -> None:
         if "log" in event:

@@ -122,9 +122,9 @@ def _verify(options: argparse.Namespace, lines: list[str]) -> int:
     proved = True
     with (
         loaded(options.config, expand_env=options.expand_env) as config,
-        progress.shown() as report,
+        progress.shown("the last commit to reach the replica") as report,
     ):
-        databases = config.paths if options.all else options.databases
+        databases = [*config.paths, *config.unusable] if options.all else options.databases
         if not databases:
             raise ConfigurationError(
                 "The config names no database, so nothing is proved: add one to its 'dbs:' list"
@@ -162,7 +162,7 @@ def _as_line(outcome: Outcome) -> str:
     content = "content equal at one transaction" if proved.exact else "up to date"
     checked = {"none": "not checked", "quick": "sound", "full": "sound, indexes too"}
     if proved.timestamp is not None:
-        content = f"as of {proved.timestamp}"
+        content = f"the state at {proved.timestamp}"
     lines = [
         f"proved  {database}  restores, {checked[proved.integrity_check]}, {content}  "
         f"({proved.size['restored']} bytes, {tables} table{'s' * (tables != 1)}, "

@@ -167,9 +167,14 @@ class Config:
         """Return the entry of a database that belongs to a ``dir:`` entry, even if it is not there.
 
         From then on, the executable finds the database in ``file``.
+
+        Raises:
+            ConfigurationError: Its name is not UTF-8, so no config can hold it.
+
         """
         for directory in self.directories:
             if directory.holds(path):
+                directory.require_utf8(path)
                 with self._writing:
                     self._asked.add(path)
                     if self._written and path not in self._spelt:
@@ -231,6 +236,11 @@ class Config:
         """Return the paths of the databases."""
         return [path for path, _ in named(self.content, self.series)]
 
+    @property
+    def unusable(self) -> list[str]:
+        """Return the paths of databases in directories that cannot be replicated."""
+        return [path for directory in self.directories for path in directory.unusable()]
+
     def entry(self, path: str) -> dict[str, Any] | None:
         """Return the entry of a database, if the config or one of its directories has it."""
         return self._named.get(path) or self.include(path)
@@ -244,7 +254,10 @@ class Config:
     @property
     def described(self) -> str:
         """Return the name of the config in a sentence."""
-        return f"the config {self.path!r}" if self.path else "the mapping that is the config"
+        if not self.path:
+            return "the mapping that is the config"
+        called = _settings.called(self.path)
+        return f"the config {called!r}" if called == self.path else f"the setting {called}"
 
 
 def _written(text: str) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _OWN_KEYS = ("dir", "pattern", "recursive", "watch", "meta-dir")
 _SUFFIX = "-litestream"
 _STAGING = ".litestream-restore-"
+_warned: set[str] = set()
 _UNESCAPED = "$&+,/:;=@-_.~"
 """What Go does not escape in a URL's path, beside letters and digits."""
 
@@ -80,14 +81,23 @@ class Directory(NamedTuple):
     def databases(self, *, lost: bool) -> list[str]:
         """Return the paths of the databases, with ``lost`` also of the missing ones.
 
+        Then one that cannot be replicated is left out, with a warning: the others are restored and
+        proved all the same. A daemon is not started as if it were not there.
+
         Raises:
-            ConfigurationError: As ``on_disk``, but not if the directory itself is lost.
+            ConfigurationError: As ``on_disk``, or ``listed``, but not if the directory itself is
+                lost.
 
         """
         if not lost:
             return self.on_disk()
-        there = self.on_disk() if os.path.isdir(self.path) else []
-        return sorted({*there, *self.lost()})
+        there = self.listed() if os.path.isdir(self.path) else []
+        return sorted(path for path in {*there, *self.lost()} if not self._warned_of(path))
+
+    def unusable(self) -> list[str]:
+        """Return the paths of the databases that are there, and cannot be replicated."""
+        there = self.listed() if os.path.isdir(self.path) else []
+        return [path for path in there if self._trouble(path)]
 
     def on_disk(self) -> list[str]:
         """Return the paths of the databases that are there now.
@@ -169,6 +179,24 @@ class Directory(NamedTuple):
                     for one, other in pairs
                 ]
         return _settings.Content({"path": path, **found})
+
+    def _trouble(self, path: str) -> str:
+        try:
+            self.require_utf8(path)
+            paths.refuse_stray(path, "0.5")
+            paths.refuse_link(path)
+        except ConfigurationError as error:
+            return str(error)
+        return ""
+
+    def _warned_of(self, path: str) -> bool:
+        trouble = self._trouble(path)
+        if trouble and path not in _warned:
+            import logging
+
+            _warned.add(path)
+            logging.getLogger("litestream").warning("A database is left out. %s", trouble)
+        return bool(trouble)
 
     @property
     def _expression(self) -> re.Pattern[str]:

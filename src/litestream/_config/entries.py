@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from litestream._config import file as config_file
 from litestream._config import paths
 from litestream._config.directories import Directory
 from litestream.errors import ConfigurationError
@@ -16,8 +14,6 @@ if TYPE_CHECKING:
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PLACES = ("path", "url", "bucket", "endpoint", "host", "account-name", "webdav-url")
-_MARK = "\N{REPLACEMENT CHARACTER}"
 
 
 def named(
@@ -65,7 +61,7 @@ def replicas_of(path: str, raw: Mapping[str, Any], series: str) -> list[dict[str
 
     """
     paths.refuse_stray(path, series)
-    refuse_link(path)
+    paths.refuse_link(path)
     replicas = raw.get("replicas") or []
     if series == "0.5" and raw.get("replica"):
         replicas = [raw["replica"]]
@@ -86,33 +82,7 @@ def replicas_of(path: str, raw: Mapping[str, Any], series: str) -> list[dict[str
     return replicas
 
 
-def refuse_link(path: str) -> None:
-    """Refuse a database of the config that is a symbolic link, even a dangling one.
-
-    Source: SQLite keeps the WAL beside the file to which the link leads. Both series look for the
-    WAL beside the link, and so copy nothing, or an old file there.
-    """
-    if os.path.islink(path):
-        target = os.path.realpath(path)
-        raise ConfigurationError(
-            f"The database {path!r} is a symbolic link to {target!r}. SQLite keeps its WAL beside "
-            "that file, and Litestream would look for it beside the link: no change would be "
-            f"copied. Write the file itself into the config: 'path: {target}'"
-        )
-
-
 def seconds_of(duration: object) -> float:
     """Return a duration of the config in seconds; without one, upstream's default of 1 second."""
     parts = _DURATION.findall(str(duration)) if duration else []
     return sum(float(number) * _SECONDS[unit] for number, unit in parts) if parts else 1.0
-
-
-def unset(text: str, path: str, series: str) -> list[str]:
-    """Return the unset variables of the text on which the place of a database's replica depends."""
-    try:
-        content = config_file.parse(config_file.expand(text, mark=_MARK), "", expanded=True)
-        replicas = replicas_of(path, dict(named(content, series)).get(path, {}), series)
-    except ConfigurationError:  # the config has other faults, so nothing is known
-        return []
-    places = " ".join(str(replica.get(key, "")) for replica in replicas for key in _PLACES)
-    return sorted(set(re.findall(f"{_MARK}(.+?){_MARK}", places)))

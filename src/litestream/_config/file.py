@@ -57,6 +57,11 @@ def expand(text: str, *, mark: str = "") -> str:
     return _settings.Text(re.sub(reference, value, text))
 
 
+def refers_to_unset(text: str) -> bool:
+    """Tell whether a variable in a config's text, wherever it stands, is not set."""
+    return "$" in text and expand(text, mark="\0") != expand(text)
+
+
 def parse(text: str, origin: str, *, expanded: bool = False) -> dict[str, Any]:
     """Return the content of a config's text; errors name its ``origin``.
 

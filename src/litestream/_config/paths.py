@@ -47,6 +47,21 @@ def target(database: StrPath) -> str:
     return text
 
 
+def refuse_link(path: str) -> None:
+    """Refuse a database of the config that is a symbolic link, even one that leads nowhere.
+
+    Source: SQLite keeps the WAL beside the file to which a link leads; both series look for the WAL
+    beside the link, and so copy nothing, or an old file that lies there.
+    """
+    if os.path.islink(path):
+        file = os.path.realpath(path)
+        raise ConfigurationError(
+            f"The database {path!r} is a symbolic link to {file!r}. SQLite keeps its WAL beside "
+            "that file, and Litestream would look for it beside the link: no change would be "
+            f"copied. Write the file itself into the config: 'path: {file}'"
+        )
+
+
 def absolute(path: str, base: str) -> str:
     """Return a path of the config as an absolute path; a relative one refers to ``base``.
 

@@ -66,16 +66,22 @@ def client(
     """
     if socket is not None:
         return ControlSocket(os.fspath(socket), timeout)
-    noted = None if database is None or is_url(database) else _noted(target(database))
-    if noted is not None:
+    if noted := of_database(database):
         return ControlSocket(noted, timeout)
     found = known(config)
-    if found.socket:
-        return _own(ControlSocket(found.socket, timeout), found)
-    for path in found.databases:
-        if (noted := _noted(path)) is not None:
-            return ControlSocket(noted, timeout)
-    return _own(ControlSocket(DEFAULT_SOCKET, timeout), found)
+    if noted := of_config(found):
+        return ControlSocket(noted, timeout)
+    return _own(ControlSocket(found.socket or DEFAULT_SOCKET, timeout), found)
+
+
+def of_database(database: StrPath | None) -> str | None:
+    """Return the private socket of our daemon that replicates a database, if one does."""
+    return None if database is None or is_url(database) else _noted(target(database))
+
+
+def of_config(found: Known) -> str | None:
+    """Return the private socket of our daemon of a config, if the config names none itself."""
+    return None if found.socket else next(filter(None, map(_noted, found.databases)), None)
 
 
 def _noted(database: str) -> str | None:

@@ -68,6 +68,7 @@ class Watch:
         self._database = database
         self._goal = Goal(database, deadline, touch)
         self._pulse = pulse
+        self.given_up = False
         self._sure = sure
         self._leftover = b""
         self._doubtful_until = 0.0
@@ -188,6 +189,11 @@ class Watch:
     def is_over(self) -> bool:
         """Tell whether the deadline has passed."""
         return time.monotonic() >= self._goal.deadline
+
+    def give_up(self) -> None:
+        """End the wait after one more look."""
+        self.given_up = True
+        self._goal.deadline = 0.0
 
     def renew(self, deadline: float) -> None:
         """Set the deadline for another attempt."""

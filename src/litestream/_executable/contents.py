@@ -11,6 +11,7 @@ import threading
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, TypeVar
 
+from litestream._config import variables
 from litestream._config.database import database_of
 from litestream._executable import listings
 
@@ -91,7 +92,13 @@ def generations_and_snapshots(
 
 
 def _read(database: Database, rows: Callable[[str], list[Row]]) -> list[Row] | None:
-    """Return the rows of a directory; None if it is none, cannot be read, or does not answer."""
+    """Return the rows of a directory; None if it is none, cannot be read, or does not answer.
+
+    Raises:
+        ConfigurationError: A variable that says where the directory is is not set.
+
+    """
+    variables.require_set(database.config, database.path)
     folders = database.folders
     if folders is None or len(folders) != 1:
         return None

@@ -83,23 +83,16 @@ def _not_found() -> ExecutableError:
     import platform
 
     system, machine = platform.system(), platform.machine()
-    tried = (
-        "Looked for it in: LITESTREAM_INSTALL_DIR (not set); the package "
-        f"({BUNDLED}, which this installation does not have); PATH "
-        f"({os.environ.get('PATH', os.defpath)})"
-    )
-    remedy = (
-        "Set LITESTREAM_INSTALL_DIR to the directory that holds a litestream executable of your "
-        "own, or put it on PATH"
-    )
+    tried = "Neither this package, nor PATH has one, and LITESTREAM_INSTALL_DIR is not set"
+    own = "put one of your own on PATH, or its directory into LITESTREAM_INSTALL_DIR"
     supported = system in ("Linux", "Darwin") and machine in ("x86_64", "arm64", "aarch64")
     if not supported:
         return UnsupportedPlatformError(
-            f"There is no Litestream executable for {system} {machine} in this package; it has "
-            f"those for Linux and macOS on x86_64 and arm64. {tried}. {remedy}"
+            f"There is no Litestream executable for {system} {machine} in this package, which has "
+            f"those for Linux and macOS on x86_64 and arm64. {tried}: {own}"
         )
+    install = f"{os.path.basename(sys.executable)} -m pip install --only-binary :all: litestream"
     return ExecutableNotFoundError(
-        f"No Litestream executable was found. {tried}. Install a wheel that carries one "
-        f"({os.path.basename(sys.executable)} -m pip install --only-binary :all: litestream), in "
-        f"a checkout run 'python build_wheels.py fetch'. Or: {remedy[0].lower()}{remedy[1:]}"
+        f"No Litestream executable was found. {tried}. Install one ({install}; in a checkout: "
+        f"python build_wheels.py fetch), or {own}"
     )

@@ -6,6 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
+from litestream._config import variables
 from litestream._config.paths import is_url, target
 from litestream._executable import parse, run
 from litestream._executable.arguments import (
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 _REQUEST = 5.0
 """Seconds that a replica may take to tell of its newest change."""
+_LOCAL = ("reset", "status")
+"""The verbs that do not ask the replica."""
 SNAPSHOTS = 9
 """The level of the LTX files that are snapshots (0.5)."""
 
@@ -47,13 +50,8 @@ def databases(
 ) -> list[DatabaseRow]:
     """Return the databases of the config, with the names of their replicas."""
     with loaded(config, expand_env=expand_env) as found:
-        if series() == "0.3":
-            return parse.table(printed("databases", None, found, timeout, flags), DatabaseRow)
-        text = printed("databases", None, found, timeout, {"json": True, **flags})
-    return [
-        {"path": row["path"], "replicas": row["replica"]}
-        for row in parse.json_rows(text, _Database)
-    ]
+        variables.require_set(found)
+        return _databases(found, timeout, flags)
 
 
 def generations(
@@ -181,6 +179,16 @@ def status(
     return parse.json_rows(text, StatusRow)
 
 
+def _databases(config: Config, timeout: float | None, flags: dict[str, Flag]) -> list[DatabaseRow]:
+    if config.series == "0.3":
+        return parse.table(printed("databases", None, config, timeout, flags), DatabaseRow)
+    text = printed("databases", None, config, timeout, {"json": True, **flags})
+    return [
+        {"path": row["path"], "replicas": row["replica"]}
+        for row in parse.json_rows(text, _Database)
+    ]
+
+
 def printed(
     verb: str,
     database: StrPath | None,
@@ -190,13 +198,20 @@ def printed(
     *,
     expand_env: bool = True,
 ) -> str:
-    """Run a command that takes at most one database, and return its standard output."""
+    """Run a command that takes at most one database, and return its standard output.
+
+    Raises:
+        ConfigurationError: A variable that says where the replica is is not set.
+
+    """
     require_positive(timeout)
     if database is None:
         with loaded(config, expand_env=expand_env) as found:
             argv = arguments(verb, **{**config_flags(found), **flags})
             return run.run(argv, timeout=timeout).stdout
     with located(database, config, expand_env=expand_env) as (name, where):
+        if where is not None and verb not in _LOCAL:
+            variables.require_set(where, name)
         argv = arguments(verb, name, **{**config_flags(where), **flags})
         return run.run(argv, timeout=timeout).stdout
 
@@ -208,7 +223,7 @@ def require_valid(config: Config) -> None:
         CommandFailedError: its own words.
 
     """
-    databases(config=config)
+    _databases(config, run.TIMEOUT, {})
 
 
 def _ltx_rows(
@@ -228,7 +243,9 @@ def _ltx_rows(
         if is_url(database):
             name = os.fspath(database).split("://")[0]
         else:
-            listed = databases(config=where, expand_env=True, timeout=timeout, **flags)
+            assert where is not None
+            variables.require_set(where, path)
+            listed = _databases(where, timeout, flags)
             name = next((row["replicas"] for row in listed if row["path"] == path), "")
         return name, ltx(path, level=level, config=where, expand_env=True, timeout=timeout, **flags)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
+    from concurrent.futures import Future
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -39,7 +40,7 @@ def results(
     stopped, turns = threading.Event(), threading.Semaphore(max(1, jobs))
 
     def one(item: Item) -> Result:
-        _own.stopped, _own.turns = stopped, turns
+        _own.over, _own.turns = stopped.is_set, turns
         require_wanted()
         return function(item)
 
@@ -47,11 +48,37 @@ def results(
         futures = [pool.submit(one, item) for item in found]
         try:
             for future in futures:
-                yield future.result()
+                yield _result(future)
         finally:
             stopped.set()
             for future in futures:
                 future.cancel()
+
+
+def _result(future: Future[Result]) -> Result:
+    """Wait for a result, for as long as this thread's own is wanted."""
+    from concurrent.futures import wait
+
+    while getattr(_own, "over", None) is not None and not future.done():
+        wait([future], _PAUSE)
+        require_wanted()
+    return future.result()
+
+
+@contextmanager
+def until(over: Callable[[], bool]) -> Iterator[None]:
+    """Give up the calls that this thread makes in the block as soon as ``over`` is true.
+
+    Raises:
+        NotWantedError: It is, and a call was running, or about to.
+
+    """
+    before = getattr(_own, "over", None)
+    _own.over = over
+    try:
+        yield
+    finally:
+        _own.over = before
 
 
 @contextmanager
@@ -74,9 +101,9 @@ def require_wanted() -> None:
     """End this call if nobody waits for it.
 
     Raises:
-        NotWantedError: ``results`` has ended.
+        NotWantedError: ``results`` has ended, or ``until`` is over.
 
     """
-    stopped = getattr(_own, "stopped", None)
-    if stopped is not None and stopped.is_set():
+    over = getattr(_own, "over", None)
+    if over is not None and over():
         raise NotWantedError

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _ANSWER = 0.25
 """Seconds for all daemons to answer; a daemon that waits for its endpoint stays silent."""
+_NAMESPACE_OF_THE_HOST = 0xEFFFFFFC
+"""Source: `PROC_PID_INIT_INO` of Linux: the namespace in which every process is seen."""
 _LONGEST = 104  # bytes of a socket's path
 
 
@@ -55,6 +57,19 @@ def find(databases: Sequence[Watched]) -> list[Daemon]:
         open_by = foreign_daemons.find_all(strangers)
     hidden = bool(strangers) and foreign_daemons.may_be_hidden()
     return [_daemon(one, answers, open_by, hidden=hidden) for one in seen]
+
+
+def is_none(database: Watched) -> bool:
+    """Tell whether surely nothing replicates a database.
+
+    That is not known where a daemon may be hidden: on macOS, and in a container, beside which
+    another one may share the database.
+    """
+    try:
+        is_host = os.stat("/proc/self/ns/pid").st_ino == _NAMESPACE_OF_THE_HOST
+    except OSError:
+        return False
+    return is_host and find([database])[0].state == "not running"
 
 
 def _seen(database: Watched) -> _Seen:

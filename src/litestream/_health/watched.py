@@ -78,7 +78,7 @@ def _of_config(config: Config) -> dict[str, Watched]:
     socket = config.own_socket
     metrics = str(content.get("addr") or "")
     found = {}
-    for name in config.paths:
+    for name in [*config.paths, *config.unusable]:
         try:
             database = database_of(config, name)
             wait = database.interval + database.monitor_interval

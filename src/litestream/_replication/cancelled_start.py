@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from typing import TYPE_CHECKING, TypeVar
+
+from litestream._executable import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,15 +15,24 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
-async def started(start: Callable[[], T], stop: Callable[[], object]) -> T:
-    """Start in a thread, and return what that returns; stop again when this is cancelled.
+async def started(start: Callable[[], object], stop: Callable[[], object]) -> None:
+    """Start in a thread; stop again when this is cancelled.
 
-    A thread cannot be cancelled, and nobody calls `__aexit__` then: the daemon would stay.
+    A thread cannot be cancelled, and nobody calls `__aexit__` then: the daemon would stay. What the
+    thread asks of a replica, which may not answer for long, is given up.
     """
-    starting = asyncio.ensure_future(asyncio.to_thread(start))
+    cancelled = threading.Event()
+
+    def begin() -> None:
+        unwanted = contextlib.suppress(side_by_side.NotWantedError)
+        with unwanted, side_by_side.until(cancelled.is_set):
+            start()
+
+    starting = asyncio.ensure_future(asyncio.to_thread(begin))
     try:
-        return await asyncio.shield(starting)
+        await asyncio.shield(starting)
     except asyncio.CancelledError:
+        cancelled.set()
         await _settled(starting)
         await _settled(asyncio.ensure_future(asyncio.to_thread(stop)))
         raise

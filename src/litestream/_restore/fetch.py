@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 from litestream._executable import messages, run
 from litestream._executable.arguments import arguments, config_flags
-from litestream._restore.point_in_time import generation_at, is_after_last_change, last_index
+from litestream._restore.point_in_time import (
+    generation_at,
+    is_after_last_change,
+    last_index,
+    oldest_if_later,
+)
 from litestream.errors import BackupNotFoundError, CommandFailedError, NotEnoughSpaceError
 
 if TYPE_CHECKING:
@@ -68,8 +73,13 @@ def fetch(
         if not is_after_last_change(source, flags, config, deadline):
             held = generation_at(source, flags, config, deadline)
             if held is None:
-                reason = error.reason
-                raise not_found(error.argv, error.returncode, error.stderr, reason) from error
+                raise not_found(
+                    error.argv,
+                    error.returncode,
+                    error.stderr,
+                    error.reason,
+                    oldest_if_later(source, flags, config, deadline),
+                ) from error
             flags = {**flags, **held}
             return fetch(
                 source, staging, flags, config=config, deadline=deadline, stall=stall, report=report
@@ -93,11 +103,13 @@ def fetch(
 
 
 def not_found(
-    argv: Sequence[str], returncode: int, stderr: str, reason: str
+    argv: Sequence[str], returncode: int, stderr: str, reason: str, oldest: str = ""
 ) -> BackupNotFoundError:
-    """Return the error for a replica that holds nothing that fits the request."""
+    """Return the error for a replica that holds nothing that fits; ``oldest``: what it has."""
     hint = (
-        "nothing in the replica fits what was asked for; an empty or mistyped replica path looks "
-        "the same"
+        f"the oldest restorable point is {oldest}"
+        if oldest
+        else "nothing in the replica fits what was asked for; an empty or mistyped replica path "
+        "looks the same"
     )
     return BackupNotFoundError(argv, returncode, stderr, reason, hint)

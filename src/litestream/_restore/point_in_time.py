@@ -91,6 +91,29 @@ def generation_at(
     return {"generation": newest["generation"], "replica": newest["replica"] or None}
 
 
+def oldest_if_later(
+    source: str, flags: Mapping[str, Flag], config: Config | None, deadline: float | None
+) -> str:
+    """Return the oldest time that can be restored, if the requested one lies before; else "".
+
+    Rows have whole seconds; the time is rounded up, so that it can be restored itself.
+    """
+    wanted = _moment(str(flags.get("timestamp")))
+    if wanted is None:
+        return ""
+    if series() == "0.5":
+        rows = _rows(listings.ltx, source, flags, config, deadline, level="all")
+        found = [row["created"] for row in rows if int(row["min_txid"], 16) == 1]
+    else:
+        found = [
+            row["created"] for row in _rows(listings.snapshots, source, flags, config, deadline)
+        ]
+    first = _moment(min(found, default=""))
+    if first is None or wanted >= first + timedelta(seconds=1):
+        return ""
+    return (first + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _rows(
     listing: Callable[..., list[Any]],
     source: str,

@@ -47,7 +47,7 @@ def show(path: str, version: str) -> str:
     """Return the effective config as YAML, secrets masked, each line with its origin."""
     report, databases = check.load(path, version)
     shown = _Shown(report)
-    shown.add(f"# {path}, as Litestream {version} sees it")
+    shown.add(f"# {_settings.called(path)}, as Litestream {version} sees it")
     root = report.root
     top = values(report, root, "") if root else {}
     shared = BY_PLACE["replica"].keys() & top.keys()

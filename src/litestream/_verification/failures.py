@@ -9,7 +9,7 @@ import sqlite3
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from litestream._config.entries import unset
+from litestream._config import variables
 from litestream._database.permissions import lacking
 from litestream._executable.listings import last_replicated
 from litestream.errors import (
@@ -67,18 +67,12 @@ def where_the_replica_is(database: Database) -> Iterator[None]:
     try:
         yield
     except VerificationFailure as failure:
-        config = database.config
-        if failure.reason not in ("unrestorable", "stale") or config.literal:
+        if failure.reason not in ("unrestorable", "stale"):
             raise
-        missing = unset(config.text, database.path, config.series)
-        if not missing:
+        lack = variables.missing(database.config, database.path)
+        if not lack:
             raise
-        names = " and ".join(f"${name}" for name in missing)
-        message = (
-            f"{names} {'is' if len(missing) == 1 else 'are'} not set here, and {config.described} "
-            "needs that to name the replica. Set what the daemon has, and try again. As it is: "
-            f"{failure.message}"
-        )
+        message = f"{lack}. As it is: {failure.message}"
         raise VerificationFailure(database.path, "unusable", message, failure.details) from failure
 
 
@@ -112,6 +106,17 @@ def stale(database: Database, timeout: float, *, taken_up: bool) -> Verification
             f"no daemon is replicating it: none took up its last commit within {timeout:g} s. "
             "Start one; if one runs, see its log"
         )
+    return _with_age(database, message)
+
+
+def unreplicated(database: Database) -> VerificationFailure:
+    """Describe a database that no daemon replicates."""
+    message = "no daemon is replicating it: none runs on this host. Start one, and try again"
+    return _with_age(database, message)
+
+
+def _with_age(database: Database, message: str) -> VerificationFailure:
+    """Return the failure "stale", and say how old the replica is."""
     message += _forbidden(database)
     try:
         last = last_replicated(database)

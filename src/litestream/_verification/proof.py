@@ -14,7 +14,8 @@ from litestream._durability.watch import NotArrivedError, Watch
 from litestream._executable import listings, side_by_side
 from litestream._restore.fetch import fetch
 from litestream._verification import past, result
-from litestream._verification.failures import explained, lacks, stale
+from litestream._verification.failures import explained, lacks, stale, unreplicated
+from litestream._verification.lookout import Lookout
 from litestream._verification.result import Verification
 from litestream.errors import LitestreamError, VerificationFailure
 
@@ -98,14 +99,21 @@ class Proof:
     def watch(
         self, database: Database, touch: Callable[[], object] = lambda: None, *, only_new: bool
     ) -> Watch:
-        """Begin to watch a replica; ``only_new`` as for `Watch`."""
+        """Begin to watch a replica; ``only_new`` as for `Watch`.
+
+        The wait ends early if nothing replicates the database.
+        """
+        lookout = Lookout(database)
 
         def pulse() -> None:
             if self._progress is not None:
                 self._progress(0, None)
+            if lookout.sees_none():
+                watch.give_up()
 
         deadline = time.monotonic() + self.patience
-        return Watch(database, deadline, only_new=only_new, pulse=pulse, touch=touch)
+        watch = Watch(database, deadline, only_new=only_new, pulse=pulse, touch=touch)
+        return watch
 
     def _wait(self, database: Database, watch: Watch, end: wal_file.WALEnd | None) -> Arrival:
         if end is None:  # no WAL: everything is in the database, and so in its backup
@@ -117,6 +125,8 @@ class Proof:
             if error.hole:
                 raise lacks(database, error.hole) from None
             listings.require_valid(database.config)
+            if watch.given_up:
+                raise unreplicated(database) from None
             raise stale(database, self.patience, taken_up=error.local) from None
         finally:
             self._waited += time.monotonic() - begun

@@ -58,7 +58,7 @@ class Command(BaseCommand):
             own[:0] = ["--expect", _settings.expect()]
         argv = [verb, *own, *options["command"]]
         try:
-            status = _adapters.invoke(argv, _settings.config())
+            status = _adapters.invoke(argv, _settings.config(), "LITESTREAM['REPLICAS']")
         except LitestreamError as error:
             raise CommandError(str(error)) from error
         if status:
