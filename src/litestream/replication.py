@@ -17,7 +17,7 @@ from litestream._executable import side_by_side
 from litestream._executable.log_lines import escaped
 from litestream._executable.series import series
 from litestream._replication import daemon_config
-from litestream._replication.guard import guard
+from litestream._replication.guard import guard, require_permitted
 from litestream._replication.keeper import Keeper
 from litestream._replication.status import Told
 from litestream._replication.watcher import EVERY, Watcher
@@ -170,7 +170,9 @@ class Replication:
         self._directory = os.getcwd()
         prepared = self._prepare()
         try:
-            if not self._adopt:
+            if self._adopt:
+                require_permitted(prepared.databases)
+            else:
                 guard(prepared.databases)
             self._prepared = prepared
             self._keeper = Keeper(
