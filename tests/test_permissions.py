@@ -20,6 +20,7 @@ from tests.support import Site
 VERIFY = "litestream.verify(db, config=config, timeout=1)"
 EXACT = "litestream.verify(db, config=config, timeout=1, exact=True)"
 START = "litestream.Replication(config).start()"
+ADOPT = "litestream.Replication(config, adopt=True).start()"
 SYNC = "litestream.sync(db, config=config, timeout=1)"
 RECOVER = "litestream.recover(config=config)"
 LIST = "litestream.commands.generations(db, config=config)"
@@ -62,6 +63,8 @@ def sealed(replicated: Site) -> Site:
         ("litestream.yml", 0, LIST, ""),
         (".app.db-litestream", 0, VERIFY, "UnusableDatabaseError"),
         (".app.db-litestream", 0, START, "UnusableDatabaseError"),
+        (".app.db-litestream", 0, ADOPT, "UnusableDatabaseError"),
+        (".app.db-litestream", 0o555, ADOPT, "UnusableDatabaseError"),
         (".app.db-litestream", 0, SYNC, ""),
         (".app.db-litestream", 0o555, VERIFY, "VerificationFailure"),
         (".app.db-litestream", 0o555, START, "UnusableDatabaseError"),

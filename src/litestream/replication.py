@@ -12,7 +12,7 @@ from litestream._config import runtime_directory
 from litestream._config.config import Config, absolute
 from litestream._executable.series import series
 from litestream._replication import daemon_config
-from litestream._replication.guard import guard
+from litestream._replication.guard import guard, require_permitted
 from litestream._replication.keeper import Keeper
 from litestream._replication.status import Told
 from litestream._replication.sync import sync
@@ -160,7 +160,9 @@ class Replication:
         source = self._source()
         prepared = daemon_config.prepare(source, self._sync_interval)
         try:
-            if not self._adopt:
+            if self._adopt:
+                require_permitted(prepared.databases)
+            else:
                 guard(prepared.databases)
             self._socket = prepared.socket
             self._keeper = Keeper(

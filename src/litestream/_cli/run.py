@@ -30,7 +30,7 @@ from litestream._config import runtime_directory
 from litestream._executable import log_lines, parse, side_by_side
 from litestream._executable.arguments import loaded
 from litestream._replication import daemon_config
-from litestream._replication.guard import guard
+from litestream._replication.guard import guard, require_permitted
 from litestream._replication.watcher import EVERY, Watcher
 from litestream._supervision.spawn import raise_file_limit
 from litestream._supervision.supervisor import Supervisor
@@ -158,7 +158,9 @@ class _Run:
         with before_run.Waiting(databases, self._say) as waiting:
             if not config.directories:
                 self._recover(config, waiting)
-            if not options.adopt:
+            if options.adopt:
+                require_permitted(databases)
+            else:
                 guard(databases, answer_timeout=options.timeout, progress=waiting.progress)
 
     def _recover(self, config: Config, waiting: before_run.Waiting) -> None:

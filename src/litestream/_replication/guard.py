@@ -52,9 +52,7 @@ def guard(
         # Another process may have started replicating it since we looked.
         return None if is_own(database) else database
 
-    for own in databases:
-        if lack := lacking_state(own.meta, write=True):
-            raise _forbidden(own, lack)
+    require_permitted(databases)
     doubtful = [one for one in databases if not is_own(one) and not replicas.are_empty(one)]
     for database in side_by_side.results(if_foreign, doubtful, jobs):
         if database is None:
@@ -74,6 +72,18 @@ def guard(
             f"adopt=True to replicate this database over them{also}",
             database.path,
         )
+
+
+def require_permitted(databases: Sequence[Database]) -> None:
+    """Refuse databases whose local state this user may not use, also where a backup is adopted.
+
+    Raises:
+        UnusableDatabaseError: This user may not read or write the local state.
+
+    """
+    for database in databases:
+        if lack := lacking_state(database.meta, write=True):
+            raise _forbidden(database, lack)
 
 
 def _forbidden(database: Database, lack: str) -> UnusableDatabaseError:
