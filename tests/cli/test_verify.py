@@ -82,7 +82,7 @@ def test_a_config_without_databases_proves_nothing(site):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("exact", [False, True])
 def test_a_signal_leaves_nothing(running, number, exact, tmp_path):
-    running.stop()  # so that it waits
+    running.daemon.send_signal(signal.SIGSTOP)  # so that it waits
     running.write()
     copies = tmp_path / "copies"
     copies.mkdir()

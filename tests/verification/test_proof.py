@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from pathlib import Path
 
@@ -197,3 +198,25 @@ def test_what_it_commits_waits_for_no_disk(running, monkeypatch):
     monkeypatch.setattr(by_sentinel, "prove", noted)
     assert verify(running)
     assert [1] == modes
+
+
+def test_a_daemon_that_has_not_opened_the_database_yet_is_waited_for(site):
+    site.write(3)
+    site.back_up()
+    site.write()
+    site.connection.close()  # the last one: no WAL is left
+    starting = threading.Timer(0.3, site.start)
+    starting.start()
+    try:
+        assert litestream.verify(site.database, exact=True, config=site.config)
+    finally:
+        starting.join()
+
+
+def test_without_a_daemon_and_without_a_wal_nothing_is_proved(site):
+    site.write(3)
+    site.back_up()
+    site.write()
+    site.connection.close()
+    with pytest.raises(litestream.VerificationFailure, match="it has no WAL"):
+        litestream.verify(site.database, exact=True, config=site.config)

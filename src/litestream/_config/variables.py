@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,10 @@ def missing(config: Config, database: str | None = None) -> str:
     It needs what says where a database's replica is; without a name, where every database and
     every replica is.
     """
-    if config.literal or not config.path or not config_file.refers_to_unset(config.text):
+    try:
+        if config.literal or not config.path or not config_file.refers_to_unset(config.text):
+            return ""
+    except ConfigurationError:  # it cannot be read, and the executable says why
         return ""
     names = _unset(config.text, database, config.series)
     if not names:
@@ -50,20 +54,33 @@ def require_set(config: Config, database: str | None = None) -> None:
 
 def _unset(text: str, database: str | None, series: str) -> list[str]:
     try:
-        content = config_file.parse(config_file.expand(text, mark=_MARK), "", expanded=True)
-        raws = [raw for raw in content.get("dbs") or [] if isinstance(raw, dict)]
-        unplaced = [raw for raw in raws if _MARK in f"{raw.get('path')}{raw.get('dir')}"]
-        found = [raw.get(key) for raw in unplaced for key in ("path", "dir")]
-        if database is None:
-            found += [places for raw in raws for places in _places(_replicas(raw))]
-        else:
-            rest = {"dbs": [raw for raw in raws if raw not in unplaced]}
-            raw = dict(entries.named(rest, series)).get(database)
-            if raw is not None:  # it is none of those whose path is not known
-                found = _places(entries.replicas_of(database, raw, series))
-    except (ConfigurationError, TypeError):  # the config has other faults, and nothing is known
+        raws = zip(*(_entries(text, mark) for mark in ("", _MARK)), strict=True)
+        found: list[Any] = []
+        for raw, marked in raws:
+            places = [marked.get(key) for key in ("path", "dir")]
+            if database is None:
+                places = places if not _is_there(raw) else []
+                found += [*places, *_places(_replicas(marked))]
+            elif any(raw.get(key) for key in ("path", "dir")) and database in dict(
+                entries.named({"dbs": [raw]}, series)
+            ):
+                found = _places(entries.replicas_of(database, marked, series))
+                break
+            else:  # it may be one whose path is not known here
+                found += places
+    except (ConfigurationError, TypeError, ValueError):  # the config has other faults
         return []
     return sorted(set(re.findall(f"{_MARK}(.+?){_MARK}", " ".join(map(str, found)))))
+
+
+def _entries(text: str, mark: str) -> list[dict[str, Any]]:
+    content = config_file.parse(config_file.expand(text, mark=mark), "", expanded=True)
+    return [raw for raw in content.get("dbs") or [] if isinstance(raw, dict)]
+
+
+def _is_there(raw: dict[str, Any]) -> bool:
+    """Tell whether an entry leads to something, although a part of its path is not set."""
+    return any(os.path.exists(str(raw.get(key) or "")) for key in ("path", "dir"))
 
 
 def _replicas(raw: dict[str, Any]) -> list[Any]:

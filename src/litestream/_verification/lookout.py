@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from litestream._config.database import Database
 
 _EVERY = 0.5
-_SURE = 1.0
-"""Seconds, and two monitor intervals: a daemon opens its databases one after its start."""
+
+
+def opening(database: Database) -> float:
+    """Return the seconds in which a daemon that was started has opened a database."""
+    return 1.0 + 2 * database.monitor_interval
 
 
 class Lookout:
@@ -24,7 +27,7 @@ class Lookout:
         self._watched = Watched(
             database.path, database.meta, config.series, socket=config.own_socket
         )
-        self._sure = _SURE + 2 * database.monitor_interval
+        self._sure = opening(database)
         self._next = 0.0
         self._since: float | None = None
 

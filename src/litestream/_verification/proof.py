@@ -9,13 +9,13 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
 from litestream._database import integrity
+from litestream._database import wal as wal_file
 from litestream._durability.goal import Arrival
 from litestream._durability.watch import NotArrivedError, Watch
 from litestream._executable import listings, side_by_side
 from litestream._restore.fetch import fetch
-from litestream._verification import past, result
+from litestream._verification import lookout, past, result
 from litestream._verification.failures import explained, lacks, stale, unreplicated
-from litestream._verification.lookout import Lookout
 from litestream._verification.result import Verification
 from litestream.errors import LitestreamError, VerificationFailure
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from litestream._config.database import Database
-    from litestream._database import wal as wal_file
     from litestream._database.integrity import IntegrityCheck
     from litestream._executable.run import Progress
     from litestream._restore.staging import Staging
@@ -93,8 +92,18 @@ class Proof:
                 raise failure
             if failures == _ATTEMPTS or (not anew and watch.is_over()):
                 raise failure
+            if place is None:
+                self._let_a_daemon_begin(database)
             if anew:
                 watch.renew(time.monotonic() + self.patience)
+
+    def _let_a_daemon_begin(self, database: Database) -> None:
+        """Wait a moment for a WAL: a daemon opens its databases some time after its start."""
+        path = wal_file.wal_path(database.path)
+        deadline = time.monotonic() + lookout.opening(database)
+        while wal_file.committed_end(path) is None and time.monotonic() < deadline:
+            self.interrupt()
+            time.sleep(_LOOK)
 
     def watch(
         self, database: Database, touch: Callable[[], object] = lambda: None, *, only_new: bool
@@ -103,12 +112,12 @@ class Proof:
 
         The wait ends early if nothing replicates the database.
         """
-        lookout = Lookout(database)
+        daemon = lookout.Lookout(database)
 
         def pulse() -> None:
             if self._progress is not None:
                 self._progress(0, None)
-            if lookout.sees_none():
+            if daemon.sees_none():
                 watch.give_up()
 
         deadline = time.monotonic() + self.patience
