@@ -120,8 +120,8 @@ def verify(
         require_series("0.3", "replica= (0.5 has one replica for each database)")
     with loaded(config, expand_env=expand_env) as where:
         found = database_of(where, database, replica)
-        recorded = record.kept(found, exact=exact, past=past is not None)
-        with recorded as kept, failures.where_the_replica_is(found):
+        with record.kept(found, exact=exact, past=past is not None) as kept:
+            failures.require_set(found)
             proof = Proof(found, timeout, integrity_check, progress)
             folder = os.path.abspath(directory or tempfile.gettempdir())
             kept.proved = _proved(proof, found, folder, timeout, exact=exact, past=past)

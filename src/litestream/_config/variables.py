@@ -6,7 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from litestream._config import entries
+from litestream._config import entries, places
 from litestream._config import file as config_file
 from litestream.errors import ConfigurationError
 
@@ -23,7 +23,7 @@ def missing(config: Config, database: str | None = None) -> str:
     """Return a sentence on what is not set of what the config needs, or "" where nothing is wanted.
 
     It needs what says where a database's replica is; without a name, where every database and
-    every replica is.
+    every replica is. What leads to a file or a directory that is there is complete without it.
     """
     try:
         if config.literal or not config.path or not config_file.refers_to_unset(config.text):
@@ -54,20 +54,20 @@ def require_set(config: Config, database: str | None = None) -> None:
 
 def _unset(text: str, database: str | None, series: str) -> list[str]:
     try:
-        raws = zip(*(_entries(text, mark) for mark in ("", _MARK)), strict=True)
+        pairs = zip(*(_entries(text, mark) for mark in ("", _MARK)), strict=True)
         found: list[Any] = []
-        for raw, marked in raws:
-            places = [marked.get(key) for key in ("path", "dir")]
+        for raw, marked in pairs:
+            own = [marked.get(key) for key in ("path", "dir")]
             if database is None:
-                places = places if not _is_there(raw) else []
-                found += [*places, *_places(_replicas(marked))]
+                found += [*([] if _is_there(raw) else own), *_nowhere(_replicas(raw, marked))]
             elif any(raw.get(key) for key in ("path", "dir")) and database in dict(
                 entries.named({"dbs": [raw]}, series)
             ):
-                found = _places(entries.replicas_of(database, marked, series))
+                both = [entries.replicas_of(database, one, series) for one in (raw, marked)]
+                found = _nowhere(zip(*both, strict=True))
                 break
             else:  # it may be one whose path is not known here
-                found += places
+                found += own
     except (ConfigurationError, TypeError, ValueError):  # the config has other faults
         return []
     return sorted(set(re.findall(f"{_MARK}(.+?){_MARK}", " ".join(map(str, found)))))
@@ -83,10 +83,17 @@ def _is_there(raw: dict[str, Any]) -> bool:
     return any(os.path.exists(str(raw.get(key) or "")) for key in ("path", "dir"))
 
 
-def _replicas(raw: dict[str, Any]) -> list[Any]:
-    listed = raw.get("replicas")
-    return [raw.get("replica"), *(listed if isinstance(listed, list) else [])]
+def _replicas(raw: dict[str, Any], marked: dict[str, Any]) -> Iterable[tuple[Any, Any]]:
+    listed = [one.get("replicas") for one in (raw, marked)]
+    lists = [one if isinstance(one, list) else [] for one in listed]
+    return [(raw.get("replica"), marked.get("replica")), *zip(*lists, strict=True)]
 
 
-def _places(replicas: Iterable[Any]) -> list[Any]:
-    return [one.get(key) for one in replicas if isinstance(one, dict) for key in _PLACES]
+def _nowhere(replicas: Iterable[tuple[Any, Any]]) -> list[Any]:
+    """Return the places of the replicas but for directories that are there."""
+    found = [
+        marked
+        for raw, marked in replicas
+        if isinstance(marked, dict) and not os.path.isdir(places.directory(raw) or "")
+    ]
+    return [marked.get(key) for marked in found for key in _PLACES]

@@ -61,19 +61,15 @@ def explained(database: Database) -> Iterator[None]:
         raise failure_of(database, "unrestorable", str(error)) from error
 
 
-@contextlib.contextmanager
-def where_the_replica_is(database: Database) -> Iterator[None]:
-    """Say "unusable" of a failed proof that, for want of a variable, looked at another place."""
-    try:
-        yield
-    except VerificationFailure as failure:
-        if failure.reason not in ("unrestorable", "stale"):
-            raise
-        lack = variables.missing(database.config, database.path)
-        if not lack:
-            raise
-        message = f"{lack}. As it is: {failure.message}"
-        raise VerificationFailure(database.path, "unusable", message, failure.details) from failure
+def require_set(database: Database) -> None:
+    """Refuse to prove a backup whose place is not known here, which says nothing of the backup.
+
+    Raises:
+        VerificationFailure: A variable of the config is not set.
+
+    """
+    if lack := variables.missing(database.config, database.path):
+        raise failure_of(database, "unusable", lack)
 
 
 @contextlib.contextmanager
