@@ -200,3 +200,31 @@ def test_who_holds_it_is_asked_without_taking_it(tmp_path):
     assert other.is_held() is False
     assert lock.acquire()
     lock.release()
+
+
+def test_the_notes_need_no_room_that_a_full_disk_lacks(tmp_path):
+    lock = Lock(str(tmp_path / "app.db"))
+    assert lock.acquire()
+    taken = os.stat(lock.path).st_size
+    lock.note(hole="x" * 300, positions={"file": [1, 2, 3]}, state="mending", pid=2**22)
+    assert os.stat(lock.path).st_size == taken >= 4096
+    lock.release()
+    assert Lock(lock.database).noted()["hole"] == "x" * 300
+
+
+def test_a_lock_without_notes_has_none(tmp_path):
+    lock = Lock(str(tmp_path / "app.db"))
+    assert lock.acquire()
+    assert lock.noted() == {}
+    lock.release()
+
+
+def test_the_notes_of_an_older_version_are_kept(tmp_path):
+    lock = Lock(str(tmp_path / "app.db"))
+    Path(lock.path).write_text('{"restored": [1, 2]}')
+    Path(lock.path).chmod(0o600)
+    assert lock.acquire()
+    assert lock.noted() == {"restored": [1, 2]}
+    lock.note(pid=3)
+    assert lock.noted() == {"restored": [1, 2], "pid": 3}
+    lock.release()

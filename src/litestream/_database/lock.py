@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -11,6 +12,8 @@ from contextlib import suppress
 from litestream.errors import ConfigurationError
 
 _LOOKS = 5
+_ROOM = 4096
+"""Bytes: what the notes take on most file systems, and more than they hold."""
 _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe in its place must not hang us
 
 TYPE_CHECKING = False
@@ -51,6 +54,7 @@ class Lock:
         try:
             self._take_over(file)
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _reserve(file)
         except BlockingIOError:
             os.close(file)
             return False
@@ -119,7 +123,7 @@ class Lock:
                 with open(os.open(self.path, _FLAGS | os.O_RDONLY), "rb") as file:
                     if not self._is_trusted(file.fileno()):
                         return {}
-                    content = json.loads(file.read(65536) or b"{}")
+                    content = json.loads(file.read(65536).strip() or b"{}")
             except OSError:
                 return {}
             except ValueError:  # it is being written
@@ -137,7 +141,9 @@ class Lock:
 
         if self.file is not None:
             note = json.dumps({**self.noted(), **values}).encode()
-            os.pwrite(self.file, note.ljust(os.fstat(self.file).st_size), 0)
+            note = note.ljust(os.fstat(self.file).st_size)
+            if os.pwrite(self.file, note, 0) < len(note):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.path)
 
     def _take_over(self, file: int) -> None:
         """Refuse a file that is no lock; as root, give the lock to the folder's owner."""
@@ -168,6 +174,13 @@ class Lock:
             "The folder of a replicated database must exist and be writable, and the lock be no "
             "symbolic link"
         )
+
+
+def _reserve(file: int) -> None:
+    """Take the room that the notes need, while there is some: a full disk must not lose them."""
+    if os.fstat(file).st_size < _ROOM:
+        with suppress(OSError):
+            os.pwrite(file, b" " * (_ROOM - os.fstat(file).st_size), os.fstat(file).st_size)
 
 
 def acquire_all(locks: Iterable[Lock]) -> bool:
