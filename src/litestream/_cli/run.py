@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from litestream._config.config import Config
     from litestream._config.database import Database
 
-_LAST_LOOK = 1.0
+_LAST_LOOK = 5.0
 """Seconds that the replicas of new databases have to answer before the final sync."""
 _NOT_FORWARDED = {
     getattr(signal, name, None)
