@@ -114,7 +114,7 @@ def opened(config: Any, directory: Path, **options: Any) -> Iterator[Browser]:
     dashboard = Dashboard(options.pop("auth", "open"), config, directory=directory, **options)
     try:
         browser = Browser(dashboard)
-        wait_until(lambda: b"being looked at" not in browser.get("/").body, "the first look")
+        wait_until(lambda: b"Checking the databases" not in browser.get("/").body, "the first look")
         yield browser
     finally:
         dashboard.close()

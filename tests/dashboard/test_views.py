@@ -227,10 +227,10 @@ def test_a_look_that_hangs_holds_no_page(tmp_path: Path, monkeypatch: pytest.Mon
     try:
         answer = dashboard.answer(messages.Request("GET", "/"))
         assert hung.wait(20)
-        assert b"being looked at" in answer.body
+        assert b"Checking the databases" in answer.body
         checked(answer.body.decode())
         one = f"/database/{id_of('/a.db')}"
-        assert b"being looked at" in dashboard.answer(messages.Request("GET", one)).body
+        assert b"Checking the databases" in dashboard.answer(messages.Request("GET", one)).body
         go_on.set()
         wait_until(
             lambda: b"a.db" in dashboard.answer(messages.Request("GET", one)).body, "the look"

@@ -133,12 +133,12 @@ class Watch:
                 self._audit(anew=True)
                 self._doubtful_until = time.monotonic() + _DOUBT
             elif found.unsettled:
-                hole = hole or "it holds what no commit covers"
+                hole = hole or "it holds changes that no commit has confirmed"
             elif self._sure and not self._look.asked and found.leftover():
                 # A daemon that answered has copied the frames; another one may do so in a moment.
                 hole = hole or "a writer is in its COMMIT, or has died there"
         if time.monotonic() < self._doubtful_until:
-            hole = hole or "it is being looked at"
+            hole = hole or "a possible hole is being checked"
         return hole
 
     def _may_have_jumped(self, noted: dict[str, Any]) -> str:

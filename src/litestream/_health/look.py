@@ -135,8 +135,8 @@ def _of_lag(database: Watched, row: HealthRow, limits: Limits) -> tuple[Verdict,
         return "failing", f"The last sync was {_span(age)} ago"
     if behind is None:
         return "unknown", (
-            "Whether the replica has the newest change cannot be told: no daemon with a control "
-            "socket answers (0.5), or with an address for metrics (0.3), and none of this library's"
+            "It is not known whether the replica has the newest change: no daemon with a control "
+            "socket (0.5) or an address for metrics (0.3) answers, and none of this library's runs"
         )
     return None
 

@@ -133,7 +133,7 @@ class _Database:
         elif self.audit.ahead:
             self._ask_for_the_writer()
         elif time.monotonic() > self._settled + self._pause + _UNTOLD:
-            self.audit.hole = "it cannot be told whether all that was committed was copied"
+            self.audit.hole = "not all that was committed may have been copied"
         self._tell(report)
         if self.audit.hole and not self.audit.torn:
             self._mend()
@@ -214,7 +214,7 @@ class _Database:
 
     def _blame_the_dead(self) -> None:
         if not self.audit.hole:
-            self.audit.hole = "a transaction was copied whose writer died before it was committed"
+            self.audit.hole = "it holds a transaction whose writer died before the commit"
 
     def _tell(self, report: Callable[[str], None]) -> None:
         """Report a hole once, and note it for other processes; note once that it is mended.

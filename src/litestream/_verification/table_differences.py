@@ -115,7 +115,7 @@ def _only(one: tuple[Any, ...] | None, other: tuple[Any, ...] | None) -> str:
 
 
 def _plain(value: object) -> object:
-    """Return a value as text if its type is one that a CAST produces."""
+    """Return a value as text if a CAST can produce its type."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
     return f"{value:g}" if isinstance(value, int | float) else value
