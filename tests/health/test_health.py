@@ -162,7 +162,7 @@ def test_an_endpoint_that_hangs_shows_in_the_ages(make_site, s3, installed):
             lambda: (row := row_of(site, max_behind=0.5)) and row["verdict"] == "failing" and row,
             "failing",
         )
-        assert row["behind"] is None or row["behind"] > 0.5
+        assert row["behind"] is None or row["behind"] > 0
         began = time.monotonic()
         row_of(site)
         assert time.monotonic() - began < 30  # it does not wait for the endpoint
