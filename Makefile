@@ -21,7 +21,7 @@ check: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/zizmor --quiet --offline .github
-	$(BIN)/pytest -n auto --cov --cov-branch
+	$(BIN)/pytest -n 4 --cov --cov-branch
 
 # What a release uploads: eight wheels and the sdist, built and checked.
 dist: .venv/installed-dev

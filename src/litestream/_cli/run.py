@@ -19,15 +19,16 @@ import os
 import signal
 import time
 from selectors import EVENT_READ, DefaultSelector
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from litestream import _settings, recovery
 from litestream._cli import before_run, ping
 from litestream._cli.arguments import with_two_dashes
 from litestream._cli.command import Command, become
+from litestream._cli.run_report import Report
 from litestream._cli.voice import Voice
 from litestream._config import runtime_directory
-from litestream._executable import log_lines, parse, side_by_side
+from litestream._executable import side_by_side
 from litestream._executable.arguments import loaded
 from litestream._replication import daemon_config
 from litestream._replication.guard import guard, require_permitted
@@ -38,7 +39,7 @@ from litestream.errors import LitestreamError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from litestream._config.config import Config
     from litestream._config.database import Database
@@ -108,8 +109,8 @@ class _Run:
         self._command = Command(command, voice)
         self._pings = pings
         self._options = options
-        self._say, self._pass_on = voice.say, voice.pass_on
-        self._error = ""
+        self._say = voice.say
+        self._report = Report(voice, pings)
         self.is_whole = False
         """Whether every database of the config exists."""
         self._wish: int | None = None  # a signal that arrived while no command ran
@@ -117,9 +118,7 @@ class _Run:
         self._supervisor: Supervisor | None = None
         self._watcher: Watcher | None = None
         self._look_at = 0.0
-        self._lack = ""
         self._is_stopping = False
-        self._synced = True
 
     def run(self, config: Config) -> int:
         self._listen()
@@ -133,13 +132,13 @@ class _Run:
             self._prepare(config, prepared.databases)
             # The settings of configure() are for the daemon, not for the command.
             self._supervisor = Supervisor(
-                prepared.job(), self._selector, self._report, _settings.environment()
+                prepared.job(), self._selector, self._report.hear, _settings.environment()
             )
             if daemon_config.is_watched(config):
                 adopt = self._options.adopt
                 self._watcher = Watcher(config, prepared, 1.0, self._say, adopt=adopt)
             status = self._loop(self._supervisor)
-            self._take_stock(prepared.databases)
+            self._report.take_stock(prepared.databases)
             return status
         finally:
             self._command.end()
@@ -176,21 +175,6 @@ class _Run:
             elif done.action == "no backup":
                 self._say(f"{done.database!r} does not exist yet and has no backup")
 
-    def _take_stock(self, databases: Sequence[Database]) -> None:
-        """Name the databases that were never backed up, at the end."""
-        missing = before_run.unborn(databases)
-        for database in databases:
-            if database.path in missing:
-                self._say(
-                    f"{database.path!r} does not exist: nothing was backed up. Compare the path in "
-                    "the config with the one that the command uses"
-                )
-            elif not database.has_local_state:
-                self._say(f"{database.path!r} was never backed up{self._because()}")
-
-    def _because(self) -> str:
-        return f": {self._error}" if self._error else ""
-
     def _loop(self, supervisor: Supervisor) -> int:
         while not supervisor.finished or self._command.runs:
             pause = 1.0 if supervisor.finished else supervisor.tick()
@@ -214,7 +198,7 @@ class _Run:
                 self._stop(supervisor)
         if self._command.status is not None:
             return self._command.status
-        return 0 if self._synced and supervisor.state != "failed" else 1
+        return 0 if self._report.synced and supervisor.state != "failed" else 1
 
     def _look(self, supervisor: Supervisor, over: Callable[[], bool]) -> bool:
         """Look at the directories of the config, if any is watched; False if that was cut short.
@@ -248,9 +232,11 @@ class _Run:
             end = time.monotonic() + _LAST_LOOK  # new databases belong to the final sync
             looked = self._look(supervisor, lambda: time.monotonic() > end)
             if self._watcher is not None and supervisor.state != "standby":
-                self._lack = self._watcher.lack
+                self._report.lack = self._watcher.lack
                 if not looked:
-                    self._lack = "the replica of a new database in a directory did not answer"
+                    self._report.lack = (
+                        "the replica of a new database in a directory did not answer"
+                    )
             self._watcher = None
         supervisor.stop()
 
@@ -300,31 +286,6 @@ class _Run:
             self._command.changed(status)
         elif pid and pid == self._supervisor.pid and not os.WIFSTOPPED(status):
             self._supervisor.reaped[pid] = status
-
-    def _report(self, event: Mapping[str, Any]) -> None:
-        if "log" in event:
-            self._pass_on(event["log"])
-            if self._pings is not None:
-                self._pings.hear(_settings.masked(event["log"]))
-            log = log_lines.parse(event["log"])
-            if log is not None and log.level == "ERROR":
-                self._error = parse.without_request_ids(log.fields.get("error") or log.message)
-        if "fault" in event:
-            self._say(event["fault"])
-            self._error = event["fault"]
-        if "synced" in event:
-            self._synced = event["synced"] and not self._lack
-            if self._lack:
-                self._error = _settings.masked(self._lack)
-            if not self._synced:
-                self._say(f"the final sync did not reach the replica{self._because()}", "ERROR")
-        if event.get("state") in ("standby", "stalled", "failed", "backing off"):
-            text = f"{event['state']} {event['error']}".rstrip()
-            if text == "standby":
-                text += ": another process replicates, and this one takes over when that one ends"
-            self._say(text)
-            if self._pings is not None and event["state"] in ("stalled", "failed"):
-                self._pings.failed(text)
 
 
 _UP = ("replicating", "standby", "stalled")
