@@ -70,6 +70,10 @@ def insert(site: Site, value: str, then: str = "") -> list[str]:
     ]
 
 
+# 0.3.13 keeps the newest commit back now and then when it ends before it has looked again
+AFTER = "connection.execute(\"INSERT INTO items (value) VALUES ('after')\")\n"
+
+
 def ended(process: subprocess.Popen[str], command: int = 0) -> None:
     """Wait until nobody holds the pipes any more: neither the command nor the daemon."""
     try:
@@ -285,7 +289,7 @@ def test_a_log_that_cannot_be_written_ends_nothing(site: Site, stderr: str) -> N
 
 @needs_death_signal
 def test_the_command_does_not_outlive_a_run_that_is_killed(site: Site) -> None:
-    sleep = "print(os.getpid(), flush=True)\ntime.sleep(600)"
+    sleep = AFTER + "print(os.getpid(), flush=True)\ntime.sleep(600)"
     with start(site, *insert(site, "last", sleep)) as process:
         assert process.stdout is not None
         command = int(process.stdout.readline())
@@ -300,7 +304,7 @@ def test_the_command_does_not_outlive_a_run_that_is_killed(site: Site) -> None:
 @pytest.mark.parametrize("deaf", [False, True])
 def test_the_command_does_not_outlive_a_run_that_fails(site: Site, deaf: bool) -> None:
     body = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" if deaf else ""
-    body += "print(os.getpid(), flush=True)\ntime.sleep(600)"
+    body += AFTER + "print(os.getpid(), flush=True)\ntime.sleep(600)"
     patch = """
         def fail(self):
             raise RuntimeError("a fault of ours")
@@ -311,6 +315,7 @@ def test_the_command_does_not_outlive_a_run_that_fails(site: Site, deaf: bool) -
     with start_patched(site, patch, *insert(site, "last", body)) as process:
         assert process.stdout is not None
         command = int(process.stdout.readline())
+        site.wait_for_backup()
         process.send_signal(signal.SIGUSR1)
         ended(process, command)
     assert process.returncode == 1
