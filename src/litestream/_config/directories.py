@@ -60,7 +60,7 @@ class Directory(NamedTuple):
             )
         pattern.compiled(str(raw["pattern"]))
         return cls(
-            paths.target(given),
+            paths.of_config(given),
             str(raw["pattern"]),
             raw.get("recursive") is True,
             raw.get("watch") is True,
@@ -206,18 +206,18 @@ class Directory(NamedTuple):
         """Return the place of a database's local state, or nothing if it is beside the database."""
         folder, name = os.path.split(below)
         if self.raw.get("meta-dir"):
-            return os.path.join(paths.target(str(self.raw["meta-dir"])), below + _SUFFIX)
+            return os.path.join(paths.of_config(str(self.raw["meta-dir"])), below + _SUFFIX)
         if self.raw.get("meta-path"):
-            base = paths.target(str(self.raw["meta-path"]))
+            base = paths.of_config(str(self.raw["meta-path"]))
             return os.path.join(base, folder, f".{name}{_SUFFIX}")
         return ""
 
     def _with_state(self) -> Iterator[str]:
         base, dot = self.path, "."
         if self.raw.get("meta-dir"):
-            base, dot = paths.target(str(self.raw["meta-dir"])), ""
+            base, dot = paths.of_config(str(self.raw["meta-dir"])), ""
         elif self.raw.get("meta-path"):
-            base = paths.target(str(self.raw["meta-path"]))
+            base = paths.of_config(str(self.raw["meta-path"]))
         for folder in _marked(base, "ltx", recursive=self.recursive):
             below, name = os.path.split(os.path.relpath(folder, base))
             if name.startswith(dot) and name.endswith(_SUFFIX):

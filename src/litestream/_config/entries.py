@@ -50,7 +50,7 @@ def named(
         path = str(raw["path"])
         if series == "0.5":  # to 0.3 the scheme is a part of the path
             path = re.sub(r"^sqlite3?://", "", path)
-        yield paths.target(path), raw
+        yield paths.of_config(path), raw
 
 
 def replicas_of(path: str, raw: Mapping[str, Any], series: str) -> list[dict[str, Any]]:
