@@ -8,6 +8,7 @@ import os
 import pwd
 import shutil
 import sqlite3
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from litestream import BackupExistsError, ConfigurationError, Replication, comma
 from litestream._config import places
 from litestream._config.config import Config
 from litestream._config.database import databases_of
+from litestream._executable.find import find as find_executable
 from tests.support import Site
 
 BOTH = ("0.3", "0.5")
@@ -291,3 +293,24 @@ def test_a_name_that_begins_with_a_tilde_is_no_home_directory(
     assert database.folders == [str(site.directory / "~root")]
     site.back_up(snapshot=True)
     assert commands.snapshots(site.database, config=site.config)
+
+
+@pytest.mark.parametrize("scheme", ["file:", "File:"])
+def test_the_loss_that_a_url_with_one_slash_hides(site: Site, scheme: str) -> None:
+    """Litestream takes it for the directory, so a guard that does not sees no backups."""
+    site.back_up(snapshot=True)
+    entry = {"path": str(site.database), "replicas": [{"url": f"{scheme}{site.replica_path}"}]}
+    site.config.write_text(json.dumps({"dbs": [entry]}))
+    ran = subprocess.run(
+        [find_executable(), "restore", "-config", site.config, "-o", "copy", site.database],
+        cwd=site.directory,
+        check=True,
+        capture_output=True,
+    )
+    assert (site.directory / "copy").exists(), ran
+    for refused in (
+        lambda: Replication(site.config).start(),
+        lambda: litestream.recover(config=site.config),
+    ):
+        with pytest.raises(ConfigurationError, match="three slashes"):
+            refused()
