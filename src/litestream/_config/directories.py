@@ -218,7 +218,7 @@ class Directory(NamedTuple):
             base, dot = paths.of_config(str(self.raw["meta-dir"])), ""
         elif self.raw.get("meta-path"):
             base = paths.of_config(str(self.raw["meta-path"]))
-        for folder in _marked(base, "ltx", recursive=self.recursive):
+        for folder in marked(base, "ltx", recursive=self.recursive):
             below, name = os.path.split(os.path.relpath(folder, base))
             if name.startswith(dot) and name.endswith(_SUFFIX):
                 name = name[len(dot) : -len(_SUFFIX)]
@@ -229,7 +229,7 @@ class Directory(NamedTuple):
         replicas = [single] if single else self.raw.get("replicas") or []
         for replica in [one for one in replicas if isinstance(one, dict)]:
             base = places.directory(_replica(replica, replica, "."))
-            for folder in _marked(base, *places.OWN, recursive=self.recursive) if base else ():
+            for folder in marked(base, *places.OWN, recursive=self.recursive) if base else ():
                 below = os.path.relpath(folder, base)
                 if replica.get("url"):
                     below = unquote(below)
@@ -262,7 +262,7 @@ def _walked(folder: str, *, recursive: bool) -> Iterator[tuple[str, list[str]]]:
                 continue
 
 
-def _marked(
+def marked(
     base: str, *marks: str, recursive: bool, above: frozenset[str] = frozenset()
 ) -> Iterator[str]:
     """Yield the directories below `base` that hold one of the names; look no deeper into these.
@@ -279,7 +279,7 @@ def _marked(
         if any(os.path.isdir(os.path.join(folder, mark)) for mark in marks):
             yield folder
         elif recursive and os.path.realpath(folder) not in above:
-            yield from _marked(folder, *marks, recursive=True, above=above)
+            yield from marked(folder, *marks, recursive=True, above=above)
 
 
 def _replica(given: Mapping[str, Any], written: Mapping[str, Any], below: str) -> dict[str, Any]:
