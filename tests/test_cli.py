@@ -148,6 +148,22 @@ def test_a_listing_names_the_variable_that_is_not_set(verb, replicated, series, 
         getattr(litestream.commands, verb)(*named, config=replicated.config)
 
 
+def test_the_directory_above_the_backups_is_not_their_place(replicated, series, monkeypatch):
+    """It is there without the variable, too, and holds the backups of others."""
+    above, name = os.path.split(replicated.replica_path)
+    written = replicated.config.read_text().replace(f"{above}/{name}", f"{above}/$SHOP_BACKUPS")
+    replicated.config.write_text(written)
+    for verb, *named in (["databases"], ["snapshots", replicated.database]):
+        done = run(verb, "-config", replicated.config, *named)
+        assert (1, b"") == (done.returncode, done.stdout), done
+        assert b"$SHOP_BACKUPS is not set here" in done.stderr
+    with pytest.raises(litestream.ConfigurationError, match="SHOP_BACKUPS"):
+        litestream.databases(config=replicated.config)
+    written = written.replace("$SHOP_BACKUPS", f"{name}$SHOP_BACKUPS")  # complete without it
+    replicated.config.write_text(written)
+    assert litestream.databases(config=replicated.config)[0]["generations"]
+
+
 def test_a_listing_names_the_variable_of_the_databases_path(site):
     written = site.config.read_text().replace(str(site.directory), "$SHOP_DATA")
     site.config.write_text(written)

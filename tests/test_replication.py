@@ -516,6 +516,22 @@ def test_no_second_daemon_beside_one_that_was_started_otherwise(site: Site) -> N
     assert restored(site) == site.rows()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the process table of Linux")
+def test_no_second_daemon_beside_one_that_has_another_path_for_the_file(site: Site) -> None:
+    """As a daemon in a container has; a hard link is another path without a container."""
+    site.write(1)
+    site.connection.close()
+    path, site.database = site.database, site.directory / "elsewhere" / "app.db"
+    site.database.parent.mkdir()
+    os.link(path, site.database)
+    site.configure("50ms")
+    site.start()
+    site.wait_for_backup()
+    config = {path: (site.directory / "another").as_uri()}
+    with pytest.raises(litestream.ReplicationError, match="did not start replicates"):
+        Replication(config).start()
+
+
 def test_a_symbolic_link_is_the_same_database(site: Site) -> None:
     link = site.directory / "link.db"
     link.symlink_to(site.database)

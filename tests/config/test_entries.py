@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ def test_paths_intervals_and_meta_paths() -> None:
         "replicas": [{**FILE, "sync-interval": "1m30s"}],
     }
     (found,) = databases_of(Config("0.5", content={"dbs": [entry]}))
-    home = os.path.expanduser("~")
+    home = pwd.getpwuid(os.getuid()).pw_dir
     assert (found.path, found.meta) == (f"{home}/a.db", f"{home}/meta")
     assert found.interval == 90
     entry = {"path": "sqlite:///a.db", "replica": FILE}

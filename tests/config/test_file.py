@@ -17,6 +17,7 @@ from litestream._config import file as config_file
         ("a $NAME b", "a value b"),
         ("${NAME}/x", "value/x"),
         ("$MISSING|", "|"),
+        ("$NAMEé/${NAME}é", "valueé/valueé"),
         ("p$$q$-r$1s", "pqrs"),
         ("${NAME:-default}", ""),
         ("no reference", "no reference"),

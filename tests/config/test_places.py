@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import pwd
+import shutil
 import sqlite3
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import litestream
-from litestream import ConfigurationError, Replication, commands
+from litestream import BackupExistsError, ConfigurationError, Replication, commands
 from litestream._config import places
 from litestream._config.config import Config
 from litestream._config.database import databases_of
+from litestream._executable.find import find as find_executable
 from tests.support import Site
 
 BOTH = ("0.3", "0.5")
@@ -34,7 +39,7 @@ SAME: list[tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]] = [
     ({"path": "/r/x"}, {"url": "file://r/x"}, BOTH),
     ({"path": "/r"}, {"url": "FILE:///r"}, BOTH),
     ({"path": "/r"}, {"path": "/r", "name": "other", "sync-interval": "9s"}, BOTH),
-    ({"path": "~/r"}, {"path": str(Path.home() / "r")}, BOTH),
+    ({"path": "~/r"}, {"path": f"{pwd.getpwuid(os.getuid()).pw_dir}/r"}, BOTH),
     (AWS, {"url": "s3://b/app"}, BOTH),
     (AWS, {"url": "s3://b/app/"}, BOTH),
     (AWS, {**AWS, "path": "/app/"}, BOTH),
@@ -254,3 +259,58 @@ def test_a_replica_above_another_does_no_harm(site: Site) -> None:
         "a.db": "a.db",
         "b.db": "b.db",
     }
+
+
+def test_a_home_directory_is_the_executables(
+    site: Site, series: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HOME may lead elsewhere; both series ask the user database."""
+    site.back_up(snapshot=True)
+    elsewhere = tmp_path / "another" / "home" / "directory"
+    elsewhere.mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(elsewhere))
+    home = pwd.getpwuid(os.getuid()).pw_dir
+    below = f"~/{os.path.relpath(site.replica_path, home)}"
+    entry = {"path": str(site.database), "replicas": [{"path": below}]}
+    site.config.write_text(json.dumps({"dbs": [entry]}))
+    (database,) = databases_of(Config(series, str(site.config)))
+    assert database.folders == [str(site.replica_path)]
+    assert commands.snapshots(site.database, config=site.config)
+    for path in site.directory.glob(".app.db-litestream*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(BackupExistsError), Replication(site.config):
+        pass
+
+
+def test_a_name_that_begins_with_a_tilde_is_no_home_directory(
+    site: Site, series: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(site.directory)
+    site.replica_path = site.directory / "~root"
+    entry = {"path": str(site.database), "replicas": [{"path": "~root"}]}
+    site.config.write_text(json.dumps({"dbs": [entry]}))
+    (database,) = databases_of(Config(series, str(site.config)))
+    assert database.folders == [str(site.directory / "~root")]
+    site.back_up(snapshot=True)
+    assert commands.snapshots(site.database, config=site.config)
+
+
+@pytest.mark.parametrize("scheme", ["file:", "File:"])
+def test_the_loss_that_a_url_with_one_slash_hides(site: Site, scheme: str) -> None:
+    """Litestream takes it for the directory, so a guard that does not sees no backups."""
+    site.back_up(snapshot=True)
+    entry = {"path": str(site.database), "replicas": [{"url": f"{scheme}{site.replica_path}"}]}
+    site.config.write_text(json.dumps({"dbs": [entry]}))
+    ran = subprocess.run(
+        [find_executable(), "restore", "-config", site.config, "-o", "copy", site.database],
+        cwd=site.directory,
+        check=True,
+        capture_output=True,
+    )
+    assert (site.directory / "copy").exists(), ran
+    for refused in (
+        lambda: Replication(site.config).start(),
+        lambda: litestream.recover(config=site.config),
+    ):
+        with pytest.raises(ConfigurationError, match="three slashes"):
+            refused()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+from typing import Any
 
 import pytest
 
@@ -85,6 +86,32 @@ def test_other_files_are_passed_by(site, series):
             assert names == {
                 row["index"] for row in commands.wal(site.database, config=site.config)
             }
+
+
+def test_links_are_what_they_are_to_the_executable(site, series, tmp_path):
+    two_lives(site)
+    inner = site.replica_path / ("ltx" if series == "0.5" else "generations")
+    shutil.copytree(site.replica_path, tmp_path / "elsewhere")
+    for path in [*inner.rglob("*.ltx"), *inner.rglob("*.lz4")]:
+        path.unlink()
+        path.symlink_to(tmp_path / "elsewhere" / path.name)  # leads nowhere
+    if series == "0.3":
+        folder = next(inner.iterdir())
+        folder.rename(tmp_path / "generation")
+        folder.symlink_to(tmp_path / "generation")
+    with loaded(site.config, expand_env=False) as config:
+        database = database_of(config, site.database)
+        listed: list[Any] = (
+            [(contents.ltx, commands.ltx(site.database, level="all", config=site.config))]
+            if series == "0.5"
+            else [
+                (contents.snapshots, commands.snapshots(site.database, config=site.config)),
+                (contents.wal, commands.wal(site.database, config=site.config)),
+            ]
+        )
+        for own, rows in listed:
+            assert rows
+            assert sorted(own(database, 30), key=key) == sorted(rows, key=key)
 
 
 def test_an_empty_replica_holds_nothing(site, counted, series):

@@ -22,7 +22,9 @@ LIMIT = 4_000_000
 """Bytes that a config may have; 10,000 databases take some 2 MB."""
 _DEPTH, _NODES, _REFERENCES = 40, 400_000, 50_000
 
-REFERENCE = re.compile(r"\$(?:\{(?P<braced>[^}]*)\}|(?P<name>[A-Za-z_]\w*)|[*#$@!?\-0-9])")
+REFERENCE = re.compile(
+    r"\$(?:\{(?P<braced>[^}]*)\}|(?P<name>[A-Za-z_][A-Za-z0-9_]*)|[*#$@!?\-0-9])"
+)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 

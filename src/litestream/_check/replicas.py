@@ -10,6 +10,7 @@ from litestream._check.references import line_end
 from litestream._check.report import values
 from litestream._check.values import seconds as values_seconds
 from litestream._config.keys import TYPES
+from litestream._config.paths import with_home
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
@@ -143,7 +144,7 @@ def relative(report: Report, node: Node, *, scheme: bool = False) -> None:
 
 
 def absolute(path: str) -> str:
-    return os.path.abspath(os.path.expanduser(path))
+    return os.path.abspath(with_home(path))
 
 
 def place_of(found: dict[str, Node]) -> tuple[str, ...]:

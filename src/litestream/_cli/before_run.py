@@ -43,7 +43,7 @@ COMMAND, replicate until SIGTERM or SIGINT arrives."""
 _SOON, _AGAIN = 3.0, 10.0
 """Seconds until the first message about a replica that does not answer, and between two."""
 _UNCONFIGURED = {"no-database", "no-replica", "missing-key", "unset-variable"}
-_REFERENCE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
+_REFERENCE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_][A-Za-z0-9_]*))")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litestream._config import places
 from litestream._config.entries import named, replicas_of, seconds_of
-from litestream._config.paths import refuse_url, target
+from litestream._config.paths import of_config, refuse_url, target
 from litestream._database.files import meta_path
 from litestream.errors import ConfigurationError
 
@@ -137,7 +137,7 @@ def _of_entry(config: Config, path: str, raw: Mapping[str, Any]) -> Database:
     return Database(
         config,
         path,
-        os.path.abspath(os.path.expanduser(str(meta))) if meta else meta_path(path),
+        of_config(str(meta)) if meta else meta_path(path),
         max(seconds_of(r.get("sync-interval", interval)) for r in replicas),
         seconds_of(raw.get("monitor-interval")),
         replicas,

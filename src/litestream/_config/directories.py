@@ -60,7 +60,7 @@ class Directory(NamedTuple):
             )
         pattern.compiled(str(raw["pattern"]))
         return cls(
-            paths.target(given),
+            paths.of_config(given),
             str(raw["pattern"]),
             raw.get("recursive") is True,
             raw.get("watch") is True,
@@ -206,19 +206,19 @@ class Directory(NamedTuple):
         """Return the place of a database's local state, or nothing if it is beside the database."""
         folder, name = os.path.split(below)
         if self.raw.get("meta-dir"):
-            return os.path.join(paths.target(str(self.raw["meta-dir"])), below + _SUFFIX)
+            return os.path.join(paths.of_config(str(self.raw["meta-dir"])), below + _SUFFIX)
         if self.raw.get("meta-path"):
-            base = paths.target(str(self.raw["meta-path"]))
+            base = paths.of_config(str(self.raw["meta-path"]))
             return os.path.join(base, folder, f".{name}{_SUFFIX}")
         return ""
 
     def _with_state(self) -> Iterator[str]:
         base, dot = self.path, "."
         if self.raw.get("meta-dir"):
-            base, dot = paths.target(str(self.raw["meta-dir"])), ""
+            base, dot = paths.of_config(str(self.raw["meta-dir"])), ""
         elif self.raw.get("meta-path"):
-            base = paths.target(str(self.raw["meta-path"]))
-        for folder in _marked(base, "ltx", recursive=self.recursive):
+            base = paths.of_config(str(self.raw["meta-path"]))
+        for folder in marked(base, "ltx", recursive=self.recursive):
             below, name = os.path.split(os.path.relpath(folder, base))
             if name.startswith(dot) and name.endswith(_SUFFIX):
                 name = name[len(dot) : -len(_SUFFIX)]
@@ -229,7 +229,7 @@ class Directory(NamedTuple):
         replicas = [single] if single else self.raw.get("replicas") or []
         for replica in [one for one in replicas if isinstance(one, dict)]:
             base = places.directory(_replica(replica, replica, "."))
-            for folder in _marked(base, *places.OWN, recursive=self.recursive) if base else ():
+            for folder in marked(base, *places.OWN, recursive=self.recursive) if base else ():
                 below = os.path.relpath(folder, base)
                 if replica.get("url"):
                     below = unquote(below)
@@ -262,7 +262,7 @@ def _walked(folder: str, *, recursive: bool) -> Iterator[tuple[str, list[str]]]:
                 continue
 
 
-def _marked(
+def marked(
     base: str, *marks: str, recursive: bool, above: frozenset[str] = frozenset()
 ) -> Iterator[str]:
     """Yield the directories below `base` that hold one of the names; look no deeper into these.
@@ -279,7 +279,7 @@ def _marked(
         if any(os.path.isdir(os.path.join(folder, mark)) for mark in marks):
             yield folder
         elif recursive and os.path.realpath(folder) not in above:
-            yield from _marked(folder, *marks, recursive=True, above=above)
+            yield from marked(folder, *marks, recursive=True, above=above)
 
 
 def _replica(given: Mapping[str, Any], written: Mapping[str, Any], below: str) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def named(
         path = str(raw["path"])
         if series == "0.5":  # to 0.3 the scheme is a part of the path
             path = re.sub(r"^sqlite3?://", "", path)
-        yield paths.target(path), raw
+        yield paths.of_config(path), raw
 
 
 def replicas_of(path: str, raw: Mapping[str, Any], series: str) -> list[dict[str, Any]]:
@@ -69,6 +69,13 @@ def replicas_of(path: str, raw: Mapping[str, Any], series: str) -> list[dict[str
         raise ConfigurationError(
             f"The replicas of {path!r} are not a list of mappings: write '- type: …'"
         )
+    for replica in replicas:
+        url = str(replica.get("url") or "")
+        if re.match(r"file:(?!//)", url, re.IGNORECASE):
+            raise ConfigurationError(
+                f"The replica {url!r} of {path!r} has no '//': write a directory as 'path: …', or "
+                "with three slashes, as in 'url: file:///backups'"
+            )
     if not replicas:
         more = " (0.3 ignores 'replica:'; write 'replicas:')" if raw.get("replica") else ""
         raise ConfigurationError(

@@ -47,7 +47,7 @@ def expand(text: str, *, mark: str = "") -> str:
     """
     import re
 
-    reference = r"\$(?:\{(?P<braced>[^}]*)\}|(?P<name>[A-Za-z_]\w*)|[*#$@!?\-0-9])"
+    reference = r"\$(?:\{(?P<braced>[^}]*)\}|(?P<name>[A-Za-z_][A-Za-z0-9_]*)|[*#$@!?\-0-9])"
     known = _settings.environment()
 
     def value(found: re.Match[str]) -> str:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TypeAlias
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeAlias
 
 from litestream._database.files import path_of
 from litestream._settings import masked
 from litestream.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 StrPath: TypeAlias = "str | os.PathLike[str]"
 _URL = re.compile(r"\w+://")
@@ -30,14 +34,35 @@ def refuse_url(database: StrPath) -> None:
 def target(database: StrPath) -> str:
     """Return a database argument as upstream looks it up: an absolute path, or a replica URL.
 
-    A leading ``~/`` is the home directory, as in the config. A URL with a password is refused,
-    because every user of the machine can read a process's arguments.
+    A leading ``~/`` is the home directory. A URL with a password is refused, because every user of
+    the machine can read a process's arguments.
     """
-    text = path_of(database)
+    return _target(path_of(database), os.path.expanduser)
+
+
+def of_config(path: str) -> str:
+    """Return a path in the config as the executable looks it up: absolute, or a replica URL."""
+    return _target(path, with_home)
+
+
+def with_home(path: str) -> str:
+    """Replace a leading ``~`` by this user's home directory.
+
+    Source: both series ask the user database, whatever HOME says; ``~NAME`` is a file's name.
+    """
+    if path == "~" or path.startswith("~/"):
+        import pwd
+
+        with suppress(KeyError):  # the executable says what is wrong
+            return pwd.getpwuid(os.getuid()).pw_dir + path[1:]
+    return path
+
+
+def _target(text: str, expand: Callable[[str], str]) -> str:
     if "\0" in text:
         raise ConfigurationError(f"The path {text!r} contains a null byte. Name an existing file")
     if not is_url(text):
-        return os.path.abspath(os.path.expanduser(text))
+        return os.path.abspath(expand(text))
     if masked(text) != text:
         raise ConfigurationError(
             f"The replica URL {masked(text)} holds a password, which every user of this machine "

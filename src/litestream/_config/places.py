@@ -61,7 +61,7 @@ def directory(replica: Mapping[str, Any]) -> str | None:
     if url:
         path = url.partition("://")[2].lstrip("/")
         return posixpath.normpath(f"/{path}") if _PLAIN_URL.fullmatch(url) else None
-    return os.path.abspath(os.path.expanduser(path)) if path else None
+    return paths.of_config(path) if path else None
 
 
 def absolute(

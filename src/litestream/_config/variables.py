@@ -6,7 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from litestream._config import entries, places
+from litestream._config import directories, entries, places
 from litestream._config import file as config_file
 from litestream.errors import ConfigurationError
 
@@ -23,7 +23,7 @@ def missing(config: Config, database: str | None = None) -> str:
     """Return a sentence on what is not set of what the config needs, or "" where nothing is wanted.
 
     It needs what says where a database's replica is; without a name, where every database and
-    every replica is. What leads to a file or a directory that is there is complete without it.
+    every replica is. What leads to a database or to backups that are there is complete without it.
     """
     try:
         if config.literal or not config.path or not config_file.refers_to_unset(config.text):
@@ -59,12 +59,12 @@ def _unset(text: str, database: str | None, series: str) -> list[str]:
         for raw, marked in pairs:
             own = [marked.get(key) for key in ("path", "dir")]
             if database is None:
-                found += [*([] if _is_there(raw) else own), *_nowhere(_replicas(raw, marked))]
+                found += [*([] if _is_there(raw) else own), *_nowhere(raw, _replicas(raw, marked))]
             elif any(raw.get(key) for key in ("path", "dir")) and database in dict(
                 entries.named({"dbs": [raw]}, series)
             ):
                 both = [entries.replicas_of(database, one, series) for one in (raw, marked)]
-                found = _nowhere(zip(*both, strict=True))
+                found = _nowhere(raw, zip(*both, strict=True))
                 break
             else:  # it may be one whose path is not known here
                 found += own
@@ -89,11 +89,23 @@ def _replicas(raw: dict[str, Any], marked: dict[str, Any]) -> Iterable[tuple[Any
     return [(raw.get("replica"), marked.get("replica")), *zip(*lists, strict=True)]
 
 
-def _nowhere(replicas: Iterable[tuple[Any, Any]]) -> list[Any]:
-    """Return the places of the replicas but for directories that are there."""
+def _nowhere(entry: dict[str, Any], replicas: Iterable[tuple[Any, Any]]) -> list[Any]:
+    """Return the places of an entry's replicas but for directories that hold backups.
+
+    The directory above them is there without the variable, too.
+    """
     found = [
         marked
         for raw, marked in replicas
-        if isinstance(marked, dict) and not os.path.isdir(places.directory(raw) or "")
+        if isinstance(marked, dict) and not _holds_backups(entry, places.directory(raw))
     ]
     return [marked.get(key) for marked in found for key in _PLACES]
+
+
+def _holds_backups(entry: dict[str, Any], folder: str | None) -> bool:
+    if not folder:
+        return False
+    if entry.get("dir"):  # a directory of its own for each database
+        recursive = entry.get("recursive") is True
+        return any(directories.marked(folder, *places.OWN, recursive=recursive))
+    return any(os.path.isdir(os.path.join(folder, name)) for name in places.OWN)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from litestream._database.files import identity
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,14 +37,18 @@ def hindrance(databases: Iterable[str], own: int = 0) -> str:
 
 
 def find_all(databases: Iterable[str]) -> dict[str, int]:
-    """Return the process of a Litestream for each database that a Litestream has open."""
+    """Return the process of a Litestream for each database that a Litestream has open.
+
+    In a container, a daemon has another path for the same file.
+    """
     paths = {os.path.realpath(path) for path in databases}
+    files = {file: path for path in paths if (file := identity(path))}
     found: dict[str, int] = {}
     with suppress(OSError):
         for name in os.listdir("/proc"):
             if name.isdigit() and _is_litestream(name):
                 with suppress(OSError):
-                    found.update(dict.fromkeys(_open_files(name) & paths, int(name)))
+                    found.update(dict.fromkeys(_open_files(name, paths, files), int(name)))
     return found
 
 
@@ -73,9 +79,15 @@ def _is_litestream(name: str) -> bool:
     return False
 
 
-def _open_files(name: str) -> set[str]:
+def _open_files(name: str, paths: set[str], files: dict[tuple[int, int], str]) -> set[str]:
+    """Return those of some paths that a process has open, by whatever path it has opened them."""
     found = set()
     for number in os.listdir(f"/proc/{name}/fd"):
         with suppress(OSError):
-            found.add(os.readlink(f"/proc/{name}/fd/{number}"))
-    return found
+            path = os.readlink(f"/proc/{name}/fd/{number}")
+            if path in paths:
+                found.add(path)
+            elif path.startswith("/"):  # no socket, and no pipe
+                file = os.stat(f"/proc/{name}/fd/{number}")
+                found.add(files.get((file.st_dev, file.st_ino), ""))
+    return found - {""}

@@ -175,16 +175,21 @@ def _wal(folder: str, replica: str) -> list[WALRow]:
 
 def _generations(folder: str) -> Iterator[tuple[str, str]]:
     for entry in _entries(os.path.join(folder, "generations")):
-        if _GENERATION.fullmatch(entry.name):
+        if _GENERATION.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
             yield entry.name, entry.path
 
 
 def _files(folder: str, shape: re.Pattern[str]) -> Iterator[tuple[re.Match[str], os.stat_result]]:
+    """Yield the files whose names have a shape, a link as what it is itself.
+
+    Source: Go's ``Readdir`` follows no link. What a link leads to may be out of reach for a while:
+    the replica is not empty then.
+    """
     for entry in _entries(folder):
         name = shape.fullmatch(entry.name)
         if name:
             try:
-                yield name, entry.stat()
+                yield name, entry.stat(follow_symlinks=False)
             except FileNotFoundError:  # removed at the end of its retention meanwhile
                 continue
 
