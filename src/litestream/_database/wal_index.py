@@ -11,11 +11,17 @@ from __future__ import annotations
 
 import os
 import struct
+import time
+from collections import deque
 
 _HEADER = struct.Struct("=IIIBBHII8s8s8s")
 _SIZE = 48
 
+_IN_USE = 60.0
+"""Seconds in which another thread still reads from a descriptor that it has got."""
+
 _files: dict[str, tuple[tuple[int, int], int]] = {}
+_retired: deque[tuple[float, int]] = deque()
 
 
 def committed_frames(database: str) -> tuple[bytes, int] | None:
@@ -40,8 +46,8 @@ def kept_open(path: str) -> int | None:
     """Return a descriptor of a database or its wal-index for reading; None when it is missing.
 
     The file is opened once and stays open: to close it would drop the locks that SQLite holds on it
-    in this process (POSIX). A deleted or replaced file is closed: no other process looks for locks
-    there.
+    in this process (POSIX). A deleted or replaced file is closed some time later: no other process
+    looks for locks there. Threads may call this at once: a descriptor is closed by one of them.
     """
     try:
         stat = os.stat(path)
@@ -54,8 +60,23 @@ def kept_open(path: str) -> int | None:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
-    if known is not None and not os.fstat(known[1]).st_nlink:
-        os.close(known[1])
+    _retire(_files.pop(path, None))
     stat = os.fstat(file)
     _files[path] = (stat.st_dev, stat.st_ino), file
     return file
+
+
+def _retire(known: tuple[tuple[int, int], int] | None) -> None:
+    """Close a descriptor of a deleted file, once no thread reads from it any more."""
+    now = time.monotonic()
+    if known is not None and not os.fstat(known[1]).st_nlink:
+        _retired.append((now, known[1]))
+    while _retired:
+        try:
+            since, file = _retired.popleft()
+        except IndexError:  # another thread was faster
+            return
+        if since > now - _IN_USE:
+            _retired.appendleft((since, file))
+            return
+        os.close(file)

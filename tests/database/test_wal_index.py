@@ -1,0 +1,48 @@
+"""The descriptors of databases and their wal-indexes, which stay open."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from litestream._database import wal_index
+
+
+def test_threads_that_meet_a_replaced_file_close_no_descriptor_of_others(tmp_path: Path) -> None:
+    path = tmp_path / "app.db-shm"
+    path.write_bytes(b"x")
+    over = threading.Event()
+    troubles: list[OSError] = []
+
+    def read() -> None:
+        try:
+            while not over.is_set():
+                file = wal_index.kept_open(str(path))
+                assert file is None or os.pread(file, 1, 0) == b"x"
+        except OSError as error:
+            troubles.append(error)
+
+    threads = [threading.Thread(target=read, daemon=True) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(300):
+        path.with_suffix(".new").write_bytes(b"x")
+        os.replace(path.with_suffix(".new"), path)
+    over.set()
+    for thread in threads:
+        thread.join(10)
+    assert not troubles
+
+
+def test_a_deleted_file_is_closed_at_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "app.db-shm"
+    monkeypatch.setattr(wal_index, "_IN_USE", 0.0)
+    before = len(os.listdir("/dev/fd"))
+    for _ in range(20):
+        path.unlink(missing_ok=True)
+        path.write_bytes(b"x")
+        assert wal_index.kept_open(str(path)) is not None
+    assert len(os.listdir("/dev/fd")) <= before + 2
