@@ -34,6 +34,12 @@ def missing(config: Config, database: str | None = None) -> str:
     if not names:
         return ""
     what = "databases and replicas" if database is None else "the replica"
+    if any(":-" in name for name in names):
+        written = next(name for name in names if ":-" in name)
+        return (
+            f"Litestream has no default values: '${{{written}}}' in {config.described} is the name "
+            "of a variable that is not set. Write the value, or set a variable without ':-'"
+        )
     return (
         f"{' and '.join(f'${name}' for name in names)} {'is' if len(names) == 1 else 'are'} not "
         f"set here, and {config.described} needs that to name {what}. Set what the daemon has, "

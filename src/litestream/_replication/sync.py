@@ -44,7 +44,11 @@ def sync(
 
     def check() -> None:
         if told.state in ("failed", "stopped"):
-            raise ReplicationTimeoutError(f"The replication has {told.state}: {told.last_error}")
+            because = f": {told.last_error}" if told.last_error else ""
+            raise ReplicationTimeoutError(
+                f"The replication has {told.state} before it was known that the replica has what "
+                f"was committed{because}"
+            )
 
     for one in found:
         barrier.wait(
