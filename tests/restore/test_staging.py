@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import stat
 
+import pytest
+
+from litestream._restore import staging
 from litestream._restore.staging import Staging
 from tests.restore.test_restore import listing
 
@@ -37,3 +40,15 @@ def test_staging_made_anew_when_a_sweep_comes_between(tmp_path, monkeypatch):
     with Staging(str(tmp_path)) as staging:
         assert [staging.path] == made[1:]
         assert os.path.isdir(staging.path)
+
+
+def test_a_signal_while_it_is_made_leaves_nothing(tmp_path, monkeypatch):
+    def interrupted(*_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(staging, "_lock", interrupted)
+    before = len(os.listdir("/dev/fd"))
+    with pytest.raises(KeyboardInterrupt), Staging(str(tmp_path)):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    assert len(os.listdir("/dev/fd")) == before

@@ -43,6 +43,14 @@ class Staging:
 
     def __enter__(self) -> Self:
         _sweep(self._folder)
+        try:
+            self._make()
+        except BaseException:  # a full disk, or Ctrl-C
+            self._remove()
+            raise
+        return self
+
+    def _make(self) -> None:
         while True:
             self.path = os.path.join(self._folder, f"{_PREFIX}{secrets.token_hex(8)}")
             os.mkdir(self.path, 0o700)
@@ -54,19 +62,19 @@ class Staging:
             with contextlib.suppress(OSError):
                 locked = _lock(self.lock)
             if locked and _is_still(self.path, self.lock):
-                self._own()
-                return self
+                break
             os.close(self.lock)  # the same, an instant later
-
-    def _own(self) -> None:
-        try:
-            self._owner = _open_file(self.file(_OWNER), os.O_CREAT)
-        except OSError:  # a full disk
-            shutil.rmtree(self.path, ignore_errors=True)
-            os.close(self.lock)
-            raise
+            self.lock = -1
+        self._owner = _open_file(self.file(_OWNER), os.O_CREAT)
         with contextlib.suppress(OSError):
             _lock(self._owner)
+
+    def _remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+        for file in (self._owner, self.lock):
+            if file >= 0:
+                os.close(file)
+        self._owner = self.lock = -1
 
     def __exit__(
         self,
@@ -74,9 +82,7 @@ class Staging:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
-        os.close(self._owner)
-        os.close(self.lock)
+        self._remove()
 
     def note_child(self, pid: int) -> None:
         """Note the child that holds the lock, too."""
