@@ -1,11 +1,12 @@
 """The fault campaign of Replication: nothing lost, whatever kills the daemon.
 
     python -m benchmarks.replication --series 0.5 --rate 75 --interval 0.1 --trials 12 --kills 10
-    python -m benchmarks.replication --series 0.5 ... --without-hand-over      (negative control)
+    python -m benchmarks.replication --series 0.5 --rate 300 --interval 0.1 --bare      (control)
 
 Four writers with SQLite's default `wal_autocheckpoint`, the daemon killed at random, a restore at
 the end, compared with a ledger outside the database (`tests/ledger.py`). One line for each trial,
-then the sum. Each trial prints its seed; the exit status is 1 when a row was lost.
+then the sum. Each trial prints its seed; the exit status is 1 when a row was lost. The control is
+Litestream alone, started again by a loop, as by systemd.
 """
 
 from __future__ import annotations
@@ -15,16 +16,59 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
 from tests import ledger
 from tests.support import S3_KEY, S3_SECRET, S3Server, executable
+from typing_extensions import Self
 
 from litestream import Replication, commands, configure
+
+
+class Bare:
+    """Litestream alone, started again whenever it ends."""
+
+    state = "replicating"
+
+    def __init__(self, program: Path, config: Path) -> None:
+        self._argv = [str(program), "replicate", "-config", str(config)]
+        self._daemon: subprocess.Popen[bytes] | None = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._keep_up)
+
+    def _keep_up(self) -> None:
+        while not self._over.is_set():
+            self._daemon = subprocess.Popen(
+                self._argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            self._daemon.wait()
+            self._daemon = None
+            self._over.wait(0.3)
+
+    @property
+    def pid(self) -> int | None:
+        """Return the process id of the daemon that runs."""
+        return self._daemon.pid if self._daemon else None
+
+    def sync(self, timeout: float) -> None:
+        """Wait for a few sync intervals: Litestream alone has nothing better."""
+        time.sleep(min(5.0, timeout))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        if daemon := self._daemon:
+            daemon.terminate()
+        self._thread.join()
 
 
 def trial(options: argparse.Namespace, seed: int, server: S3Server | None) -> ledger.Verdict:
@@ -40,9 +84,12 @@ def trial(options: argparse.Namespace, seed: int, server: S3Server | None) -> le
         replicas = [{**replica, "sync-interval": interval}]
         entry = {"path": str(database), "monitor-interval": interval, "replicas": replicas}
         config.write_text(json.dumps({"dbs": [entry]}))
-        replication = Replication(config)
-        replication._delays = (0.3, 0.3)  # noqa: SLF001
-        replication._hand_over = not options.without_hand_over  # noqa: SLF001
+        replication: Replication | Bare
+        if options.bare:
+            replication = Bare(executable(options.series), config)
+        else:
+            replication = Replication(config)
+            replication._delays = (0.3, 0.3)  # noqa: SLF001
         with replication, ledger.writers(database, folder / "ledger", options.rate, seed=seed):
             for _ in range(options.kills):
                 time.sleep(source.uniform(0.3, options.pause))
@@ -71,7 +118,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=10, help="for each trial")
     parser.add_argument("--pause", type=float, default=2.0, help="seconds between kills at most")
     parser.add_argument("--signal", default="SIGKILL", choices=["SIGKILL", "SIGTERM"])
-    parser.add_argument("--without-hand-over", action="store_true")
+    parser.add_argument("--bare", action="store_true", help="the control")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     os.environ["LITESTREAM_INSTALL_DIR"] = str(executable(options.series).parent)
@@ -94,7 +141,7 @@ def main() -> int:
             longest = max(longest, verdict.longest_write)
     print(
         f"{options.series} {options.replica} {options.rate:g}/s {options.interval:g}s "
-        f"{options.signal} hand-over {'OFF' if options.without_hand_over else 'on'}: "
+        f"{options.signal} {'Litestream alone' if options.bare else 'Replication'}: "
         f"{bad} of {options.trials} trials bad, {lost} of {committed} commits lost, "
         f"{options.trials * options.kills} kills, longest write {longest:g} s"
     )

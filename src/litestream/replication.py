@@ -80,7 +80,6 @@ class Replication:
         self._max_restarts = max_restarts
         self._stop_timeout = stop_timeout
         self._sync_interval = sync_interval
-        self._hand_over = True  # off in the campaign's negative control
         self._delays = (0.5, 30.0)
         self._socket = ""
         self._keeper: Keeper | None = None
@@ -171,7 +170,6 @@ class Replication:
                 self._directory,
                 stop_timeout=float(self._stop_timeout),
                 max_restarts=self._max_restarts,
-                hand_over=self._hand_over,
                 delays=self._delays,
             )
             _running.add(self)

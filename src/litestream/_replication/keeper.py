@@ -46,7 +46,6 @@ class Keeper:
         *,
         stop_timeout: float,
         max_restarts: int | None,
-        hand_over: bool,
         delays: tuple[float, float],
     ) -> None:
         self.delay = 0.5
@@ -56,7 +55,6 @@ class Keeper:
         self._directory = directory
         self._stop_timeout = stop_timeout
         self._max_restarts = max_restarts
-        self._hand_over = hand_over
         self._delays = delays
         self._process: KeeperProcess | None = None
         self._launch()
@@ -135,7 +133,6 @@ class Keeper:
         return self.prepared.job(
             stop_timeout=self._stop_timeout,
             max_restarts=left,
-            hand_over=self._hand_over,
             delays=self._delays,
         )
 
