@@ -52,13 +52,7 @@ def snapshots(database: Database, timeout: float | None) -> list[SnapshotRow]:
         CommandFailedError, CommandTimeoutError: it cannot be listed.
 
     """
-    name = database.names[0]
-    found = _read(database, lambda folder: _snapshots(folder, name))
-    if found is not None:
-        return found
-    return listings.snapshots(
-        database.path, replica=database.replica, config=database.config, timeout=timeout
-    )
+    return _of_one_replica(database, _snapshots, listings.snapshots, timeout)
 
 
 def wal(database: Database, timeout: float | None) -> list[WALRow]:
@@ -68,13 +62,20 @@ def wal(database: Database, timeout: float | None) -> list[WALRow]:
         CommandFailedError, CommandTimeoutError: it cannot be listed.
 
     """
-    name = database.names[0]
-    found = _read(database, lambda folder: _wal(folder, name))
+    return _of_one_replica(database, _wal, listings.wal, timeout)
+
+
+def _of_one_replica(
+    database: Database,
+    own: Callable[[str, str], list[Row]],
+    listing: Callable[..., list[Row]],
+    timeout: float | None,
+) -> list[Row]:
+    found = _read(database, lambda folder: own(folder, database.names[0]))
     if found is not None:
         return found
-    return listings.wal(
-        database.path, replica=database.replica, config=database.config, timeout=timeout
-    )
+    one, config = database.replica, database.config
+    return listing(database.path, replica=one, config=config, timeout=timeout)
 
 
 def generations_and_snapshots(
