@@ -19,8 +19,9 @@ from litestream.errors import CommandFailedError
 
 
 @pytest.fixture
-def counted(monkeypatch):
+def counted(installed, monkeypatch):
     """Return the verbs that the executable is run with from now on."""
+    commands.version()
     verbs = []
     run = executable_run.run
 
@@ -166,7 +167,6 @@ def test_a_recovery_runs_the_executable_once_for_each(site, counted, tmp_path):
     for number in range(3):
         shutil.copytree(site.replica_path, tmp_path / f"replica{number}")
         mapping[tmp_path / f"{number}.db"] = (tmp_path / f"replica{number}").as_uri()
-    commands.version()
     counted.clear()
     assert {done.action for done in litestream.recover(config=mapping)} == {"restored"}
     assert counted == ["restore"] * 3
