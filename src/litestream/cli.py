@@ -147,7 +147,7 @@ def _require_set(argv: list[str], config: str | None) -> None:
     """Refuse to list what is at another place, for want of a variable, as if it were empty.
 
     Raises:
-        ConfigurationError: A variable that says where the replica is is not set.
+        ConfigurationError: A variable in the place of the replica is not set.
 
     """
     words = iter(argv[1:])

@@ -96,7 +96,7 @@ def _read(database: Database, rows: Callable[[str], list[Row]]) -> list[Row] | N
     """Return the rows of a directory; None if it is none, cannot be read, or does not answer.
 
     Raises:
-        ConfigurationError: A variable that says where the directory is is not set.
+        ConfigurationError: A variable in the path of the directory is not set.
 
     """
     variables.require_set(database.config, database.path)

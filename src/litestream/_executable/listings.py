@@ -201,7 +201,7 @@ def printed(
     """Run a command that takes at most one database, and return its standard output.
 
     Raises:
-        ConfigurationError: A variable that says where the replica is is not set.
+        ConfigurationError: A variable in the place of the replica is not set.
 
     """
     require_positive(timeout)
