@@ -95,7 +95,7 @@ def wait(
     database: Database,
     timeout: float,
     *,
-    positions: Mapping[tuple[str, str], Position03] | None = None,
+    positions: Mapping[str, Mapping[str, Position03]] | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> None:
     """Wait for one database; ``check`` is called now and then, and may raise.

@@ -37,7 +37,7 @@ class Look03:
         self,
         goal: Goal,
         *,
-        positions: Mapping[tuple[str, str], Position03] | None,
+        positions: Mapping[str, Mapping[str, Position03]] | None,
         only_new: bool,
         sure: bool,
     ) -> None:
@@ -84,9 +84,7 @@ class Look03:
         """Tell whether every replica is known to hold the WAL up to a place."""
         database = self._goal.database
         if self._positions is not None:
-            logged = [
-                at for (path, _), at in list(self._positions.items()) if path == database.path
-            ]
+            logged = list(self._positions.get(database.path, {}).values())
             if len(logged) >= len(database.replicas) and all(at.reaches(place) for at in logged):
                 return True
             if not logged and not self._woken:  # before the next commit a daemon logs nothing

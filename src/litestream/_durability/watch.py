@@ -50,8 +50,8 @@ class Watch:
     """Watches the replicas of one database, from before the commit that must arrive.
 
     ``positions`` are logged by a daemon of ours, for each database and replica (0.3). ``pulse`` is
-    called at every look, and may raise to end the wait. ``touch`` makes another
-    commit (0.3). With ``sure`` an arrival needs no restore to confirm it.
+    called at every look, and may raise to end the wait. ``touch`` makes another commit (0.3). With
+    ``sure`` an arrival needs no restore to confirm it.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Watch:
         database: Database,
         deadline: float,
         *,
-        positions: Mapping[tuple[str, str], local_state.Position03] | None = None,
+        positions: Mapping[str, Mapping[str, local_state.Position03]] | None = None,
         only_new: bool = False,
         sure: bool = False,
         pulse: Callable[[], object] = lambda: None,

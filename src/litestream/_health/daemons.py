@@ -60,11 +60,13 @@ def find(databases: Sequence[Watched]) -> list[Daemon]:
 
 
 def is_none(database: Watched) -> bool:
-    """Tell whether surely nothing replicates a database.
+    """Tell whether surely nothing replicates a database; no daemon is asked while the lock is held.
 
     That is not known where a daemon may be hidden: on macOS, and in a container, beside which
     another one may share the database.
     """
+    if Lock(database.path).is_held() is not False:
+        return False
     try:
         is_host = os.stat("/proc/self/ns/pid").st_ino == _NAMESPACE_OF_THE_HOST
     except OSError:

@@ -42,7 +42,7 @@ class Told:
         self.last_error: str | None = None
         self.misconfigured = False
         self.synced: bool | None = None
-        self.positions: dict[tuple[str, str], Position03] = {}
+        self.positions: dict[str, dict[str, Position03]] = {}
 
     def receive(self, event: dict[str, Any]) -> None:
         """Take an event of the keeper's (see `Supervisor`)."""
@@ -53,7 +53,7 @@ class Told:
             self.fault(event["fault"])
         if "position" in event:
             database, replica, position = event["position"]
-            self.positions[database, replica] = Position03(*position)
+            self.positions.setdefault(database, {})[replica] = Position03(*position)
         if "synced" in event:
             self.synced = event["synced"]
         if "state" in event:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from litestream._database.lock import Lock
 
 _EVERY = 1.0
-_AT_ONCE = 50  # of a thousand databases that are all written to, some wait for the next turn
+_AT_ONCE = 200  # of a thousand databases that are all written to, some wait for the next turn
 
 
 def note(lock: Lock, **values: object) -> bool:
@@ -33,7 +33,7 @@ class Notes:
 
     def __init__(self, locks: Sequence[Lock]) -> None:
         self._locks = locks
-        self._arrived: dict[str, float] = {}
+        self._arrived: dict[str, tuple[str, float]] = {}
         self._due = 0.0
 
     def state(self, state: str, pid: int, restarts: int, age: float = 0.0, **more: object) -> None:
@@ -44,19 +44,18 @@ class Notes:
 
     def arrived(self, database: str) -> None:
         """Remember to note that a replica has got something."""
-        self._arrived[os.path.realpath(database)] = time.time()
+        self._arrived[os.path.realpath(database)] = database, time.time()
 
-    def flush(self, positions: Mapping[tuple[str, str], Position03]) -> None:
-        """Note what has arrived, from time to time, and no more at once than is cheap."""
+    def flush(self, positions: Mapping[str, Mapping[str, Position03]]) -> None:
+        """Note what has arrived, from time to time, and no more at once than is cheap.
+
+        The longest waiting database is the first.
+        """
         if not self._arrived or time.monotonic() < self._due:
             return
         self._due = time.monotonic() + _EVERY
-        due = [lock for lock in self._locks if lock.database in self._arrived][:_AT_ONCE]
-        for lock in due:
-            at = self._arrived.pop(lock.database)
-            reached = {
-                replica: list(position)
-                for (path, replica), position in positions.items()
-                if os.path.realpath(path) == lock.database
-            }
-            note(lock, positions=reached, synced=at)
+        locks = {lock.database: lock for lock in self._locks}
+        for database in list(self._arrived)[:_AT_ONCE]:
+            path, at = self._arrived.pop(database)
+            if database in locks:
+                note(locks[database], positions=positions.get(path, {}), synced=at)

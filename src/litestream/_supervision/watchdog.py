@@ -60,7 +60,7 @@ class Health:
         self._copied: dict[str, float] = {}
         self._bumped: set[str] = set()
         self.talks = False
-        self.positions: dict[tuple[str, str], Position03] = {}
+        self.positions: dict[str, dict[str, Position03]] = {}
         self._ends: dict[str, WALEnd | None] = {}
         self._wanted: dict[str, WALEnd] = {}
         self._failing: set[str] = set()
@@ -113,7 +113,7 @@ class Health:
             segment = logged_segment(log.fields) if log else None
             if log is not None and segment is not None:
                 key = log.fields.get("db", ""), log.fields.get("replica", "")
-                self.positions[key] = segment[1]
+                self.positions.setdefault(key[0], {})[key[1]] = segment[1]
                 self.looked.add(key[0])
                 self._copied.pop(key[0], None)
                 self._compare_segments(key, *segment)
@@ -268,7 +268,7 @@ class Health:
             if end is not None and behind:
                 self._wanted[path] = end
                 wanted = shadow_position(database.meta, end)
-                reached = [at for (name, _), at in self.positions.items() if name == path]
+                reached = self.positions.get(path, {}).values()
                 behind = wanted is None or not reached
                 behind = behind or not all(at.reaches(wanted) for at in reached if wanted)
                 if wanted is None and wal_salts(wal_path(path)) != end.salts:
