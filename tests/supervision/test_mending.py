@@ -265,6 +265,36 @@ def test_a_hole_is_known_after_another_database_has_appeared(sited: Site) -> Non
     after.close()
 
 
+def test_a_database_is_looked_at_again_once_something_has_changed(
+    sited: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no sooner: of a thousand quiet databases, a keeper asks for the times of the files."""
+    sited.start()
+    sited.wait_for_backup()
+    database = Database(str(sited.database), meta_path(sited.database), 1.0)
+    mending = Mending(Job([], sited.series, [database], "", ""), [Lock(database.path)], print)
+    looks: list[str] = []
+    look = Audit.look
+
+    def counted(audit: Audit) -> bool:
+        looks.append(audit.database)
+        return look(audit)
+
+    def is_quiet() -> bool:
+        before = len(looks)
+        return mending.look() and len(looks) == before
+
+    monkeypatch.setattr(Audit, "look", counted)
+    wait_until(is_quiet, "a look that finds nothing new")
+    for change in (lambda: sited.write(1), lambda: die_in_commit(sited.database, *GHOST)):
+        change()
+        assert not is_quiet()
+        wait_until(is_quiet, "a look that finds nothing new")
+    litestream.sync(sited.database, config=sited.config)
+    assert lost(sited) == ""
+    mending.close()
+
+
 @pytest.mark.only_series("0.5")
 def test_a_vacuum_is_no_hole_once_its_wal_is_gone(sited: Site) -> None:
     """It writes every page, as a copy of the whole database that leaves out a part of the WAL."""

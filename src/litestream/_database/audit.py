@@ -20,6 +20,7 @@ nothing from there on. Such a WAL is `torn`: only a checkpoint repairs it.
 from __future__ import annotations
 
 import os
+import time
 from contextlib import closing
 
 from litestream._database.frames import Frames
@@ -30,19 +31,22 @@ from litestream._database.wal import (
     wal_path,
     wal_salts,
 )
-from litestream._database.wal_index import kept_open
+from litestream._database.wal_index import header, kept_open
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from litestream._database.wal import Salts
 
     Differing = Callable[[dict[int, bytes]], int]
+    Traces = tuple[object, ...]
 
 PIECES = 8
 """Pieces that the first look compares."""
 _RESTARTS = 1000
+TICK = 100_000_000
+"""Nanoseconds within which two changes of a file may have the same time."""
 WRONG = "what was copied is not what was committed"
 _TORN = (
     "SQLite has committed frames without a checksum to the WAL, as it does before 3.50.2 when a "
@@ -83,6 +87,26 @@ class Audit:
         self._look_for_tears()
         return self.clean
 
+    def traces(self) -> Traces:
+        """Return what changes when there is something new to look at.
+
+        Nothing is returned while the times of the files may not show the next change.
+        """
+        index, copies = header(self.database), self._copies()
+        if not index or not copies:
+            return ()
+        found: list[object] = [index]
+        latest = time.time_ns() - TICK
+        try:
+            for path in (self._wal, *copies):
+                stat = os.stat(path)
+                found.append((stat.st_ino, stat.st_size, stat.st_mtime_ns))
+                if stat.st_mtime_ns > latest:
+                    return ()
+        except OSError:
+            return ()
+        return tuple(found)
+
     def leftover(self) -> bytes:
         """Return a mark of the transaction behind the last commit: see `Frames.leftover`."""
         end = committed_end(self._wal)
@@ -97,6 +121,10 @@ class Audit:
 
     def forget(self) -> None:
         """Let the daemon copy the whole database at its next sync."""
+        raise NotImplementedError
+
+    def _copies(self) -> Sequence[str]:
+        """Return the files and folders that change whenever Litestream has copied something."""
         raise NotImplementedError
 
     def _compare(self) -> None:

@@ -25,20 +25,23 @@ class Audit03(Audit):
     """The audit of 0.3's shadow WAL, a copy of each WAL."""
 
     _index = 0
+    _copied = ("", "")
 
     def _compare(self) -> None:
         """Look at the newest copies."""
         self.unsettled = self.ahead = False
+        self._copied = "", ""
         try:
             with open(os.path.join(self.meta, "generation"), encoding="ascii") as file:
                 generation = file.read().strip()
             folder = os.path.join(self.meta, "generations", generation, "wal")
-            names = sorted(name for name in os.listdir(folder) if name.endswith(".wal"))
+            names = _in_order(folder)
         except (OSError, ValueError):
             return  # a new generation begins
         if generation != self.start:
             self.start, self._index, self.hole = generation, 0, ""
         copies = [os.path.join(folder, name) for name in names]
+        self._copied = file.name, folder
         for number, copy in enumerate(copies):
             index = int(names[number].partition(".")[0], 16)
             if index >= self._index:
@@ -47,6 +50,14 @@ class Audit03(Audit):
                 if self.unsettled:
                     return
                 self._index = index
+
+    def _copies(self) -> Sequence[str]:
+        """Leave out the folder: 0.3.13 changes the folder's time every second."""
+        generation, folder = self._copied
+        try:
+            return generation, os.path.join(folder, _in_order(folder)[-1])
+        except (OSError, IndexError):
+            return ()
 
     def newest(self) -> str:
         """Return the file that names the generation."""
@@ -94,3 +105,8 @@ class Audit03(Audit):
         size = len(next(iter(content.values()), b""))
         if self._contradicts(numbers, size, salts, others, differing):
             self.hole = WRONG
+
+
+def _in_order(folder: str) -> list[str]:
+    """Return the names of the copies in a folder, the oldest first: only the newest one grows."""
+    return sorted(name for name in os.listdir(folder) if name.endswith(".wal"))

@@ -7,7 +7,7 @@ import struct
 import time
 from contextlib import closing, suppress
 
-from litestream._database.audit import WRONG, Audit
+from litestream._database.audit import TICK, WRONG, Audit
 from litestream._database.frames import Frames
 from litestream._database.local_state import local_transactions, newest_local
 from litestream._database.ltx import Pages, disguise
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from litestream._database.local_state import LocalTransaction
 
-_TICK = 100_000_000  # nanoseconds
-
 
 class Audit05(Audit):
     """The audit of 0.5's level-0 LTX files."""
@@ -37,7 +35,7 @@ class Audit05(Audit):
     def _compare(self) -> None:
         """Look at the LTX files that are new."""
         try:
-            mtime = os.stat(os.path.join(self.meta, "ltx", "0")).st_mtime_ns
+            mtime = os.stat(*self._copies()).st_mtime_ns
         except OSError:
             return
         if mtime == self._mtime and not self.unsettled:
@@ -51,7 +49,10 @@ class Audit05(Audit):
                 return
             self._last = transaction
         # A second file within one tick of the kernel's clock does not change the time.
-        self._mtime = mtime if time.time_ns() - mtime > _TICK else 0
+        self._mtime = mtime if time.time_ns() - mtime > TICK else 0
+
+    def _copies(self) -> Sequence[str]:
+        return (os.path.join(self.meta, "ltx", "0"),)
 
     @staticmethod
     def _since_copy_of_all(found: list[LocalTransaction]) -> list[LocalTransaction]:

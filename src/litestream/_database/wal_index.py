@@ -29,17 +29,22 @@ def committed_frames(database: str) -> tuple[bytes, int] | None:
 
     None when there is no wal-index, or while a writer is changing it.
     """
+    fields = _HEADER.unpack(header(database) or bytes(_SIZE))
+    is_initialised, frames, salts = fields[3], fields[6], fields[9]
+    return (salts, frames) if is_initialised else None
+
+
+def header(database: str) -> bytes:
+    """Return the header of a wal-index; nothing without one, or while a writer is changing it."""
     file = kept_open(database + "-shm")
     if file is None:
-        return None
+        return b""
     for _ in range(5):
         head = os.pread(file, 2 * _SIZE, 0)
         first, second = head[:_SIZE], head[_SIZE:]
         if len(second) == _SIZE and first == second:
-            fields = _HEADER.unpack(first)
-            is_initialised, frames, salts = fields[3], fields[6], fields[9]
-            return (salts, frames) if is_initialised else None
-    return None
+            return first
+    return b""
 
 
 def kept_open(path: str) -> int | None:

@@ -25,8 +25,9 @@ from litestream._supervision.notes import note
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
+    from litestream._database.audit import Traces
     from litestream._database.lock import Lock
     from litestream._supervision.job import Database, Job
 
@@ -97,11 +98,16 @@ class Mending:
         """Note a hole that the local state does not show, and report it at once."""
         self._databases[path].declare(hole, self._report)
 
-    def look(self) -> bool:
-        """Look for holes, begin to mend them, and say whether all is clean."""
+    @property
+    def doubtful(self) -> list[str]:
+        """Return the databases that were not clean at the last look."""
+        return [path for path, one in self._databases.items() if not one.audit.clean]
+
+    def look(self, only: Collection[str] | None = None) -> bool:
+        """Look for holes in all databases or some, begin to mend them; say whether all is clean."""
         clean = True
-        for database in self._databases.values():
-            clean = database.look(self._report) and clean
+        for path in self._databases if only is None else only:
+            clean = self._databases[path].look(self._report) and clean
         return clean
 
     def settle(self) -> bool:
@@ -120,6 +126,7 @@ class _Database:
         self._pause = 2 * database.interval + _AGAIN
         self._told = self._noted = ""
         self._leftover = b""
+        self._traces: Traces = ()
         self._settled = time.monotonic()
         self._forgotten = ""
         self._again = self._empty_again = 0.0
@@ -128,6 +135,10 @@ class _Database:
 
     def look(self, report: Callable[[str], None]) -> bool:
         self.audit.final = False
+        traces = self.audit.traces()
+        if traces and traces == self._traces and self.audit.clean:
+            self._settled = time.monotonic()
+            return True
         if self._look() or self.audit.hole:
             self._settled = time.monotonic()
         elif self.audit.ahead:
@@ -139,6 +150,8 @@ class _Database:
             self._mend()
         elif self.audit.clean:
             self._remove_leftover()
+        is_done = self.audit.clean and not self._leftover and not self._noted
+        self._traces = traces if is_done else ()
         return self.audit.clean
 
     def declare(self, hole: str, report: Callable[[str], None]) -> None:

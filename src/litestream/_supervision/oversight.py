@@ -47,7 +47,7 @@ class Oversight:
         self._health = health
         self._account = account
         self._final_sync = final_sync
-        self._pinned_until = 0.0
+        self._pinned_until = self._everywhere_at = 0.0
         self._forbidden = ""
 
     def begin_handover(self) -> None:
@@ -73,7 +73,9 @@ class Oversight:
     def look(self) -> float:
         """Do what is due, and return after how many seconds to look again."""
         self._account.notes.flush(self._health.positions)
-        changed = self._health.files.replaced()
+        everywhere = time.monotonic() >= self._everywhere_at
+        only = None if everywhere else self._held.mending.doubtful
+        changed = self._health.files.replaced(only)
         if changed:
             self._account.fault(changed)
             # No final sync: it would mix the old file's pages with the new one's.
@@ -98,7 +100,9 @@ class Oversight:
         if self._is_followed():
             self.leave()
             return 0.05
-        clean = self._held.mending.look()
+        clean = self._held.mending.look(only)
+        if everywhere:
+            self._everywhere_at = time.monotonic() + _LOOK
         if self._held.mending.torn and not self._daemon.must_end:
             self._end()
         state = "mending" if self._held.mending.holes else self._health.look()

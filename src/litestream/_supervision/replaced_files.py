@@ -9,6 +9,8 @@ from litestream._database.wal import wal_path, wal_salts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from litestream._database.wal import Salts
     from litestream._supervision.job import Job
 
@@ -31,10 +33,10 @@ class Files:
         """Tell whether a database existed when it was last looked at."""
         return self._known.get(path) is not None
 
-    def replaced(self) -> str:
+    def replaced(self, only: Collection[str] | None = None) -> str:
         """Say that a database was replaced or deleted since the daemon was started, if it was."""
-        for path, before in self._known.items():
-            now = identity(path)
+        for path in self._known if only is None else only:
+            before, now = self._known.get(path), identity(path)
             if before is None:
                 self._known[path] = now
             elif now == before:
