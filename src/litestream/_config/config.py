@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from litestream import _settings
 from litestream._config import file as config_file
 from litestream._config import mapping, runtime_directory, spelling
+from litestream._config.alone import Alone
 from litestream._config.directories import Directory, in_content
 from litestream._config.entries import named
 from litestream.errors import ConfigurationError
@@ -183,6 +184,11 @@ class Config:
                         runtime_directory.rewrite(self._written, spelt.text)
                 return directory.entry(path)
         return None
+
+    @cached_property
+    def alone(self) -> Alone:
+        """Return what cuts single databases out of this config."""
+        return Alone(self)
 
     @property
     def flags(self) -> dict[str, bool]:

@@ -83,6 +83,11 @@ def require_positive(timeout: float | None) -> None:
         raise ConfigurationError(f"timeout={timeout} must be more than 0 seconds")
 
 
+def alone(config: Config | None, database: str) -> str:
+    """Return the text that the executable reads for one database, where the config is long."""
+    return config.alone.text(database) if config else ""
+
+
 def config_flags(config: Config | None) -> dict[str, Flag]:
     """Return the flags that name a config."""
     return {"config": config.file, **config.flags} if config else {}

@@ -10,6 +10,7 @@ from litestream._config import variables
 from litestream._config.paths import is_url, target
 from litestream._executable import parse, run
 from litestream._executable.arguments import (
+    alone,
     arguments,
     config_flags,
     loaded,
@@ -213,7 +214,7 @@ def printed(
         if where is not None and verb not in _LOCAL:
             variables.require_set(where, name)
         argv = arguments(verb, name, **{**config_flags(where), **flags})
-        return run.run(argv, timeout=timeout).stdout
+        return run.run(argv, timeout=timeout, config=alone(where, name)).stdout
 
 
 def require_valid(config: Config) -> None:

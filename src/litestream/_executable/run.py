@@ -65,6 +65,7 @@ def run(
     *,
     timeout: float | None,
     accepted: Sequence[int] = (0,),
+    config: str = "",
     fills: Directory | None = None,
     stall: float | None = None,
     progress: Progress | None = None,
@@ -72,7 +73,8 @@ def run(
 ) -> Output:
     """Run ``argv`` to its end, at most ``timeout`` seconds, and return what it printed.
 
-    A run that ``fills`` a directory is killed when it makes no progress there for ``stall``
+    The child reads the text of ``config``, if there is any, in place of the file that ``argv``
+    names. A run that ``fills`` a directory is killed when it makes no progress there for ``stall``
     seconds (``STALL`` by default), too. The child holds the directory's lock: while it lives,
     nobody removes the directory. ``progress`` is called with the bytes written and those
     ``expected``; an exception of it ends the run.
@@ -84,16 +86,18 @@ def run(
         ExecutableError: it cannot be run on this machine.
 
     """
+    passed = [] if fills is None else [fills.lock]
     try:
-        process = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment(),
-            umask=0o077,  # 0.5.17 restores a private database as 0644
-            pass_fds=() if fills is None else (fills.lock,),
-        )
+        with _piped(config, argv, passed) as given:
+            process = subprocess.Popen(
+                given,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=environment(),
+                umask=0o077,  # 0.5.17 restores a private database as 0644
+                pass_fds=passed,
+            )
     except OSError as error:
         raise not_runnable(argv[0], error) from error
     with process:
@@ -108,6 +112,35 @@ def run(
     if process.returncode not in accepted or is_error:
         raise failure(argv, process.returncode, output)
     return output
+
+
+@contextlib.contextmanager
+def _piped(config: str, argv: Sequence[str], passed: list[int]) -> Iterator[Sequence[str]]:
+    """Put a config into a pipe that a child inherits, and return the child's arguments.
+
+    A config that is too long for a pipe, or a system without `/dev/fd`, leaves the file.
+    """
+    if not config:
+        yield argv
+        return
+    reader, writer = os.pipe()
+    try:
+        os.set_blocking(writer, False)
+        content = config.encode("utf-8", "surrogateescape")
+        try:
+            is_whole = os.write(writer, content) == len(content)
+        except BlockingIOError:
+            is_whole = False
+        finally:
+            os.close(writer)
+        path = f"/dev/fd/{reader}"
+        if is_whole and os.path.exists(path):
+            passed.append(reader)
+            at = argv.index("-config") + 1
+            argv = [*argv[:at], path, *argv[at + 1 :]]
+        yield argv
+    finally:
+        os.close(reader)
 
 
 def seconds_left(deadline: float | None) -> float | None:

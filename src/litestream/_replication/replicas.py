@@ -15,7 +15,7 @@ from litestream._config.places import directory as places_directory
 from litestream._config.places import name as places_name
 from litestream._database.local_state import LTX_HEADER_SIZE
 from litestream._executable import contents, messages, run
-from litestream._executable.arguments import arguments, config_flags
+from litestream._executable.arguments import alone, arguments, config_flags
 from litestream.errors import CommandFailedError, CommandTimeoutError, RestoreError
 
 if TYPE_CHECKING:
@@ -170,7 +170,11 @@ def _has_03_backup(database: Database, deadline: float) -> bool:
             "restore", database.path, o=never, timestamp=_LONG_AGO, **config_flags(database.config)
         )
         try:
-            run.run(argv, timeout=max(0.1, deadline - time.monotonic()))
+            run.run(
+                argv,
+                timeout=max(0.1, deadline - time.monotonic()),
+                config=alone(database.config, database.path),
+            )
         except CommandFailedError as error:
             if messages.NOTHING_AT_ALL in error.reason:
                 return False

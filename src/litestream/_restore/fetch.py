@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from litestream._executable import messages, run
-from litestream._executable.arguments import arguments, config_flags
+from litestream._executable.arguments import alone, arguments, config_flags
 from litestream._restore.point_in_time import (
     generation_at,
     is_after_last_change,
@@ -51,6 +51,7 @@ def fetch(
     try:
         output = run.run(
             argv,
+            config=alone(config, source),
             fills=staging,
             timeout=run.seconds_left(deadline),
             stall=stall,
