@@ -86,10 +86,15 @@ def bump(database: str) -> None:
         with closing(open_by_uri(database, "rw", LOCK_WAIT)) as connection:
             # With FULL, a kill during the fsync of this COMMIT would leave such frames.
             connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute(
-                "INSERT INTO _litestream_seq (id, seq) VALUES (1, 1) "
-                "ON CONFLICT (id) DO UPDATE SET seq = seq + 1"
-            )
+            change(connection)
+
+
+def change(connection: sqlite3.Connection) -> None:
+    """Change Litestream's own row; see `bump`."""
+    connection.execute(
+        "INSERT INTO _litestream_seq (id, seq) VALUES (1, 1) "
+        "ON CONFLICT (id) DO UPDATE SET seq = seq + 1"
+    )
 
 
 def truncate_wal(connection: sqlite3.Connection) -> bool:

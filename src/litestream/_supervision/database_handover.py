@@ -12,15 +12,22 @@ The window lasts from the last look of the old daemon to the first look of the n
 from restarting the WAL. The hand-over closes it, for each database:
 
 - *The WAL is the one that the newest LTX file describes* (same salts): nothing is missing. The WAL
-  is held, until the daemon was seen to have read it.
+  is pinned by a read transaction, until the daemon was seen to have read it.
 - *It is another one*: the LTX file is disguised (see `ltx`). The daemon does not find its last
   frame in the WAL, so it copies the whole database into the chain.
 - *There is no LTX file to tell*: the WAL is truncated, to the same effect.
 
-Holding is a read transaction (the pin), which costs writers nothing and keeps the WAL from being
-restarted, plus the write lock, for at most `WRITERS_WAIT` seconds: SQLite lets a fully checkpointed
-WAL be restarted under a reader, since such a reader reads from the database alone. After a
-truncation the pin is enough: on an empty WAL it keeps everything from being checkpointed at all.
+A read transaction does not always keep the WAL. If the WAL is fully checkpointed, the reader reads
+from the database alone, and SQLite lets the next writer restart the WAL. The daemon's own read
+transaction is such a reader, too, and that is worse: when 0.5.17 copies the whole database, or
+writes a snapshot, it reads pages where the next WAL's stand by then. Nothing is logged, and what is
+restored is malformed (measured: 5 of 5 times when the first commit after the start came during the
+snapshot).
+
+So a change of ours is committed behind the pin. Nobody can checkpoint the change while the pin
+lasts. The daemon's read transaction begins meanwhile, reads the change from the WAL, and keeps the
+WAL from then on. If the WAL was fully checkpointed, the change restarts the WAL: then the daemon
+can go on only if it had copied the old WAL to its end.
 
 The end of a daemon opens the same window. On SIGTERM 0.5.17 cancels the context of its read
 transaction first and does its final sync afterwards; in between, the WAL may be restarted, and the
@@ -42,7 +49,14 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from litestream._database.audit_05 import is_copy_of_all
-from litestream._database.connect import LOCK_WAIT, TRUNCATE_WAIT, bump, open_by_uri, truncate_wal
+from litestream._database.connect import (
+    LOCK_WAIT,
+    TRUNCATE_WAIT,
+    bump,
+    change,
+    open_by_uri,
+    truncate_wal,
+)
 from litestream._database.local_state import (
     FILES_OF_AN_END,
     local_transactions,
@@ -50,17 +64,20 @@ from litestream._database.local_state import (
     one_wal,
 )
 from litestream._database.ltx import Pages, disguise
-from litestream._database.wal import committed_end, wal_path, wal_salts
+from litestream._database.wal import (
+    WAL_HEADER_SIZE,
+    WALEnd,
+    committed_end,
+    wal_path,
+    wal_salts,
+)
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
     from litestream._database.local_state import LocalTransaction
-    from litestream._database.wal import WALEnd
 
-WRITERS_WAIT = 1.4
-"""Seconds for which the writers of one database are blocked at most."""
 PIN_TIME = 60.0
 """Seconds for which the WAL is pinned at most; it grows meanwhile."""
 
@@ -68,11 +85,10 @@ PIN_TIME = 60.0
 class Handover:
     """The hand-over of one database to a daemon that is about to be started.
 
-    Make one as soon as no daemon runs; just before the next is started, `arm` it, then `hold` it;
-    call `poll` until it is `done`, and `close` it whatever happens. For the end of a daemon, make
-    one and call `hold_for_end`. `broken` is true when the daemon is known to have missed something,
-    or cannot be known not to have; `whole` when it copies the whole database, `held` the seconds
-    for which writers were held.
+    Make one as soon as no daemon runs; just before the next is started, `arm` it; call `poll` until
+    it is `done`, and `close` it whatever happens. For the end of a daemon, make one and call
+    `hold_for_end`. `broken` is true when the daemon is known to have missed something, or cannot be
+    known not to have; `whole` when it copies the whole database.
     """
 
     def __init__(self, database: str, meta: str) -> None:
@@ -81,47 +97,38 @@ class Handover:
         self.done = False
         self.broken = False
         self.whole = False
-        self.held = 0.0
-        self._kept = False
         self._before: LocalTransaction | None = None
+        self._from: WALEnd | None = None
         self._end: WALEnd | None = None
         self._pin: sqlite3.Connection | None = None
-        self._writer: sqlite3.Connection | None = None
         self._since = time.monotonic()
         if wal_salts(wal_path(database)) is not None:
             self._attempt(self._pin_wal)
 
-    def arm(self, *, whole: bool = False, trusted: bool = True) -> None:
+    def arm(self, *, whole: bool = False, trusted: bool = True, wait: float = LOCK_WAIT) -> None:
         """Keep the WAL, or let the daemon copy the whole database: with `whole`, or if need be.
 
         `trusted`: the last daemon cannot have skipped frames while it shut down, because it was
-        killed, or because the WAL was held.
+        killed, or because the WAL was held. `wait`: seconds that a write transaction may take.
         """
+        self._since = time.monotonic()
         self._before = newest_local(self.meta)
         whole = whole or not (trusted or one_wal(self.meta, FILES_OF_AN_END))
-        self._kept = False
-        if not whole and self._describes() and self._attempt(self._keep):
-            self._kept = True
+        if self._pin is None and wal_salts(wal_path(self.database)) is not None:
+            self._attempt(self._pin_wal)
+        if not whole and self._attempt(lambda: self._goes_on(wait)):
+            self._end = committed_end(wal_path(self.database))
             return
         self.whole = True
         if self._before is not None:
-            bump(self.database)  # frames that a dead writer has left must not be copied
+            bump(self.database)  # frames that a dead writer has left must not be copied, either
             with suppress(OSError):
                 disguise(self._before.path)
-            self.close()
         elif wal_salts(wal_path(self.database)) is not None:
             self.close()
             self._attempt(self._truncate)
         else:
             self.close()
-
-    def hold(self, deadline: float) -> bool:
-        """Block writers, unless the WAL was truncated; return whether they are blocked.
-
-        At the `deadline` (monotonic clock) a long write transaction is still under way: then the
-        pin alone must do.
-        """
-        return self._kept and self._attempt(lambda: self._lock(deadline))
 
     @property
     def is_pinned(self) -> bool:
@@ -137,25 +144,21 @@ class Handover:
             self.done = True
             self.close()
             return
-        waited = time.monotonic() - self._since
-        if waited > WRITERS_WAIT:
-            self._release_writers()
-        if waited > PIN_TIME:
+        if time.monotonic() - self._since > PIN_TIME:
             self.close()
 
     def hold_for_end(self) -> None:
         """Pin the WAL while a daemon that still runs does its final sync.
 
         The pin certainly reads from the WAL: the daemon's own read transaction is older, so the
-        change before the pin is not checkpointed. So writers need not be blocked.
+        change before the pin is not checkpointed.
         """
         self.close()
         bump(self.database)
         self._attempt(self._pin_wal)
 
     def close(self) -> None:
-        """Release the pin and the write lock."""
-        self._release_writers()
+        """Release the pin."""
         if self._pin is not None:
             self._pin.close()
             self._pin = None
@@ -174,11 +177,6 @@ class Handover:
             self.close()
             return False
 
-    def _describes(self) -> bool:
-        """Tell whether the newest LTX file comes from the WAL that is there now."""
-        before = self._before
-        return before is not None and before.end.salts == wal_salts(wal_path(self.database))
-
     def _pin_wal(self) -> bool:
         # Read-only, and closed last: the last connection to a database checkpoints and deletes
         # the WAL when it closes, unless it may not write.
@@ -187,36 +185,39 @@ class Handover:
         self._pin.execute("SELECT 1 FROM sqlite_master").fetchone()
         return True
 
-    def _keep(self) -> bool:
-        """Pin the WAL, and return whether it is still the wanted one."""
-        if self._pin is None:
-            self._pin_wal()
-        return self._describes()
+    def _goes_on(self, wait: float) -> bool:
+        """Commit behind the pin, and tell whether the daemon can go on from its newest LTX file.
 
-    def _lock(self, deadline: float) -> bool:
+        If a long write transaction is still under way after some seconds, the pin alone must do;
+        likewise if the row cannot be changed.
+        """
         import sqlite3
 
-        self._writer = open_by_uri(self.database, "rw", max(0.0, deadline - time.monotonic()))
-        try:
-            self._writer.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            self._release_writers()
-        self._since = time.monotonic()
-        self._end = committed_end(wal_path(self.database))
-        return self._writer is not None
+        before, wal = self._before, wal_path(self.database)
+        if before is None or self._pin is None or wal_salts(wal) != before.end.salts:
+            return False
+        self._from = before.end
+        with closing(open_by_uri(self.database, "rw", wait)) as connection:
+            try:
+                connection.execute("PRAGMA synchronous=NORMAL")
+                connection.execute("BEGIN IMMEDIATE")
+                end = committed_end(wal)
+                change(connection)
+                connection.execute("COMMIT")
+            except sqlite3.OperationalError:
+                return wal_salts(wal) == before.end.salts
+        salts = wal_salts(wal)
+        if salts == before.end.salts:
+            return True
+        self._from = WALEnd(salts, WAL_HEADER_SIZE) if salts is not None else None
+        return end == before.end
 
     def _truncate(self) -> bool:
         with closing(open_by_uri(self.database, "rw", TRUNCATE_WAIT)) as connection:
             truncate_wal(connection)
-            self._since = time.monotonic()
-            return self._pin_wal()
-
-    def _release_writers(self) -> None:
-        if self._writer is not None:
-            self._writer.rollback()
-            self.held = time.monotonic() - self._since
-            self._writer.close()
-            self._writer = None
+            self._pin_wal()
+            bump(self.database)
+            return True
 
     def _has_read(self) -> bool:
         newest = newest_local(self.meta)
@@ -232,12 +233,8 @@ class Handover:
             return True  # the first file holds the whole database
         for transaction in local_transactions(self.meta):
             if transaction.txid == self._before.txid + 1:
-                if self.whole:
-                    return _is_whole(transaction)
-                return (
-                    transaction.end.salts == self._before.end.salts
-                    and transaction.start == self._before.end.offset
-                )
+                goes_on = (transaction.end.salts, transaction.start) == self._from
+                return (goes_on and not self.whole) or _is_whole(transaction)
         newest = newest_local(self.meta)  # it found nothing new
         return not self.whole and newest is not None and newest.txid == self._before.txid
 

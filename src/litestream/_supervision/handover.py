@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from litestream._database.lock import Lock
     from litestream._supervision.job import Job
 
-_LOCK_WAIT, _NEXT_WAIT = 2.0, 0.3
-"""Seconds to wait for a write transaction to end: the first time, and once writers are blocked."""
+_LOCK_WAIT, _LEAST = 2.0, 0.1
+"""Seconds to wait for write transactions to end: for all databases together, and for one."""
 
 
 class Handovers:
@@ -49,18 +49,15 @@ class Handovers:
         """Get ready for the next daemon's start.
 
         `whole`: the next daemon copies every database whole. `killed`: the last daemon did no
-        final sync. `hole` says what the copy of a database lacks. Slow steps come first, so that
-        blocked writers of one database never wait for another database.
+        final sync. `hole` says what the copy of a database lacks.
         """
+        deadline = time.monotonic() + _LOCK_WAIT
         for handover in self._open:
             handover.arm(
                 whole=whole or bool(hole(handover.database)),
                 trusted=killed or self._ended_well(handover),
+                wait=max(_LEAST, deadline - time.monotonic()),
             )
-        deadline = time.monotonic() + _LOCK_WAIT
-        for handover in self._open:
-            if handover.hold(deadline):
-                deadline = min(deadline, time.monotonic() + _NEXT_WAIT)
 
     def pages_changed(self) -> bool:
         """Tell whether the page size of a database differs from that of its local state.

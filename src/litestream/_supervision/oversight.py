@@ -73,7 +73,7 @@ class Oversight:
     def look(self) -> float:
         """Do what is due, and return after how many seconds to look again."""
         self._account.notes.flush(self._health.positions)
-        everywhere = time.monotonic() >= self._everywhere_at
+        everywhere = bool(self._held.handovers) or time.monotonic() >= self._everywhere_at
         only = None if everywhere else self._held.mending.doubtful
         changed = self._health.files.replaced(only)
         if changed:
