@@ -173,6 +173,15 @@ class TestTheExecutable:
         read = {argv[argv.index("-config") + 1].rpartition("/")[0] for argv in asked}
         assert read == {"/dev/fd"}
 
+    @pytest.mark.only_series("0.3")  # 0.5 refuses such a config
+    def test_the_first_of_two_entries_of_a_database_counts(self, many: Site) -> None:
+        content = json.loads(many.config.read_text())
+        entry = content["dbs"][-1]
+        empty = [{"type": "file", "path": str(many.directory / "empty")}]
+        content["dbs"].append({**entry, "path": f"/{many.database}", "replicas": empty})
+        many.config.write_text(json.dumps(content))
+        assert commands.wal(f"/{many.database}", config=many.config)
+
     def test_an_error_names_the_file(self, many: Site) -> None:
         copy = many.directory / "copy.db"
         with pytest.raises(litestream.CommandFailedError) as caught:
