@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import litestream
-from litestream import ConfigurationError, Replication
+from litestream import ConfigurationError, Replication, commands
 from litestream._config.config import Config
 from litestream._config.database import databases_of
 from tests.support import Site
@@ -42,6 +42,25 @@ def test_two_leading_slashes_are_one(site: Site) -> None:
     with Replication(site.config):
         for database in (str(site.database), f"/{site.database}"):
             assert litestream.verify(database, config=site.config)
+
+
+def test_a_relative_path_in_a_directory_behind_a_link(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell leaves the link in PWD: `cd current`, where that leads to a release."""
+    link = site.directory.with_name("current")
+    link.symlink_to(site.directory)
+    monkeypatch.chdir(link)
+    monkeypatch.setenv("PWD", str(link))
+    text = site.config.read_text()
+    site.config.write_text(text.replace(str(site.database), site.database.name))
+    name = site.database.name
+    with Replication("litestream.yml") as replication:
+        site.write(3)
+        replication.sync()
+        assert litestream.verify(name, config="litestream.yml")
+    copy = commands.restore(name, "copy.db", config="litestream.yml")
+    assert site.rows(copy) == site.rows()
 
 
 @pytest.mark.parametrize(
