@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -293,6 +294,18 @@ def test_a_database_is_looked_at_again_once_something_has_changed(
     litestream.sync(sited.database, config=sited.config)
     assert lost(sited) == ""
     mending.close()
+
+
+def test_times_in_whole_seconds_show_a_change_later(sited: Site) -> None:
+    """Two changes within one second have the same time on FAT, and on ext4 with small inodes."""
+    sited.back_up()
+    look = audited(sited)
+    look.look()
+    for age, whole, believed in [(0.5, False, True), (0.5, True, False), (3, True, True)]:
+        then = time.time() - age
+        for path in (wal_path(sited.database), *look._copies()):
+            os.utime(path, (then, int(then) if whole else int(then) + 1e-3))
+        assert bool(look.traces()) == believed
 
 
 @pytest.mark.only_series("0.5")
