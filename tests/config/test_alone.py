@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -221,19 +222,35 @@ class TestTheExecutable:
         assert forked
         assert many.rows(copy) == many.rows()
 
+    def test_a_file_in_memory_that_cannot_be_opened(
+        self, many: Site, starts: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As a confined process may not."""
+        opened = os.open
+
+        def refused(path: Any, *more: Any, **options: Any) -> int:
+            if str(path).startswith("/dev/fd/"):
+                raise PermissionError(errno.EACCES, "Permission denied", path)
+            return opened(path, *more, **options)
+
+        monkeypatch.setattr(os, "open", refused)
+        assert commands.wal(many.database, config=many.config)
+        assert all(str(many.config) in argv for argv in starts if argv[1] in ("wal", "ltx"))
+
+    @in_memory
     def test_no_secret_in_the_locals_of_an_interrupted_call(
         self, many: Site, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         content = json.loads(many.config.read_text())
         many.config.write_text(json.dumps({**content, "secret-access-key": CANARY}))
-        exists = os.path.exists
+        opened = os.open
 
-        def interrupted(path: str) -> bool:
-            if path.startswith("/dev/fd/"):
+        def interrupted(path: Any, *more: Any, **options: Any) -> int:
+            if str(path).startswith("/dev/fd/"):
                 raise KeyboardInterrupt
-            return exists(path)
+            return opened(path, *more, **options)
 
-        monkeypatch.setattr(os.path, "exists", interrupted)
+        monkeypatch.setattr(os, "open", interrupted)
         with pytest.raises(KeyboardInterrupt) as caught:
             commands.wal(many.database, config=many.config)
         assert CANARY not in shown(caught.value)

@@ -120,31 +120,36 @@ def _reading(config: str, argv: Sequence[str], passed: list[int]) -> Iterator[Se
     """Let a child inherit a config in memory, and return the child's arguments.
 
     A pipe would end only when all its writers do, and a process that is forked meanwhile is one. A
-    system without files in memory, or without `/dev/fd`, leaves the file.
+    system without files in memory leaves the file.
     """
     memory = _in_memory(config) if config else None
     if memory is None:
         yield argv
         return
     with memory:
-        path = f"/dev/fd/{memory.fileno()}"
-        if os.path.exists(path):
-            passed.append(memory.fileno())
-            at = argv.index("-config") + 1
-            argv = [*argv[:at], path, *argv[at + 1 :]]
-        yield argv
+        passed.append(memory.fileno())
+        at = argv.index("-config") + 1
+        yield [*argv[:at], _path(memory.fileno()), *argv[at + 1 :]]
 
 
 def _in_memory(text: str) -> IO[str] | None:
-    """Return a file in memory with a text; nothing where the system has none (macOS)."""
+    """Return a file in memory with a text; nothing where none can be opened by a path (macOS)."""
     if sys.platform == "linux":
-        with contextlib.suppress(AttributeError, OSError):  # it may be forbidden
+        with contextlib.suppress(AttributeError, OSError), contextlib.ExitStack() as stack:
             file = os.memfd_create("litestream.yml")
-            memory = os.fdopen(file, "w", encoding="utf-8", errors="surrogateescape", newline="")
+            memory = stack.enter_context(
+                os.fdopen(file, "w", encoding="utf-8", errors="surrogateescape", newline="")
+            )
             memory.write(text)
             memory.flush()
+            os.close(os.open(_path(file), os.O_RDONLY | os.O_CLOEXEC))
+            stack.pop_all()
             return memory
     return None
+
+
+def _path(file: int) -> str:
+    return f"/dev/fd/{file}"
 
 
 def seconds_left(deadline: float | None) -> float | None:
