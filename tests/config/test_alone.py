@@ -198,6 +198,7 @@ class TestTheExecutable:
         assert many.rows(copy) == many.rows()
         assert not any(str(many.config) in argv for argv in starts if argv[1] == "restore")
 
+    @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
     def test_a_process_that_is_forked_meanwhile_delays_nothing(self, many: Site) -> None:
         """It inherits whatever is open just then, and lives on: as a worker of a pool does."""
         forked: list[int] = []

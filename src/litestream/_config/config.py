@@ -285,3 +285,16 @@ def _written(text: str) -> str:
 def _remove(directory: str, process: int) -> None:
     if os.getpid() == process:  # a forked child has a copy of the object
         runtime_directory.remove(directory)
+
+
+def _after_fork() -> None:
+    """Free the locks of the properties, which a thread of the parent may have held.
+
+    Up to Python 3.11, a `cached_property` has one lock for all objects.
+    """
+    for one in (*vars(Config).values(), *vars(Alone).values()):
+        if hasattr(one, "lock"):
+            one.lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
