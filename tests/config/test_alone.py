@@ -60,7 +60,7 @@ in_memory = pytest.mark.skipif(sys.platform != "linux", reason="there are no fil
 
 def cut(config: ConfigArgument, path: str, monkeypatch: pytest.MonkeyPatch, **more: Any) -> str:
     monkeypatch.setattr(alone, "_MANY", 1)
-    return Config.load(config, "0.5", **more).alone.text(path)
+    return Config.load(config, "0.5", **more).alone(path)
 
 
 def of_text(tmp_path: Path, text: str) -> Path:
@@ -113,7 +113,7 @@ def test_a_database_that_is_not_there(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_short_config_is_read_as_it_is(tmp_path: Path) -> None:
     config = Config.load(of_text(tmp_path, HEAD + STYLES["block"]), "0.5")
-    assert config.alone.text("/b.db") == ""
+    assert config.alone("/b.db") == ""
 
 
 def test_a_mapping(monkeypatch: pytest.MonkeyPatch) -> None:

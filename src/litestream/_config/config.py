@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -186,9 +187,16 @@ class Config:
         return None
 
     @cached_property
-    def alone(self) -> Alone:
-        """Return what cuts single databases out of this config."""
-        return Alone(self)
+    def _alone(self) -> Alone:
+        return Alone(self.content, self.text, self.series, literal=self.literal)
+
+    def alone(self, path: str) -> str:
+        """Return a config's text with one database alone; nothing where the whole one is due."""
+        with suppress(ConfigurationError):
+            if self.directories:
+                return self.spelt_out(only=[path]).text
+            return self._alone.text(path)
+        return ""
 
     @property
     def flags(self) -> dict[str, bool]:
