@@ -194,8 +194,18 @@ def is_secret(variable: str) -> bool:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a child: ours, and the settings that it does not have yet."""
-    return Content({**os.environ, **variables()})
+    """Return the environment of a child: ours, and the settings that it does not have yet.
+
+    Source: Go takes relative paths from ``PWD``, where a shell keeps the link that led to the
+    directory; Python takes the directory itself.
+    """
+    found = Content({**os.environ, **variables()})
+    if "PWD" in found:
+        try:
+            found["PWD"] = os.getcwd()
+        except OSError:  # it was removed
+            del found["PWD"]
+    return found
 
 
 def masked(text: str) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -14,9 +17,12 @@ import litestream
 from litestream import commands
 from litestream._config import alone
 from litestream._config.config import Config
+from litestream._executable import run
+from tests.test_secrets import CANARY, shown
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from types import FrameType
 
     from litestream._config.config import ConfigArgument
     from tests.support import Site
@@ -49,10 +55,12 @@ STYLES = {
     ),
 }
 
+in_memory = pytest.mark.skipif(sys.platform != "linux", reason="there are no files in memory")
+
 
 def cut(config: ConfigArgument, path: str, monkeypatch: pytest.MonkeyPatch, **more: Any) -> str:
     monkeypatch.setattr(alone, "_MANY", 1)
-    return Config.load(config, "0.5", **more).alone.text(path)
+    return Config.load(config, "0.5", **more).alone(path)
 
 
 def of_text(tmp_path: Path, text: str) -> Path:
@@ -105,7 +113,7 @@ def test_a_database_that_is_not_there(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_short_config_is_read_as_it_is(tmp_path: Path) -> None:
     config = Config.load(of_text(tmp_path, HEAD + STYLES["block"]), "0.5")
-    assert config.alone.text("/b.db") == ""
+    assert config.alone("/b.db") == ""
 
 
 def test_a_mapping(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +132,7 @@ def test_a_directory_has_only_the_database_that_is_asked_for(
 
 
 class TestTheExecutable:
-    """It reads a pipe in place of the file."""
+    """It reads memory in place of the file."""
 
     @pytest.fixture
     def starts(self, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
@@ -153,6 +161,7 @@ class TestTheExecutable:
         site.config.write_text(json.dumps({**content, "dbs": [*others, entry]}))
         return site
 
+    @in_memory
     def test_a_restore_and_a_listing_and_a_proof(self, many: Site, starts: list[list[str]]) -> None:
         copy = many.directory / "copy.db"
         commands.restore(many.database, copy, config=many.config)
@@ -165,19 +174,84 @@ class TestTheExecutable:
         read = {argv[argv.index("-config") + 1].rpartition("/")[0] for argv in asked}
         assert read == {"/dev/fd"}
 
+    @pytest.mark.only_series("0.3")  # 0.5 refuses such a config
+    def test_the_first_of_two_entries_of_a_database_counts(self, many: Site) -> None:
+        content = json.loads(many.config.read_text())
+        entry = content["dbs"][-1]
+        empty = [{"type": "file", "path": str(many.directory / "empty")}]
+        content["dbs"].append({**entry, "path": f"/{many.database}", "replicas": empty})
+        many.config.write_text(json.dumps(content))
+        assert commands.wal(f"/{many.database}", config=many.config)
+
     def test_an_error_names_the_file(self, many: Site) -> None:
         copy = many.directory / "copy.db"
         with pytest.raises(litestream.CommandFailedError) as caught:
             commands.restore("/nowhere/7.db", copy, config=many.config)
         assert str(many.config) in caught.value.argv
 
-    @pytest.mark.skipif(sys.platform != "linux", reason="other pipes may hold more")
-    def test_a_config_that_is_too_long_for_a_pipe(
-        self, many: Site, starts: list[list[str]]
-    ) -> None:
+    @in_memory
+    def test_a_long_config(self, many: Site, starts: list[list[str]]) -> None:
         text = many.config.read_text()
-        many.config.write_text(f"# {'long ' * 20000}\n{text}")
+        many.config.write_text(f"# {'long ' * 200000}\n{text}")
         copy = many.directory / "copy.db"
         commands.restore(many.database, copy, config=many.config)
         assert many.rows(copy) == many.rows()
-        assert all(str(many.config) in argv for argv in starts if argv[1] == "restore")
+        assert not any(str(many.config) in argv for argv in starts if argv[1] == "restore")
+
+    @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+    def test_a_process_that_is_forked_meanwhile_delays_nothing(self, many: Site) -> None:
+        """It inherits whatever is open just then, and lives on: as a worker of a pool does."""
+        forked: list[int] = []
+
+        def fork(frame: FrameType, event: str, argument: object) -> None:
+            if event == "c_call" and frame.f_code.co_filename == run.__file__ and len(forked) < 30:
+                child = os.fork()
+                if not child:
+                    sys.setprofile(None)
+                    signal.pause()
+                forked.append(child)
+
+        copy = many.directory / "copy.db"
+        try:
+            sys.setprofile(fork)
+            commands.restore(many.database, copy, config=many.config, timeout=10)
+        finally:
+            sys.setprofile(None)
+            for child in forked:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+        assert forked
+        assert many.rows(copy) == many.rows()
+
+    def test_a_file_in_memory_that_cannot_be_opened(
+        self, many: Site, starts: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As a confined process may not."""
+        opened = os.open
+
+        def refused(path: Any, *more: Any, **options: Any) -> int:
+            if str(path).startswith("/dev/fd/"):
+                raise PermissionError(errno.EACCES, "Permission denied", path)
+            return opened(path, *more, **options)
+
+        monkeypatch.setattr(os, "open", refused)
+        assert commands.wal(many.database, config=many.config)
+        assert all(str(many.config) in argv for argv in starts if argv[1] in ("wal", "ltx"))
+
+    @in_memory
+    def test_no_secret_in_the_locals_of_an_interrupted_call(
+        self, many: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        content = json.loads(many.config.read_text())
+        many.config.write_text(json.dumps({**content, "secret-access-key": CANARY}))
+        opened = os.open
+
+        def interrupted(path: Any, *more: Any, **options: Any) -> int:
+            if str(path).startswith("/dev/fd/"):
+                raise KeyboardInterrupt
+            return opened(path, *more, **options)
+
+        monkeypatch.setattr(os, "open", interrupted)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            commands.wal(many.database, config=many.config)
+        assert CANARY not in shown(caught.value)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import litestream
+from litestream._config import file as config_file
 from litestream._config.config import Config
 from litestream._config.database import database_of
 from litestream._executable.series import series as series_of
+from tests.support import PATIENCE
 
 
 def find(tmp_path: Path, entry: Mapping[str, object], replica: str | None = None, **top: object):
@@ -98,3 +104,34 @@ def test_replicas_are_known_by_their_names_or_types(tmp_path, series):
         assert [replicas[1]] == find(tmp_path, entry, "near").replicas
         with pytest.raises(litestream.ConfigurationError, match="Its replicas: 's3', 'near'"):
             find(tmp_path, entry, "far")
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_child_that_is_forked_while_a_thread_reads_a_config(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "litestream.yml"
+    path.write_text("dbs: []")
+    reads, goes_on = threading.Event(), threading.Event()
+    parse = config_file.parse
+
+    def slow(*arguments: Any, **options: Any) -> dict[str, Any]:
+        reads.set()
+        assert goes_on.wait(PATIENCE)
+        return parse(*arguments, **options)
+
+    monkeypatch.setattr(config_file, "parse", slow)
+    thread = threading.Thread(target=lambda: Config("0.5", str(path)).content)
+    thread.start()
+    try:
+        assert reads.wait(PATIENCE)
+        child = os.fork()
+        if child == 0:
+            goes_on.set()
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(5)  # it would wait for ever
+            os._exit(0 if Config("0.5", str(path)).content == {"dbs": []} else 1)
+        assert os.waitpid(child, 0)[1] == 0
+    finally:
+        goes_on.set()
+        thread.join()

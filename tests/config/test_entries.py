@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 from typing import Any
 
 import pytest
 
-from litestream import ConfigurationError
+import litestream
+from litestream import ConfigurationError, Replication, commands
 from litestream._config.config import Config
 from litestream._config.database import databases_of
+from tests.support import Site
 
 FILE = {"url": "file:///copies"}
 
@@ -30,6 +33,34 @@ def test_paths_intervals_and_meta_paths() -> None:
     assert found.path == "/a.db"
     assert found.meta == "/.a.db-litestream"
     assert found.interval == 1
+
+
+def test_two_leading_slashes_are_one(site: Site) -> None:
+    """As in `${ROOT}/app.db` where ROOT is `/`."""
+    text = site.config.read_text()
+    site.config.write_text(text.replace(json.dumps(str(site.database)), f'"/{site.database}"'))
+    with Replication(site.config):
+        for database in (str(site.database), f"/{site.database}"):
+            assert litestream.verify(database, config=site.config)
+
+
+def test_a_relative_path_in_a_directory_behind_a_link(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell leaves the link in PWD: `cd current`, where that leads to a release."""
+    link = site.directory.with_name("current")
+    link.symlink_to(site.directory)
+    monkeypatch.chdir(link)
+    monkeypatch.setenv("PWD", str(link))
+    text = site.config.read_text()
+    site.config.write_text(text.replace(str(site.database), site.database.name))
+    name = site.database.name
+    with Replication("litestream.yml") as replication:
+        site.write(3)
+        replication.sync()
+        assert litestream.verify(name, config="litestream.yml")
+    copy = commands.restore(name, "copy.db", config="litestream.yml")
+    assert site.rows(copy) == site.rows()
 
 
 @pytest.mark.parametrize(

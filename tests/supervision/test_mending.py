@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ from litestream._database.ltx import Pages, disguise, unpacks_to
 from litestream._database.wal import committed_end, wal_path
 from litestream._supervision.job import Database, Job
 from litestream._supervision.mending import Mending
+from litestream._supervision.replaced_files import Files
 from tests.oracle import difference
 from tests.support import Site, die_in_commit, wait_until, writing
 
@@ -295,6 +297,18 @@ def test_a_database_is_looked_at_again_once_something_has_changed(
     mending.close()
 
 
+def test_times_in_whole_seconds_show_a_change_later(sited: Site) -> None:
+    """Two changes within one second have the same time on FAT, and on ext4 with small inodes."""
+    sited.back_up()
+    look = audited(sited)
+    look.look()
+    for age, whole, believed in [(0.5, False, True), (0.5, True, False), (3, True, True)]:
+        then = time.time() - age
+        for path in (wal_path(sited.database), *look._copies()):
+            os.utime(path, (then, int(then) if whole else int(then) + 1e-3))
+        assert bool(look.traces()) == believed
+
+
 @pytest.mark.only_series("0.5")
 def test_a_vacuum_is_no_hole_once_its_wal_is_gone(sited: Site) -> None:
     """It writes every page, as a copy of the whole database that leaves out a part of the WAL."""
@@ -445,6 +459,12 @@ def test_a_database_that_is_replaced_is_not_opened_beside_the_old_wal(sited: Sit
         wait_until(lambda: "was replaced, and" in (replication.last_error or ""), "the notice")
         assert replication.state == "backing off"
         assert sited.database.read_bytes() == content
+        # Who has the old file open goes on, and restarts the WAL.
+        sited.connection.execute("PRAGMA wal_checkpoint(RESTART)")
+        sited.write(1)
+        time.sleep(0.6)
+        assert replication.state == "backing off"
+        assert sited.database.read_bytes() == content
         sited.connection.close()
         for end in ("-wal", "-shm"):
             Path(f"{sited.database}{end}").unlink(missing_ok=True)
@@ -453,6 +473,32 @@ def test_a_database_that_is_replaced_is_not_opened_beside_the_old_wal(sited: Sit
         sited.connection = sqlite3.connect(sited.database, isolation_level=None)
         assert sited.rows() == [(1, "new")]
         assert lost(sited) == ""
+
+
+def test_a_wal_that_was_restarted_just_before_its_database_was_replaced(sited: Site) -> None:
+    path = str(sited.database)
+    files = Files(Job([], sited.series, [Database(path, meta_path(path), 1.0)], "", ""))
+    new = sited.directory / "new.db"
+    with closing(sqlite3.connect(new)) as other:
+        other.execute("CREATE TABLE items (id INTEGER PRIMARY KEY, value TEXT)")
+    files.started()
+    assert files.replaced() == ""
+    sited.connection.execute("PRAGMA wal_checkpoint(RESTART)")
+    sited.write(1)
+    os.replace(new, sited.database)
+    try:
+        assert "was replaced" in files.replaced()
+        assert "is still that of the file before" in files.forbidden()
+        sited.connection.close()
+        Path(wal_path(path)).unlink(missing_ok=True)
+        assert files.forbidden() == ""
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("PRAGMA journal_mode=WAL")
+            other.execute("INSERT INTO items (value) VALUES ('new')")
+            other.commit()
+            assert files.forbidden() == ""
+    finally:
+        files.close()
 
 
 @pytest.mark.only_series("0.5")

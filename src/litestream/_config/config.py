@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -186,9 +187,16 @@ class Config:
         return None
 
     @cached_property
-    def alone(self) -> Alone:
-        """Return what cuts single databases out of this config."""
-        return Alone(self)
+    def _alone(self) -> Alone:
+        return Alone(self.content, self.text, self.series, literal=self.literal)
+
+    def alone(self, path: str) -> str:
+        """Return a config's text with one database alone; nothing where the whole one is due."""
+        with suppress(ConfigurationError):
+            if self.directories:
+                return self.spelt_out(only=[path]).text
+            return self._alone.text(path)
+        return ""
 
     @property
     def flags(self) -> dict[str, bool]:
@@ -285,3 +293,16 @@ def _written(text: str) -> str:
 def _remove(directory: str, process: int) -> None:
     if os.getpid() == process:  # a forked child has a copy of the object
         runtime_directory.remove(directory)
+
+
+def _after_fork() -> None:
+    """Free the locks of the properties, which a thread of the parent may have held.
+
+    Up to Python 3.11, a `cached_property` has one lock for all objects.
+    """
+    for one in (*vars(Config).values(), *vars(Alone).values()):
+        if hasattr(one, "lock"):
+            one.lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -62,7 +62,8 @@ def _target(text: str, expand: Callable[[str], str]) -> str:
     if "\0" in text:
         raise ConfigurationError(f"The path {text!r} contains a null byte. Name an existing file")
     if not is_url(text):
-        return os.path.abspath(expand(text))
+        # Python keeps two leading slashes; Go does not, and in SQLite's URIs a host would follow.
+        return "/" + os.path.abspath(expand(text)).lstrip("/")
     if masked(text) != text:
         raise ConfigurationError(
             f"The replica URL {masked(text)} holds a password, which every user of this machine "

@@ -45,8 +45,11 @@ if TYPE_CHECKING:
 PIECES = 8
 """Pieces that the first look compares."""
 _RESTARTS = 1000
-TICK = 100_000_000
-"""Nanoseconds within which two changes of a file may have the same time."""
+_SECOND = 1_000_000_000
+_TICK, _COARSE = 100_000_000, 2_100_000_000
+"""Nanoseconds within which two changes of a file may have the same time, and where times are whole
+seconds: on FAT, and on ext4 with small inodes, as small disks have them.
+"""
 WRONG = "what was copied is not what was committed"
 _TORN = (
     "SQLite has committed frames without a checksum to the WAL, as it does before 3.50.2 when a "
@@ -96,12 +99,12 @@ class Audit:
         if not index or not copies:
             return ()
         found: list[object] = [index]
-        latest = time.time_ns() - TICK
+        now = time.time_ns()
         try:
             for path in (self._wal, *copies):
                 stat = os.stat(path)
                 found.append((stat.st_ino, stat.st_size, stat.st_mtime_ns))
-                if stat.st_mtime_ns > latest:
+                if not is_past(stat.st_mtime_ns, now):
                     return ()
         except OSError:
             return ()
@@ -185,3 +188,11 @@ class Audit:
                 self.unsettled = True
                 return False
             return number not in frames.numbers(now.offset, after.offset)
+
+
+def is_past(mtime: int, now: int) -> bool:
+    """Tell whether each change of a file from now on gives it another time than this one.
+
+    `now` is taken before the file is looked at.
+    """
+    return now - mtime > (_TICK if mtime % _SECOND else _COARSE)

@@ -7,7 +7,7 @@ import struct
 import time
 from contextlib import closing, suppress
 
-from litestream._database.audit import TICK, WRONG, Audit
+from litestream._database.audit import WRONG, Audit, is_past
 from litestream._database.frames import Frames
 from litestream._database.local_state import local_transactions, newest_local
 from litestream._database.ltx import Pages, disguise
@@ -34,6 +34,7 @@ class Audit05(Audit):
 
     def _compare(self) -> None:
         """Look at the LTX files that are new."""
+        now = time.time_ns()
         try:
             mtime = os.stat(*self._copies()).st_mtime_ns
         except OSError:
@@ -49,7 +50,7 @@ class Audit05(Audit):
                 return
             self._last = transaction
         # A second file within one tick of the kernel's clock does not change the time.
-        self._mtime = mtime if time.time_ns() - mtime > TICK else 0
+        self._mtime = mtime if is_past(mtime, now) else 0
 
     def _copies(self) -> Sequence[str]:
         return (os.path.join(self.meta, "ltx", "0"),)

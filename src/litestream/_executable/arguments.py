@@ -85,7 +85,7 @@ def require_positive(timeout: float | None) -> None:
 
 def alone(config: Config | None, database: str) -> str:
     """Return the text that the executable reads for one database, where the config is long."""
-    return config.alone.text(database) if config else ""
+    return config.alone(database) if config else ""
 
 
 def config_flags(config: Config | None) -> dict[str, Flag]:

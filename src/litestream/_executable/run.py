@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
@@ -88,7 +89,7 @@ def run(
     """
     passed = [] if fills is None else [fills.lock]
     try:
-        with _piped(config, argv, passed) as given:
+        with _reading(config, argv, passed) as given:
             process = subprocess.Popen(
                 given,
                 stdin=subprocess.DEVNULL,
@@ -115,32 +116,40 @@ def run(
 
 
 @contextlib.contextmanager
-def _piped(config: str, argv: Sequence[str], passed: list[int]) -> Iterator[Sequence[str]]:
-    """Put a config into a pipe that a child inherits, and return the child's arguments.
+def _reading(config: str, argv: Sequence[str], passed: list[int]) -> Iterator[Sequence[str]]:
+    """Let a child inherit a config in memory, and return the child's arguments.
 
-    A config that is too long for a pipe, or a system without `/dev/fd`, leaves the file.
+    A pipe would end only when all its writers do, and a process that is forked meanwhile is one. A
+    system without files in memory leaves the file.
     """
-    if not config:
+    memory = _in_memory(config) if config else None
+    if memory is None:
         yield argv
         return
-    reader, writer = os.pipe()
-    try:
-        os.set_blocking(writer, False)
-        content = config.encode("utf-8", "surrogateescape")
-        try:
-            is_whole = os.write(writer, content) == len(content)
-        except BlockingIOError:
-            is_whole = False
-        finally:
-            os.close(writer)
-        path = f"/dev/fd/{reader}"
-        if is_whole and os.path.exists(path):
-            passed.append(reader)
-            at = argv.index("-config") + 1
-            argv = [*argv[:at], path, *argv[at + 1 :]]
-        yield argv
-    finally:
-        os.close(reader)
+    with memory:
+        passed.append(memory.fileno())
+        at = argv.index("-config") + 1
+        yield [*argv[:at], _path(memory.fileno()), *argv[at + 1 :]]
+
+
+def _in_memory(text: str) -> IO[str] | None:
+    """Return a file in memory with a text; nothing where none can be opened by a path (macOS)."""
+    if sys.platform == "linux":
+        with contextlib.suppress(AttributeError, OSError), contextlib.ExitStack() as stack:
+            file = os.memfd_create("litestream.yml")
+            memory = stack.enter_context(
+                os.fdopen(file, "w", encoding="utf-8", errors="surrogateescape", newline="")
+            )
+            memory.write(text)
+            memory.flush()
+            os.close(os.open(_path(file), os.O_RDONLY | os.O_CLOEXEC))
+            stack.pop_all()
+            return memory
+    return None
+
+
+def _path(file: int) -> str:
+    return f"/dev/fd/{file}"
 
 
 def seconds_left(deadline: float | None) -> float | None:

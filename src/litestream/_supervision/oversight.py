@@ -110,7 +110,7 @@ class Oversight:
             self._account.change(state, self._daemon.pid, self._health, age=self._health.age)
         if self._held.handovers:
             return 0.005 if self._daemon.age < 2 else 0.05
-        return _LOOK if clean else LOOK_BUSY
+        return max(0.0, self._everywhere_at - time.monotonic()) if clean else LOOK_BUSY
 
     def settle(self) -> float:
         """End the daemon once it has opened all its databases: its final sync covers them then.

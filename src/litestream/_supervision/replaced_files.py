@@ -11,23 +11,33 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from litestream._database.wal import Salts
     from litestream._supervision.job import Job
+
+    Identity = tuple[int, int]
 
 
 class Files:
-    """The files at the paths of a job's databases, since a daemon was started on them."""
+    """The files at the paths of a job's databases, since a daemon was started on them.
+
+    The WAL of a file that was replaced is kept open: no other file then gets its inode's number.
+    Its salts tell nothing, since whoever has the old file open may restart it at any time.
+    """
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self._known: dict[str, tuple[int, int] | None] = {}
-        self._salts: dict[str, Salts | None] = {}
-        self._replaced: set[str] = set()
+        self._known: dict[str, Identity | None] = {}
+        self._wals: dict[str, Identity | None] = {}
+        self._old_wals: dict[str, int] = {}
 
     def started(self) -> None:
         """Begin anew, with a daemon that has just been started."""
-        self._replaced.clear()
+        self.close()
         self._known = {d.path: identity(d.path) for d in self.job.databases}
+
+    def close(self) -> None:
+        """Close the WALs that are kept open."""
+        while self._old_wals:
+            os.close(self._old_wals.popitem()[1])
 
     def is_there(self, path: str) -> bool:
         """Tell whether a database existed when it was last looked at."""
@@ -40,13 +50,13 @@ class Files:
             if before is None:
                 self._known[path] = now
             elif now == before:
-                self._salts[path] = wal_salts(wal_path(path))
+                self._wals[path] = identity(wal_path(path))
             elif now is None and path in self.job.watched:
                 continue
             elif now is None:
                 return f"{path} was deleted while it was being replicated"
             else:
-                self._replaced.add(path)
+                self._keep_wal(path)
                 return f"{path} was replaced while it was being replicated"
         return ""
 
@@ -63,13 +73,27 @@ class Files:
                     f"{path} is a symbolic link to {os.path.realpath(path)}, and Litestream cannot "
                     "replicate a link. Name its target in the config, and start again"
                 )
-        for path in self._replaced & {database.path for database in self.job.databases}:
-            wal = wal_path(path)
-            salts = wal_salts(wal)
-            if salts is not None and salts == self._salts.get(path) and is_database(path):
+        for path in self._old_wals.keys() & {database.path for database in self.job.databases}:
+            wal, old = wal_path(path), os.fstat(self._old_wals[path])
+            is_old = identity(wal) == (old.st_dev, old.st_ino) and wal_salts(wal) is not None
+            if is_old and is_database(path):
                 return (
                     f"{path} was replaced, and {wal} is still that of the file before: SQLite "
                     f"would write it into the new one. Remove {wal} and {path}-shm while nothing "
                     "uses the database; the replication then goes on by itself"
                 )
         return ""
+
+    def _keep_wal(self, path: str) -> None:
+        """Keep the WAL open if it is still that of the file before."""
+        if path in self._old_wals or self._wals.get(path) is None:
+            return
+        try:
+            file = os.open(wal_path(path), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return
+        found = os.fstat(file)
+        if (found.st_dev, found.st_ino) == self._wals[path]:
+            self._old_wals[path] = file
+        else:
+            os.close(file)

@@ -310,6 +310,7 @@ class Supervisor:
     def _close(self) -> None:
         self._daemon.give_up_asking()
         self._health.give_up_asking()
+        self._health.files.close()
         self._held.close()
         self.finished = True
 
