@@ -310,6 +310,33 @@ def test_times_in_whole_seconds_show_a_change_later(sited: Site) -> None:
 
 
 @pytest.mark.only_series("0.5")
+def test_a_copy_of_the_whole_database_is_compared_though_its_wal_is_gone(sited: Site) -> None:
+    """Not only by the last pages of that WAL, which may still stand behind the next one's."""
+    sited.write(200, size=1000)
+    sited.start()
+    sited.wait_for_backup()
+    litestream.sync(sited.database, config=sited.config)
+    sited.kill()
+    run = sited.connection.execute
+    run("PRAGMA wal_checkpoint(TRUNCATE)")
+    run("UPDATE items SET value = value || 'x' WHERE id > 150")
+    sited.start()  # it copies the whole database
+    litestream.sync(sited.database, config=sited.config)
+    sited.kill()
+    run("PRAGMA wal_checkpoint(PASSIVE)")
+    sited.write(1)
+    assert audited(sited).look()
+    with sited.database.open("r+b") as file:
+        file.seek(9 * 4096 + 4000)  # neither in the old WAL nor in the new one
+        content = file.read(1)
+        file.seek(9 * 4096 + 4000)
+        file.write(bytes([content[0] ^ 1]))
+    look = audited(sited)
+    look.look()
+    assert look.hole
+
+
+@pytest.mark.only_series("0.5")
 def test_a_vacuum_is_no_hole_once_its_wal_is_gone(sited: Site) -> None:
     """It writes every page, as a copy of the whole database that leaves out a part of the WAL."""
     sited.start()

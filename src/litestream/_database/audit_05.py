@@ -118,8 +118,10 @@ class Audit05(Audit):
         if content and (commit != transaction.commit or pages.differing(content)):
             self.hole = WRONG
         elif committed is None or committed.salts != transaction.end.salts:
-            numbers = pages.numbers() if doubtful else content
-            self._compare_with_database(transaction, pages, set(numbers), later)
+            numbers = set(pages.numbers() if doubtful else content)
+            if is_copy_of_all(transaction, pages):  # its WAL may have been restarted meanwhile
+                numbers |= pages.some()
+            self._compare_with_database(transaction, pages, numbers, later)
 
     def _covers(self, transaction: LocalTransaction, before: LocalTransaction) -> bool:
         """Tell whether each page of a whole copy can come from the file's own part of the WAL.
