@@ -28,7 +28,8 @@ def test_settings_reach_the_childs_environment_and_never_ours():
     litestream.configure(**settings)
     expected = {variable: f"value of {setting}" for setting, variable in SETTINGS.items()}
     assert expected == _settings.variables()
-    assert before | expected == _settings.environment()
+    here = {"PWD": os.getcwd()} if "PWD" in before else {}  # Go would believe another one
+    assert before | expected | here == _settings.environment()
     assert before == dict(os.environ)
 
 
