@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from litestream._database.integrity import IntegrityCheck
     from litestream._executable.run import Progress
 
-_WAITING = 30
+_WAITING = 60
 """Databases whose commits are waited for, besides those that are restored or compared."""
 _PINNED = 6
 """The same with ``exact``, where the WAL of each is not restarted meanwhile."""
@@ -149,10 +150,11 @@ def _proved(
             if lack := lacking(found.path, found.meta, found.folders or (), write=False):
                 message = f"The database {found.path!r} cannot be verified: {lack}"
                 raise UnusableDatabaseError(message) from error
+            advice = "Pass directory="
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                advice = "Raise the limit of open files (ulimit -n, LimitNOFILE= in systemd)"
             raise failures.failure_of(
-                found,
-                "unusable",
-                f"the copy cannot be made in {folder!r}: {error}. Pass directory=",
+                found, "unusable", f"the copy cannot be made in {folder!r}: {error}. {advice}"
             ) from error
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -46,3 +48,17 @@ def test_a_deleted_file_is_closed_at_last(tmp_path: Path, monkeypatch: pytest.Mo
         path.write_bytes(b"x")
         assert wal_index.kept_open(str(path)) is not None
     assert len(os.listdir("/dev/fd")) <= before + 2
+
+
+def test_more_files_are_kept_open_than_the_limit_allows_at_first(tmp_path: Path) -> None:
+    """Of a thousand databases; the usual limit is 1,024, and 256 on macOS."""
+    for number in range(200):
+        (tmp_path / f"{number}").touch()
+    code = (
+        "import resource, sys\n"
+        "from litestream._database.wal_index import kept_open\n"
+        "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))\n"
+        "assert all(kept_open(f'{sys.argv[1]}/{number}') for number in range(200))"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)

@@ -13,12 +13,18 @@ import os
 import struct
 import time
 from collections import deque
+from contextlib import suppress
 
 _HEADER = struct.Struct("=IIIBBHII8s8s8s")
 _SIZE = 48
 
 _IN_USE = 60.0
 """Seconds in which another thread still reads from a descriptor that it has got."""
+
+_SPARE = 1024
+"""Files that this process may open beside those that are kept open."""
+_FEW = 16
+"""Files that may be kept open without a look at the limit."""
 
 _files: dict[str, tuple[tuple[int, int], int]] = {}
 _retired: deque[tuple[float, int]] = deque()
@@ -61,6 +67,8 @@ def kept_open(path: str) -> int | None:
     known = _files.get(path)
     if known is not None and known[0] == (stat.st_dev, stat.st_ino):
         return known[1]
+    if len(_files) >= _FEW:
+        _raise_file_limit(len(_files) + _SPARE)
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -69,6 +77,18 @@ def kept_open(path: str) -> int | None:
     stat = os.fstat(file)
     _files[path] = (stat.st_dev, stat.st_ino), file
     return file
+
+
+def _raise_file_limit(wanted: int) -> None:
+    """Raise the limit of open files to a number, or as far as we may."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # macOS has a lower one, which it does not tell
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _retire(known: tuple[tuple[int, int], int] | None) -> None:
