@@ -44,6 +44,35 @@ def restarted_wal(lab: Lab, number: int, *, checkpoint: bool) -> str:
     return lab.difference()
 
 
+def overtaken_snapshot(lab: Lab, *, checkpoint: bool) -> str:
+    """Commit for the first time after a start while a snapshot is written."""
+    lab.configure()
+    connection = lab.create()
+    connection.execute("PRAGMA cache_size=-100000")
+    connection.execute("BEGIN")
+    connection.executemany("INSERT INTO t(v) VALUES(randomblob(?))", [(2000,)] * 25000)
+    connection.execute("COMMIT")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    lab.back_up()
+    connection.execute("UPDATE t SET v=randomblob(2000) WHERE id % 40 = 0")
+    assert not (found := lab.difference(20)), found
+    lab.end(signal.SIGKILL)
+    if checkpoint:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    snapshots = lab.replica / "ltx" / "9"
+    shutil.rmtree(snapshots, ignore_errors=True)  # as if a day had passed: one is due
+    begun = lab.said().count("snapshot complete")
+    lab.start()
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("UPDATE t SET v=randomblob(2000) WHERE id % 60 = 1")
+    deadline = time.monotonic() + 8
+    while time.monotonic() < deadline and not any(snapshots.glob("*.tmp")):
+        time.sleep(0.001)
+    connection.execute("COMMIT")
+    lab.wait(lambda: lab.said().count("snapshot complete") > begun, 8)
+    return lab.difference()
+
+
 def page_size(lab: Lab, size: int) -> str:
     """Give the database another page size while no daemon runs."""
     lab.configure()
@@ -130,6 +159,13 @@ PROBES = [
         "restarted-wal-sigterm",
         partial(restarted_wal, number=signal.SIGTERM, checkpoint=True),
         partial(restarted_wal, number=signal.SIGTERM, checkpoint=False),
+    ),
+    Probe(
+        "overtaken-snapshot",
+        partial(overtaken_snapshot, checkpoint=True),
+        partial(overtaken_snapshot, checkpoint=False),
+        most=3,
+        since=(0, 5),
     ),
     Probe(
         "page-size",

@@ -46,6 +46,9 @@ TRAPS = {
     "restarted-wal-sigterm": (
         "What was committed before the WAL began anew is lost if no daemon ran then (SIGTERM)"
     ),
+    "overtaken-snapshot": (
+        "The first commit after a start, while a snapshot is written, makes restores malformed"
+    ),
     "page-size": "A page size that changed while no daemon ran stops the replication for good",
     "replaced-database": (
         "A database that is replaced under the daemon is not replicated, or restores damaged"
@@ -96,6 +99,7 @@ FOUND = {
     "two-daemons": "0.3.13 0.5.5-0.5.17",
     "restarted-wal": "0.5.5-0.5.7 0.5.10-0.5.17",
     "restarted-wal-sigterm": "0.5.5-0.5.8 0.5.10-0.5.17",
+    "overtaken-snapshot": "0.5.10-0.5.17",
     "page-size": "0.5.5-0.5.17",
     "replaced-database": "0.3.13 0.5.5-0.5.17",
     "linked-database": "0.3.13 0.5.5-0.5.17",
