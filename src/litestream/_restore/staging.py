@@ -22,8 +22,9 @@ _PREFIX = ".litestream-restore-"
 _OWNER = "owner"
 _PATIENCE = 100  # hundredths of a second for a killed process to go
 _NAME = re.compile(re.escape(_PREFIX) + "[0-9a-f]{16}")
-_in_use: set[str] = set()
-"""The directories of this process, which need not be looked at."""
+_EVERY = 1.0
+"""Seconds in which one look into a folder is enough: it may hold thousands of databases."""
+_swept: dict[str, float] = {}
 
 
 class Staging:
@@ -67,14 +68,12 @@ class Staging:
                 break
             os.close(self.lock)  # the same, an instant later
             self.lock = -1
-        _in_use.add(self.path)
         self._owner = _open_file(self.file(_OWNER), os.O_CREAT)
         with contextlib.suppress(OSError):
             _lock(self._owner)
 
     def _remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
-        _in_use.discard(self.path)
         for file in (self._owner, self.lock):
             if file >= 0:
                 os.close(file)
@@ -110,11 +109,14 @@ class Staging:
 
 def _sweep(folder: str) -> None:
     """Remove what processes that are dead have left in ``folder``."""
+    now = time.monotonic()
+    if now < _swept.get(folder, 0.0) + _EVERY:
+        return
+    _swept[folder] = now
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):
-            path = os.path.join(folder, name)
-            if _NAME.fullmatch(name) and path not in _in_use:
-                _remove_if_abandoned(path)
+            if _NAME.fullmatch(name):
+                _remove_if_abandoned(os.path.join(folder, name))
 
 
 def _remove_if_abandoned(path: str) -> None:
