@@ -201,6 +201,26 @@ def test_no_writer_waits_and_the_pin_is_let_go(
     assert not handover.done
 
 
+def test_a_long_write_transaction_delays_no_start(sited: Site) -> None:
+    sited.write(50)
+    sited.start()
+    wait_until(lambda: local_reaches(sited), "the local state")
+    sited.kill()
+    handover = Handover(str(sited.database), meta_path(sited.database))
+    sited.connection.execute("BEGIN IMMEDIATE")
+    sited.write(5)
+    handover.arm(wait=0.1)
+    assert not handover.whole  # the pin alone must do
+    try:
+        sited.start()
+        sited.connection.execute("COMMIT")
+        wait_until(lambda: polled(handover, sited), "the hand-over")
+    finally:
+        handover.close()
+    assert not handover.broken
+    assert stopped_and_restored(sited) == sited.rows()
+
+
 def test_holding_leaves_the_wal_where_it_is(sited: Site) -> None:
     """The last connection to close would delete it, and the next start copy everything."""
     sited.write(50)
