@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import shutil
 import signal
@@ -304,6 +305,8 @@ def test_a_noisy_one_is_drained(sited: Site) -> None:
 def test_a_replaced_database_is_copied_anew(sited: Site) -> None:
     with supervised(sited) as driver:
         driver.until_let_go()
+        if sited.series == "0.3":  # whose daemon misses its tables then, and is told to end
+            driver.supervisor._oversight._everywhere_at = math.inf
         copy = sited.directory / "copy.db"
         sited.connection.execute("VACUUM INTO ?", (str(copy),))
         kept = sited.rows()

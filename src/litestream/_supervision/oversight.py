@@ -73,7 +73,13 @@ class Oversight:
     def look(self) -> float:
         """Do what is due, and return after how many seconds to look again."""
         self._account.notes.flush(self._health.positions)
-        everywhere = bool(self._held.handovers) or time.monotonic() >= self._everywhere_at
+        # Before a daemon is told to end: with a final sync, a database must not have been replaced.
+        everywhere = (
+            bool(self._held.handovers)
+            or self._health.lost_tables
+            or self._held.following is not None
+            or time.monotonic() >= self._everywhere_at
+        )
         only = None if everywhere else self._held.mending.doubtful
         changed = self._health.files.replaced(only)
         if changed:
@@ -93,6 +99,9 @@ class Oversight:
             self._end()
             return 0.05
         if self._is_lost():
+            if not everywhere:
+                self._everywhere_at = 0.0
+                return 0.0
             lost = f"{self._held.job.directory} was removed; the daemon starts again"
             self._account.report({"fault": lost})
             self._end()
@@ -104,6 +113,9 @@ class Oversight:
         if everywhere:
             self._everywhere_at = time.monotonic() + _LOOK
         if self._held.mending.torn and not self._daemon.must_end:
+            if not everywhere:
+                self._everywhere_at = 0.0
+                return 0.0
             self._end()
         state = "mending" if self._held.mending.holes else self._health.look()
         if state != self._account.state:
