@@ -31,6 +31,7 @@ An endpoint that takes connections and never answers makes both series wait for 
 """
 _KEPT = 4096  # bytes of a daemon's output, for its error
 _LOOK = 0.1  # seconds between two looks at what a run does
+_AT = "/dev/fd/{}"
 _STOP_TIMEOUT = 35.0  # the final sync of 0.5 takes 30 s at most
 
 
@@ -119,8 +120,7 @@ def run(
 def _reading(config: str, argv: Sequence[str], passed: list[int]) -> Iterator[Sequence[str]]:
     """Let a child inherit a config in memory, and return the child's arguments.
 
-    A pipe would end only when all its writers do, and a process that is forked meanwhile is one. A
-    system without files in memory leaves the file.
+    A pipe would end only when all its writers do, and a process that is forked meanwhile is one.
     """
     memory = _in_memory(config) if config else None
     if memory is None:
@@ -129,7 +129,7 @@ def _reading(config: str, argv: Sequence[str], passed: list[int]) -> Iterator[Se
     with memory:
         passed.append(memory.fileno())
         at = argv.index("-config") + 1
-        yield [*argv[:at], _path(memory.fileno()), *argv[at + 1 :]]
+        yield [*argv[:at], _AT.format(memory.fileno()), *argv[at + 1 :]]
 
 
 def _in_memory(text: str) -> IO[str] | None:
@@ -137,19 +137,13 @@ def _in_memory(text: str) -> IO[str] | None:
     if sys.platform == "linux":
         with contextlib.suppress(AttributeError, OSError), contextlib.ExitStack() as stack:
             file = os.memfd_create("litestream.yml")
-            memory = stack.enter_context(
-                os.fdopen(file, "w", encoding="utf-8", errors="surrogateescape", newline="")
-            )
+            memory = stack.enter_context(os.fdopen(file, "w", -1, "utf-8", "surrogateescape"))
             memory.write(text)
             memory.flush()
-            os.close(os.open(_path(file), os.O_RDONLY | os.O_CLOEXEC))
+            os.close(os.open(_AT.format(file), os.O_RDONLY | os.O_CLOEXEC))
             stack.pop_all()
             return memory
     return None
-
-
-def _path(file: int) -> str:
-    return f"/dev/fd/{file}"
 
 
 def seconds_left(deadline: float | None) -> float | None:
