@@ -61,7 +61,8 @@ SERVERS = [
     for command in PAGE.commands()
     if not command.startswith("litestream ")
 ]
-REFUSED = dict(zip(SERVERS, ([3], [0], [0], [1], [1, 3]), strict=True))
+# hypercorn: 241 where it ends a worker by SIGTERM that has just started
+REFUSED = dict(zip(SERVERS, ([3], [0], [0, 241], [1], [1, 3]), strict=True))
 
 
 def files(shop: str = SHOP, kind: str = REFUSES, **others: str) -> dict[str, str]:
