@@ -28,12 +28,12 @@ from litestream._cli.command import Command, become
 from litestream._cli.run_report import Report
 from litestream._cli.voice import Voice
 from litestream._config import runtime_directory
+from litestream._database.open_files import raise_file_limit
 from litestream._executable import side_by_side
 from litestream._executable.arguments import loaded
 from litestream._replication import daemon_config
 from litestream._replication.guard import guard, require_permitted
 from litestream._replication.watcher import EVERY, Watcher
-from litestream._supervision.spawn import raise_file_limit
 from litestream._supervision.supervisor import Supervisor
 from litestream.errors import LitestreamError
 

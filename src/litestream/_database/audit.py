@@ -24,6 +24,7 @@ import time
 from contextlib import closing
 
 from litestream._database.frames import Frames
+from litestream._database.open_files import kept_open
 from litestream._database.wal import (
     WAL_HEADER_SIZE,
     WALEnd,
@@ -31,7 +32,7 @@ from litestream._database.wal import (
     wal_path,
     wal_salts,
 )
-from litestream._database.wal_index import header, kept_open
+from litestream._database.wal_index import header
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from contextlib import suppress
 from litestream._config.runtime_directory import forget, keep, write
 from litestream._database import foreign_daemons
 from litestream._database.lock import acquire_all
+from litestream._database.open_files import too_few_files
 from litestream._supervision.following import Following, locks_of
 from litestream._supervision.handover import Handovers
 from litestream._supervision.mending import Mending
-from litestream._supervision.spawn import too_few_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ import signal
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 
 from litestream._config.runtime_directory import remove
+from litestream._database.open_files import raise_file_limit
 from litestream._supervision.job import received
-from litestream._supervision.spawn import raise_file_limit
 from litestream._supervision.supervisor import Supervisor
 
 TYPE_CHECKING = False

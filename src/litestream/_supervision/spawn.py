@@ -8,19 +8,11 @@ keeper of a daemon and `litestream run`, have no threads.
 from __future__ import annotations
 
 import os
-import resource
 import signal
-from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-
-_FILES, _FILES_BESIDE = 8, 50
-"""Open files for each database: its lock, those of two connections, one to look; and for the rest.
-"""
-_MANY = 1 << 16
 
 
 def spawn(
@@ -78,29 +70,3 @@ def parent_death_signal(number: int = signal.SIGTERM) -> Callable[[], object]:
             os._exit(1)
 
     return ask
-
-
-def raise_file_limit() -> tuple[int, int]:
-    """Raise the limit of open files as far as we may, and return what it was.
-
-    A hand-over holds some files of every database, and the usual limit is 1,024.
-    """
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    soft, hard = before
-    wanted = _MANY if hard == resource.RLIM_INFINITY else min(hard, _MANY)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(OSError, ValueError):  # macOS has a lower one, which it does not tell
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return before
-
-
-def too_few_files(databases: int) -> str:
-    """Say that the limit of open files is too low for so many databases, if it is."""
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    needed = _FILES * databases + _FILES_BESIDE
-    if limit == resource.RLIM_INFINITY or needed <= limit:
-        return ""
-    return (
-        f"{databases} databases need {needed} open files at a start, and the limit is {limit}: "
-        "changes may be missed. Raise the hard limit ('ulimit -Hn', LimitNOFILE= in systemd)"
-    )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from litestream._database import wal_index
+from litestream._database import open_files
 
 
 def test_threads_that_meet_a_replaced_file_close_no_descriptor_of_others(tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ def test_threads_that_meet_a_replaced_file_close_no_descriptor_of_others(tmp_pat
     def read() -> None:
         try:
             while not over.is_set():
-                file = wal_index.kept_open(str(path))
+                file = open_files.kept_open(str(path))
                 assert file is None or os.pread(file, 1, 0) == b"x"
         except OSError as error:
             troubles.append(error)
@@ -41,12 +41,12 @@ def test_threads_that_meet_a_replaced_file_close_no_descriptor_of_others(tmp_pat
 
 def test_a_deleted_file_is_closed_at_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "app.db-shm"
-    monkeypatch.setattr(wal_index, "_IN_USE", 0.0)
+    monkeypatch.setattr(open_files, "_IN_USE", 0.0)
     before = len(os.listdir("/dev/fd"))
     for _ in range(20):
         path.unlink(missing_ok=True)
         path.write_bytes(b"x")
-        assert wal_index.kept_open(str(path)) is not None
+        assert open_files.kept_open(str(path)) is not None
     assert len(os.listdir("/dev/fd")) <= before + 2
 
 
@@ -56,7 +56,7 @@ def test_more_files_are_kept_open_than_the_limit_allows_at_first(tmp_path: Path)
         (tmp_path / f"{number}").touch()
     code = (
         "import resource, sys\n"
-        "from litestream._database.wal_index import kept_open\n"
+        "from litestream._database.open_files import kept_open\n"
         "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))\n"
         "assert all(kept_open(f'{sys.argv[1]}/{number}') for number in range(200))"
