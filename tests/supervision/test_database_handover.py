@@ -221,6 +221,22 @@ def test_a_long_write_transaction_delays_no_start(sited: Site) -> None:
     assert stopped_and_restored(sited) == sited.rows()
 
 
+def test_a_change_that_the_application_refuses_leaves_the_pin(sited: Site) -> None:
+    sited.write(50)
+    sited.start()
+    wait_until(lambda: local_reaches(sited), "the local state")
+    sited.kill()
+    sited.connection.execute(
+        "CREATE TRIGGER refused BEFORE INSERT ON _litestream_seq "
+        "BEGIN SELECT RAISE(ABORT, 'refused'); END"
+    )
+    handover = Handover(str(sited.database), meta_path(sited.database))
+    with closing(handover):
+        handover.arm()
+        assert handover.is_pinned
+        assert not handover.whole
+
+
 def test_holding_leaves_the_wal_where_it_is(sited: Site) -> None:
     """The last connection to close would delete it, and the next start copy everything."""
     sited.write(50)

@@ -197,15 +197,16 @@ class Handover:
         if before is None or self._pin is None or wal_salts(wal) != before.end.salts:
             return False
         self._from = before.end
-        with closing(open_by_uri(self.database, "rw", wait)) as connection:
-            try:
+        end = None
+        try:
+            with closing(open_by_uri(self.database, "rw", wait)) as connection:
                 connection.execute("PRAGMA synchronous=NORMAL")
                 connection.execute("BEGIN IMMEDIATE")
                 end = committed_end(wal)
                 change(connection)
                 connection.execute("COMMIT")
-            except sqlite3.OperationalError:
-                return wal_salts(wal) == before.end.salts
+        except sqlite3.Error:
+            return wal_salts(wal) == before.end.salts
         salts = wal_salts(wal)
         if salts == before.end.salts:
             return True

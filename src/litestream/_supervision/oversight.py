@@ -74,12 +74,7 @@ class Oversight:
         """Do what is due, and return after how many seconds to look again."""
         self._account.notes.flush(self._health.positions)
         # Before a daemon is told to end: with a final sync, a database must not have been replaced.
-        everywhere = (
-            bool(self._held.handovers)
-            or self._health.lost_tables
-            or self._held.following is not None
-            or time.monotonic() >= self._everywhere_at
-        )
+        everywhere = self._must_look_everywhere()
         only = None if everywhere else self._held.mending.doubtful
         changed = self._health.files.replaced(only)
         if changed:
@@ -100,8 +95,7 @@ class Oversight:
             return 0.05
         if self._is_lost():
             if not everywhere:
-                self._everywhere_at = 0.0
-                return 0.0
+                return self._look_everywhere_first()
             lost = f"{self._held.job.directory} was removed; the daemon starts again"
             self._account.report({"fault": lost})
             self._end()
@@ -114,8 +108,7 @@ class Oversight:
             self._everywhere_at = time.monotonic() + _LOOK
         if self._held.mending.torn and not self._daemon.must_end:
             if not everywhere:
-                self._everywhere_at = 0.0
-                return 0.0
+                return self._look_everywhere_first()
             self._end()
         state = "mending" if self._held.mending.holes else self._health.look()
         if state != self._account.state:
@@ -123,6 +116,20 @@ class Oversight:
         if self._held.handovers:
             return 0.005 if self._daemon.age < 2 else 0.05
         return max(0.0, self._everywhere_at - time.monotonic()) if clean else LOOK_BUSY
+
+    def _must_look_everywhere(self) -> bool:
+        """Tell whether to look at every database, and not only at those that are in doubt."""
+        return (
+            bool(self._held.handovers)
+            or self._health.lost_tables
+            or self._held.following is not None
+            or time.monotonic() >= self._everywhere_at
+        )
+
+    def _look_everywhere_first(self) -> float:
+        """Put off the daemon's end: another database may have been replaced."""
+        self._everywhere_at = 0.0
+        return 0.0
 
     def settle(self) -> float:
         """End the daemon once it has opened all its databases: its final sync covers them then.
