@@ -47,6 +47,8 @@ def expand(text: str, *, mark: str = "") -> str:
     """
     import re
 
+    if "$" not in text:
+        return _settings.Text(text)
     reference = r"\$(?:\{(?P<braced>[^}]*)\}|(?P<name>[A-Za-z_][A-Za-z0-9_]*)|[*#$@!?\-0-9])"
     known = _settings.environment()
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litestream._database import wal
+from litestream._database.lock import Lock
 from litestream._database.wal import wal_path
 
 if TYPE_CHECKING:
@@ -39,10 +40,15 @@ class Goal:
         self.end: wal.WALEnd | None = None
         self.touch = touch
         self.touched = 0.0
+        self._lock = Lock(database.path)
 
     def left(self) -> float:
         """Return the seconds until the deadline, at least a moment for one last question."""
         return max(0.1, self.deadline - time.monotonic())
+
+    def noted(self) -> dict[str, Any]:
+        """Return the notes of the database's keeper."""
+        return self._lock.noted()
 
     def follow(self) -> None:
         """After a restart of the WAL, take the new end as the goal: it covers the old end, too.

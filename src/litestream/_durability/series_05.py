@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from litestream._control_socket.client import ControlSocket
 from litestream._database import local_state
-from litestream._database.lock import Lock
 from litestream._durability.goal import Arrival
 from litestream._executable import listings
 from litestream.errors import ControlSocketError, LitestreamError
@@ -55,7 +54,7 @@ class Look05:
 
     def _answer(self) -> SyncResult | None:
         """Let a daemon sync, by the only safe request; return None if no daemon answers."""
-        noted = Lock(self._goal.database.path).noted().get("socket")
+        noted = self._goal.noted().get("socket")
         for path in (noted, self._goal.database.config.socket):
             if path and os.path.exists(path):
                 with contextlib.suppress(ControlSocketError):

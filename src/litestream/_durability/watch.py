@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from litestream._database import local_state, wal
 from litestream._database.audits import audit
-from litestream._database.lock import Lock
 from litestream._durability.goal import Goal
 from litestream._durability.series_03 import Look03
 from litestream._durability.series_05 import Look05
@@ -105,8 +104,8 @@ class Watch:
                     self._goal.end = wal.committed_end(self._goal.wal) or end
             arrival = self._look.look() if settled else None
             if arrival is not None:
-                hole = self._hole()
-                if not hole and start == self._start():
+                hole, now = self._hole()
+                if not hole and start == now:
                     return arrival
                 settled = False  # the copy that mends the hole may not be in the replica yet
             left = self._goal.deadline - time.monotonic()
@@ -117,17 +116,18 @@ class Watch:
 
     def _known_hole(self) -> str:
         """Return the hole that keeps commits from arriving, if it is known without the replica."""
-        noted = Lock(self._database.path).noted()
+        noted = self._goal.noted()
         with _auditing:
             found = self._audit()
             return str(noted.get("hole") or found.hole or self._may_have_jumped(noted))
 
-    def _hole(self) -> str:
-        """Return why the replica does not hold what was committed, if that is known."""
-        noted = Lock(self._database.path).noted()
+    def _hole(self) -> tuple[str, int | str]:
+        """Return why the replica does not hold what was committed, if known; and `Audit.start`."""
+        noted = self._goal.noted()
         with _auditing:
             found = self._audit()
             found.look()
+            start = found.start
             hole = str(noted.get("hole") or found.hole or self._may_have_jumped(noted))
             if found.hole:  # only the keeper knows when it is mended: begin the audit anew
                 self._audit(anew=True)
@@ -139,7 +139,7 @@ class Watch:
                 hole = hole or "a writer is in its COMMIT, or has died there"
         if time.monotonic() < self._doubtful_until:
             hole = hole or "a possible hole is being checked"
-        return hole
+        return hole, start
 
     def _may_have_jumped(self, noted: dict[str, Any]) -> str:
         """Return why a daemon of ours, which does not answer, may have skipped a part of the WAL.
