@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -78,11 +79,26 @@ def site(make_site: Callable[..., Site]) -> Site:
     return make_site()
 
 
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Site]]:
+    """Return a function that gives one Site with a backup, by series: 0.5 takes a second for it."""
+    with contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def get(series: str) -> Site:
+            site = Site(tmp_path_factory.mktemp("prepared"), series)
+            stack.callback(site.close)
+            site.write(10)
+            site.back_up(snapshot=True)
+            return site
+
+        yield get
+
+
 @pytest.fixture
-def replicated(site: Site) -> Site:
+def replicated(site: Site, prepared: Callable[[str], Site]) -> Site:
     """Return a Site whose ten rows are in its replica, its daemon stopped after a final sync."""
-    site.write(10)
-    site.back_up(snapshot=True)
+    site.take_over(prepared(site.series))
     return site
 
 

@@ -22,6 +22,7 @@ from typing import Any
 import psutil
 from wheels import pins
 
+from litestream._database.files import meta_path
 from litestream._database.wal import committed_end
 from litestream._settings import environment
 
@@ -50,6 +51,13 @@ def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIEN
             return value
         assert time.monotonic() < deadline, f"waited {patience:g} s in vain: {what}"
         time.sleep(0.02)
+
+
+_FILES = {
+    "0.3": ("generations/*/wal/*.wal.lz4", "generations/*/snapshots/*.snapshot.lz4"),
+    "0.5": ("ltx/0/*.ltx", "ltx/9/*.ltx"),
+}
+"""What a replica holds as soon as it can be restored; and its snapshots."""
 
 
 class Site:
@@ -82,9 +90,22 @@ class Site:
         self.log = directory / "daemon.log"
         self.daemon: subprocess.Popen[bytes] | None = None
         self.configure(interval)
-        self.connection = sqlite3.connect(self.database, timeout=30, isolation_level=None)
+        self.connection = self._connect()
         self.connection.execute("PRAGMA journal_mode=WAL")
         self.connection.execute("CREATE TABLE items (id INTEGER PRIMARY KEY, value TEXT)")
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.database, timeout=30, isolation_level=None)
+
+    def take_over(self, other: Site) -> None:
+        """Become a copy of another site that rests: its database, local state and replica."""
+        self.connection.close()
+        for path in (self.database, self.database.with_name(f"{self.database.name}-wal")):
+            shutil.copy2(other.directory / path.name, path)
+        for folder in (self.replica_path, Path(meta_path(self.database))):
+            shutil.copytree(other.directory / folder.name, folder)
+        shutil.copy2(other.log, self.log)
+        self.connection = self._connect()
 
     def configure(self, interval: str, **top_level: Any) -> None:
         """Write the config."""
@@ -154,13 +175,15 @@ class Site:
 
     def wait_for_backup(self, *, snapshot: bool = False) -> None:
         """Wait until the replica can be restored; 0.5 makes its snapshot a second later."""
+        wait_until(lambda: self._is_backed_up(snapshot=snapshot), "the first backup")
+
+    def _is_backed_up(self, *, snapshot: bool) -> bool:
         from litestream import commands
 
+        if self.replica.get("path") == str(self.replica_path):
+            return any(self.replica_path.glob(_FILES[self.series][snapshot]))
         listing = commands.snapshots if snapshot else commands.wal
-        wait_until(
-            lambda: listing(self.database, config=self.config, expand_env=False),
-            "the first backup",
-        )
+        return bool(listing(self.database, config=self.config, expand_env=False))
 
     def back_up(self, *, snapshot: bool = False) -> None:
         """Run a daemon until everything is in the replica."""
