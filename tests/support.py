@@ -106,6 +106,7 @@ class Site:
             shutil.copytree(other.directory / folder.name, folder)
         shutil.copy2(other.log, self.log)
         self.connection = self._connect()
+        self.count()  # SQLite opens the WAL at the first use
 
     def configure(self, interval: str, **top_level: Any) -> None:
         """Write the config."""
