@@ -181,7 +181,7 @@ class Site:
     def _is_backed_up(self, *, snapshot: bool) -> bool:
         from litestream import commands
 
-        if self.replica.get("path") == str(self.replica_path):
+        if json.dumps(str(self.replica_path), ensure_ascii=False) in self.config.read_text():
             return any(self.replica_path.glob(_FILES[self.series][snapshot]))
         listing = commands.snapshots if snapshot else commands.wal
         return bool(listing(self.database, config=self.config, expand_env=False))
