@@ -387,7 +387,7 @@ def test_lost_credentials(make_site, s3, temporary):
     site.start()
     verify(site, temporary)
     configuration.configure(replica_access_key="wrong-secret-canary")
-    failure = fails(site, temporary, timeout=5)
+    failure = fails(site, temporary, timeout=1)
     assert failure.reason in ("unrestorable", "stale")
     assert "canary" not in f"{failure!r}{failure}"
 

@@ -294,7 +294,7 @@ def one(name: str, series: str, seed: str, *, exact: bool, s3: bool = False) -> 
             if name not in ("sync -wait", "two daemons", "hosts mixed"):
                 wait_until(lambda: len(trial.files()) >= 3, "some files in the replica")
             right = (ON_S3 if s3 else ON_FILES)[name](trial)
-            outcome = trial.verify(exact=exact, timeout=5)
+            outcome = trial.verify(exact=exact, timeout=3)
         if not outcome:
             assert outcome.failure is not None
             if outcome.failure.reason in right:

@@ -130,7 +130,7 @@ def test_an_unsure_arrival_ends_at_the_deadline(make_site, s3, monkeypatch):
 
 
 def test_a_long_sync_interval_is_waited_for(make_site):
-    site = make_site(interval="3s")
+    site = make_site(interval="1500ms")
     site.write(3)
     site.start()
     site.wait_for_backup()
