@@ -33,6 +33,11 @@ def counted(installed, monkeypatch):
     return verbs
 
 
+def wal(database, timeout):
+    _, segments = contents.snapshots_and_wal(database, timeout)
+    return segments
+
+
 def two_lives(site):
     """Replicate twice, on 0.3 into two generations."""
     site.write(3)
@@ -63,7 +68,7 @@ def test_the_rows_are_the_executables(site, series):
             return
         for own, listing in (
             (contents.snapshots, commands.snapshots),
-            (contents.wal, commands.wal),
+            (wal, commands.wal),
         ):
             listed = listing(site.database, config=site.config)
             assert sorted(own(database, 30), key=key) == sorted(listed, key=key)
@@ -83,7 +88,7 @@ def test_other_files_are_passed_by(site, series):
             listed = commands.ltx(site.database, level="all", config=site.config)
             assert contents.ltx(database, 30) == listed
         else:
-            names = {row["index"] for row in contents.wal(database, 30)}
+            names = {row["index"] for row in wal(database, 30)}
             assert names == {
                 row["index"] for row in commands.wal(site.database, config=site.config)
             }
@@ -107,7 +112,7 @@ def test_links_are_what_they_are_to_the_executable(site, series, tmp_path):
             if series == "0.5"
             else [
                 (contents.snapshots, commands.snapshots(site.database, config=site.config)),
-                (contents.wal, commands.wal(site.database, config=site.config)),
+                (wal, commands.wal(site.database, config=site.config)),
             ]
         )
         for own, rows in listed:
@@ -118,7 +123,7 @@ def test_links_are_what_they_are_to_the_executable(site, series, tmp_path):
 def test_an_empty_replica_holds_nothing(site, counted, series):
     with loaded(site.config, expand_env=False) as config:
         database = database_of(config, site.database)
-        found = (contents.ltx,) if series == "0.5" else (contents.snapshots, contents.wal)
+        found = (contents.ltx,) if series == "0.5" else (contents.snapshots, wal)
         assert [rows(database, 30) for rows in found] == [[]] * len(found)
     assert counted == []
 
@@ -139,7 +144,7 @@ def test_what_cannot_be_read_is_left_to_the_executable(site, counted, series):
 def test_a_directory_that_does_not_answer_is_left_to_the_executable(
     site, counted, series, monkeypatch
 ):
-    site.back_up()
+    site.back_up(snapshot=True)
     counted.clear()
     released = threading.Event()
     scandir = os.scandir
@@ -154,11 +159,11 @@ def test_a_directory_that_does_not_answer_is_left_to_the_executable(
     try:
         with loaded(site.config, expand_env=False) as config:
             database = database_of(config, site.database)
-            own = contents.ltx if series == "0.5" else contents.wal
+            own = contents.ltx if series == "0.5" else wal
             assert own(database, 30)
     finally:
         released.set()
-    assert counted == ["ltx" if series == "0.5" else "wal"]
+    assert counted == (["ltx"] if series == "0.5" else ["snapshots", "wal"])
 
 
 def test_a_recovery_runs_the_executable_once_for_each(site, counted, tmp_path):

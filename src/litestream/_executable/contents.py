@@ -30,6 +30,7 @@ _WAL = re.compile(r"([0-9a-f]{8})_([0-9a-f]{8})\.wal\.lz4")
 _GENERATION = re.compile(r"[0-9a-f]{16}")
 
 Row = TypeVar("Row")
+Rows = TypeVar("Rows")
 
 
 def ltx(database: Database, timeout: float | None) -> list[LTXRow]:
@@ -52,28 +53,32 @@ def snapshots(database: Database, timeout: float | None) -> list[SnapshotRow]:
         CommandFailedError, CommandTimeoutError: it cannot be listed.
 
     """
-    return _of_one_replica(database, _snapshots, listings.snapshots, timeout)
+    found = _read(database, lambda folder: _snapshots(folder, database.names[0]))
+    return found if found is not None else _listed(database, listings.snapshots, timeout)
 
 
-def wal(database: Database, timeout: float | None) -> list[WALRow]:
-    """Return the WAL segments in the replica of a database that is narrowed to one (0.3).
+def snapshots_and_wal(
+    database: Database, timeout: float | None
+) -> tuple[list[SnapshotRow], list[WALRow]]:
+    """Return the snapshots and WAL segments in the replica of a database narrowed to one (0.3).
+
+    Without a snapshot no segment can be restored, and the executable is not asked for any.
 
     Raises:
         CommandFailedError, CommandTimeoutError: it cannot be listed.
 
     """
-    return _of_one_replica(database, _wal, listings.wal, timeout)
-
-
-def _of_one_replica(
-    database: Database,
-    own: Callable[[str, str], list[Row]],
-    listing: Callable[..., list[Row]],
-    timeout: float | None,
-) -> list[Row]:
-    found = _read(database, lambda folder: own(folder, database.names[0]))
+    name = database.names[0]
+    found = _read(database, lambda folder: (_snapshots(folder, name), _wal(folder, name)))
     if found is not None:
         return found
+    snapshots = _listed(database, listings.snapshots, timeout)
+    return snapshots, _listed(database, listings.wal, timeout) if snapshots else []
+
+
+def _listed(
+    database: Database, listing: Callable[..., list[Row]], timeout: float | None
+) -> list[Row]:
     one, config = database.replica, database.config
     return listing(database.path, replica=one, config=config, timeout=timeout)
 
@@ -92,7 +97,7 @@ def generations_and_snapshots(
     return generations, [row for one in replicas for row in snapshots(one, timeout)]
 
 
-def _read(database: Database, rows: Callable[[str], list[Row]]) -> list[Row] | None:
+def _read(database: Database, rows: Callable[[str], Rows]) -> Rows | None:
     """Return the rows of a directory; None if it is none, cannot be read, or does not answer.
 
     Raises:
@@ -103,7 +108,7 @@ def _read(database: Database, rows: Callable[[str], list[Row]]) -> list[Row] | N
     folders = database.folders
     if folders is None or len(folders) != 1:
         return None
-    found: list[list[Row]] = []
+    found: list[Rows] = []
 
     def read() -> None:
         try:

@@ -93,10 +93,7 @@ def ask(
 def _backups_03(database: Database, name: str, limit: float) -> list[Any]:
     """Return the rows of the generations that can be restored: those with a snapshot."""
     one = database._replace(replicas=database.chosen(name), replica=name)
-    snapshots = contents.snapshots(one, limit)
-    if not snapshots:
-        return []
-    wal = contents.wal(one, limit)
+    snapshots, wal = contents.snapshots_and_wal(one, limit)
     whole = {row["generation"] for row in snapshots}
     return [*snapshots, *(row for row in wal if row["generation"] in whole)]
 

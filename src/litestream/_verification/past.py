@@ -30,9 +30,7 @@ def gaps(database: Database, timeout: float) -> list[Gap]:
     if database.config.series == "0.5":
         found = in_ltx(contents.ltx(database, timeout))
     else:
-        found = _in_generations(
-            contents.snapshots(database, timeout), contents.wal(database, timeout)
-        )
+        found = _in_generations(*contents.snapshots_and_wal(database, timeout))
     return [{"replica": database.names[0], "start": start, "end": end} for start, end in found]
 
 
