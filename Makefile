@@ -10,10 +10,10 @@ demo: .venv/installed
 	$(BIN)/python build_wheels.py fetch
 	$(BIN)/litestream demo
 
-# Most tests wait most of their time: six workers, however few the cores.
+# Most tests wait most of their time: four workers, however few the cores.
 test: .venv/installed-dev
 	$(BIN)/python build_wheels.py fetch --series all --platform all
-	$(BIN)/pytest -n 6
+	$(BIN)/pytest -n 4
 
 check: .venv/installed-dev
 	$(BIN)/python build_wheels.py fetch --series all --platform all
@@ -21,7 +21,7 @@ check: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/zizmor --quiet --offline .github
-	$(BIN)/pytest -n 6 --cov --cov-branch
+	$(BIN)/pytest -n 4 --cov --cov-branch
 
 # What a release uploads: eight wheels and the sdist, built and checked.
 dist: .venv/installed-dev
