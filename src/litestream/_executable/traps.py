@@ -99,7 +99,7 @@ FOUND = {
     "two-daemons": "0.3.13 0.5.5-0.5.17",
     "restarted-wal": "0.5.5-0.5.7 0.5.10-0.5.17",
     "restarted-wal-sigterm": "0.5.5-0.5.8 0.5.10-0.5.17",
-    "overtaken-snapshot": "0.5.10-0.5.17",
+    "overtaken-snapshot": "0.5.5-0.5.17",
     "page-size": "0.5.5-0.5.17",
     "replaced-database": "0.3.13 0.5.5-0.5.17",
     "linked-database": "0.3.13 0.5.5-0.5.17",
