@@ -393,6 +393,7 @@ def test_restarts_are_counted_over_the_keepers(site: Site) -> None:
 
 
 @pytest.mark.only_series("0.5")
+@pytest.mark.usefixtures("installed")
 def test_one_database_that_is_busy_does_not_hold_the_writers_of_another(tmp_path: Path) -> None:
     paths = [tmp_path / f"{number}.db" for number in range(4)]
     with ExitStack() as stack:
