@@ -67,7 +67,7 @@ def _retire(known: tuple[tuple[int, int], int] | None) -> None:
 
 
 def raise_file_limit(wanted: int = _MANY) -> tuple[int, int]:
-    """Raise the limit of open files, or as far as we may, and return what it was.
+    """Raise the limit of open files to a number, or as far as we may; return what it was.
 
     A hand-over holds some files of every database, and the usual limit is 1,024.
     """
