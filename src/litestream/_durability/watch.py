@@ -104,8 +104,8 @@ class Watch:
                     self._goal.end = wal.committed_end(self._goal.wal) or end
             arrival = self._look.look() if settled else None
             if arrival is not None:
-                hole, now = self._hole()
-                if not hole and start == now:
+                hole, last_start = self._hole()
+                if not hole and start == last_start:
                     return arrival
                 settled = False  # the copy that mends the hole may not be in the replica yet
             left = self._goal.deadline - time.monotonic()

@@ -197,7 +197,6 @@ class Handover:
         if before is None or self._pin is None or wal_salts(wal) != before.end.salts:
             return False
         self._from = before.end
-        end = None
         try:
             with closing(open_by_uri(self.database, "rw", wait)) as connection:
                 connection.execute("PRAGMA synchronous=NORMAL")
