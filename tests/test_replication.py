@@ -23,7 +23,9 @@ import yaml
 
 import litestream
 from litestream import BackupExistsError, ConfigurationError, Replication, commands
+from litestream._database.local_state import logged_segment
 from litestream._database.lock import Lock
+from litestream._executable import log_lines
 from litestream._replication import keeper_process
 from litestream._replication.status import Told
 from tests import ledger
@@ -777,6 +779,59 @@ def test_random_kills_lose_nothing(site: Site) -> None:
     verdict = ledger.judge(folder, output)
     assert verdict.good, verdict
     assert verdict.committed > 50
+
+
+@pytest.mark.only_series("0.3")
+def test_a_part_of_the_wal_that_two_have_written_is_not_trusted(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The monitor is writing when somebody ends the daemon: its final sync writes the same part."""
+    with Replication(site.config) as replication:
+        site.write(3)
+        replication.sync()
+        (*_, written) = (line for line in replication.logs if "wal segment written" in line)
+        log = log_lines.parse(written)
+        segment = log and logged_segment(log.fields)
+        assert segment
+        generation, index, offset = segment[1]
+        place = f"{generation}/{index:08x}:{offset}"
+        folder = site.replica_path / "generations" / generation / "wal"
+        slow = folder / f"{index:08x}_{offset:08x}.wal.lz4.tmp"
+        os.mkfifo(slow)
+
+        def begun() -> int:
+            return sum("write wal segment" in x and x.endswith(place) for x in replication.logs)
+
+        insert = "INSERT INTO items (value) VALUES (hex(randomblob(200000)))"
+        site.connection.execute(insert)  # more than a pipe holds
+        wait_until(lambda: begun() == 1, "the monitor")
+        site.write(1)
+        os.kill(replication.pid or 0, signal.SIGTERM)
+        wait_until(lambda: begun() == 2, "the final sync")
+        with slow.open("rb") as pipe:
+            slow.unlink()
+            while pipe.read(1 << 16):
+                pass
+        wait_until(partial(has_restarted, replication, 1), "the restart")
+        site.write(1)
+        replication.sync(timeout=PATIENCE)
+    assert "was written twice at once" in caplog.text
+    assert len(commands.generations(site.database, config=site.config)) > 1
+    assert restored(site) == site.rows()
+
+
+@pytest.mark.only_series("0.3")
+def test_a_log_level_hides_what_was_copied_from_the_log_alone(
+    make_site: Callable[..., Site],
+) -> None:
+    site = make_site()
+    site.configure("50ms", logging={"level": "warn"})
+    with Replication(site.config) as replication:
+        site.write(3)
+        replication.sync()
+        assert restored(site) == site.rows()
+    assert Lock(str(site.database)).noted()["ending"] is False
+    assert not [line for line in replication.logs if "level=INFO" in line]
 
 
 @pytest.mark.only_series("0.5")

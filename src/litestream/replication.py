@@ -43,10 +43,12 @@ class Replication:
     ``config`` is the config's path, or a mapping of each database's path to its replica (see
     ``configure``, also for the places where a config is looked for). The daemon gets the file
     unchanged, except that the control socket is switched on in a private run-time directory unless
-    the config has a ``socket:``; with ``expand_env=False`` a ``$`` in the file is a ``$``. A
-    mapping needs no file: changes are looked for every ``sync_interval`` seconds, and sent as
-    often, unless the replica has a ``sync-interval``. A symbolic link in a mapping stands for the
-    file to which it leads when this object is made; in a config file it is refused.
+    the config has a ``socket:`` (0.5), and that a log level above "info" is lowered: the log alone
+    says what has arrived (0.3; lines below the config's level are not passed on). With
+    ``expand_env=False`` a ``$`` in the file is a ``$``. A mapping needs no file: changes are
+    looked for every ``sync_interval`` seconds, and sent as often, unless the replica has a
+    ``sync-interval``. A symbolic link in a mapping stands for the file to which it leads when this
+    object is made; in a config file it is refused.
 
     There is one daemon for a database on a host. While another process runs it, this one stands
     by (``state == "standby"``) and takes over, within half a second, when that process ends. A

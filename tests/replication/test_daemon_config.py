@@ -102,6 +102,44 @@ def test_the_socket_is_added_to_every_form_of_a_config(
         runtime_directory.remove(prepared.directory)
 
 
+@pytest.mark.only_series("0.3")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dbs: [{path: $DB, replicas: [{path: /copies}]}]\nlogging: {level: warn, type: json}\n",
+        "logging:\n  level: $LEVEL # ours\n  type: json\n"
+        "dbs:\n- path: ${DB}\n  replicas: [{path: /copies}]\n",
+    ],
+)
+def test_the_log_says_what_was_copied_whatever_its_level(
+    site: Site, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("DB", str(site.database))
+    monkeypatch.setenv("LEVEL", "WARN")
+    site.config.write_text(text)
+    before = config_file.read(str(site.config))
+    prepared = prepare(site.config)
+    try:
+        found = config_file.read(prepared.config.path)
+        assert found == {**before, "logging": {"level": "info", "type": "json"}}
+        assert "$" in Path(prepared.config.path).read_text()
+        assert prepared.job().unasked == ("INFO",)
+    finally:
+        runtime_directory.remove(prepared.directory)
+    site.config.write_text(text.replace("warn", "info").replace("$LEVEL", "debug"))
+    assert prepare(site.config).config.path == str(site.config)
+
+
+@pytest.mark.only_series("0.3")
+def test_a_log_level_that_cannot_be_changed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGGING", "{level: error}")
+    site.config.write_text(f"dbs: [{{path: {site.database}, replicas: [{{path: /copies}}]}}]\n")
+    with site.config.open("a") as file:
+        file.write("logging: $LOGGING\n")
+    with pytest.raises(ConfigurationError, match=r"log level that hides.*'level: info'"):
+        prepare(site.config)
+
+
 @pytest.mark.only_series("0.5")
 def test_a_config_without_a_place_for_the_socket(
     site: Site, monkeypatch: pytest.MonkeyPatch

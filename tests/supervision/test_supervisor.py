@@ -154,19 +154,6 @@ def test_a_stop_lets_a_young_daemon_send_its_first_copy(
 
 
 @pytest.mark.only_series("0.3")
-def test_a_stop_lets_a_silent_daemon_send_its_first_copy(make_site: Callable[..., Site]) -> None:
-    site = make_site()
-    site.configure("200ms", logging={"level": "warn"})
-    for _ in range(5):
-        site.write(1)
-        with supervised(site) as driver:
-            driver.supervisor.tick()
-        assert driver.synced() is True
-        assert not [e for e in driver.events if "level=ERROR" in e.get("log", "")]
-    assert restored(site) == site.rows()
-
-
-@pytest.mark.only_series("0.3")
 @pytest.mark.parametrize("kind", ["text", "json"])
 def test_a_final_sync_that_fails_is_told_in_every_log_format(
     make_site: Callable[..., Site], kind: str

@@ -104,17 +104,18 @@ def shadow_position(meta: str | os.PathLike[str], end: WALEnd) -> Position03 | N
 
 
 def logged_segment(fields: Mapping[str, object]) -> tuple[Position03, Position03] | None:
-    """Read the start and end of a segment from the fields of a `wal segment written` log line.
+    """Read the start and end of a segment from the fields of a log line of 0.3.
 
-    The end is the position of that replica (0.3).
+    The end of one that was written is the position of that replica. One that is only begun has no
+    length yet: its end is its start.
 
     Source: 0.3.13 logs where a segment starts (`position=GENERATION/HEXINDEX:OFFSET`, the offset
-    decimal) and how long it is uncompressed (`sz`).
+    decimal), and once it is written, how long it is uncompressed (`sz`).
     """
     try:
         generation, _, place = str(fields["position"]).partition("/")
         index, _, offset = place.partition(":")
         start = Position03(generation, int(index, 16), int(offset))
-        return start, start._replace(offset=start.offset + int(str(fields["sz"])))
+        return start, start._replace(offset=start.offset + int(str(fields.get("sz", 0))))
     except (KeyError, ValueError):
         return None

@@ -55,8 +55,10 @@ SIGNAL = "signal received"
 TRANSIENT = ("initialize replica client", "cannot open store")
 """0.5, which gives up at its start because an SFTP, WebDAV or NATS server is away (store.go,
 cmd/litestream/replicate.go)."""
-SEGMENT_WRITTEN = "wal segment written"
-"""0.3, with how far a replica has come (replica.go)."""
+SEGMENT_BEGUN, SEGMENT_WRITTEN = "write wal segment", "wal segment written"
+"""0.3, with where a part of the WAL starts, and then how far a replica has come (replica.go)."""
+MONITOR_ERROR = "monitor error"
+"""0.3, of a replica's monitor: what it had begun to write has failed (replica.go)."""
 SYNC_ERROR, SYNC_RECOVERED = "sync error", "sync recovered"
 """0.5, of the local sync of a database, which it names by its file alone (db.go)."""
 LOST_TABLE = "no such table: _litestream_"
@@ -66,7 +68,7 @@ HOUSEKEEPING = (
     r"(?:write|enforc|delet).*|l0 retention enforced|(?:snapshot|wal segment) written|retainer.*"
 )
 """What a healthy daemon of either series says every few seconds or minutes, at INFO."""
-HARMLESS_AT_END = ("release read lock: context canceled", "monitor error")
+HARMLESS_AT_END = ("release read lock: context canceled", MONITOR_ERROR)
 """0.3, of its monitors at the end, while the final sync goes well (db.go, replica.go)."""
 UNSYNCED_AT_END = (
     "failed to close database",

@@ -115,8 +115,8 @@ def _is_there(database: Watched, daemon: Daemon, pages: Pages, copied: _Copied) 
         reached = [at for at in reached if at.generation == place.generation]
         if reached:
             return all(at.reaches(place) for at in reached)
-    if noted.get("talks"):  # no segment was sent since the start: was there one to send?
-        since = _number(noted.get("since")) or 0.0
+    since = _number(noted.get("since"))
+    if since and daemon.state != "starting":  # no segment was sent: was there one to send?
         return daemon.state == "replicating" and copied.written <= since
     if database.metrics:
         at = measured_position(pages[database.metrics], database.path, place.generation)

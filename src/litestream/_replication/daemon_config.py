@@ -1,4 +1,4 @@
-"""The config that a daemon of ours reads: the user's own, with the control socket switched on."""
+"""The config that a daemon of ours reads: the user's own, but for the control socket or the log."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from litestream._config.directories import Directory
 
 
+_ABOVE_INFO = {"WARN": ("INFO",), "WARNING": ("INFO",), "ERROR": ("INFO", "WARN")}
+"""What a log level of the config leaves out (0.3: cmd/litestream/main.go)."""
+
+
 class Prepared(NamedTuple):
     """A daemon that can be started."""
 
@@ -42,6 +46,8 @@ class Prepared(NamedTuple):
     """The text of our own config in `directory`; a `Text`."""
     directories: Sequence[Directory] = ()
     """Those of the config, watched or not."""
+    unasked: tuple[str, ...] = ()
+    """Levels of the daemon's log lines that the user's config does not ask for."""
 
     @property
     def locks(self) -> list[str]:
@@ -62,6 +68,7 @@ class Prepared(NamedTuple):
                 for one in self.databases
                 if any(d.watch and d.holds(one.path) for d in self.directories)
             ),
+            unasked=self.unasked,
             config=self.text,
             **options,
         )
@@ -84,11 +91,14 @@ def prepare(
 ) -> Prepared:
     """Say how to start a daemon on a config that is `sound`.
 
-    The user's config is passed on as it is written, environment references included; only the
-    control socket is added, where the config has no ``socket:``. For a mapping, changes are looked
-    for every ``interval`` seconds, and sent as often if the replica has no interval of its own.
-    Directories are listed now, or ``only`` the given databases are in them. Where there is a
-    run-time ``directory`` already, nothing is written: the keeper does that.
+    The user's config is passed on as it is written, environment references included. Only the
+    control socket is added, where the config has no ``socket:`` (0.5), and a log level above
+    "info" is lowered (0.3): the log alone says what has arrived, and what an end has spoilt.
+
+    For a mapping, changes are looked for every ``interval`` seconds, and sent as often if the
+    replica has no interval of its own. Directories are listed now, or ``only`` the given databases
+    are in them. Where there is a run-time ``directory`` already, nothing is written: the keeper
+    does that.
 
     Raises:
         ConfigurationError: The config is not one that replicates something.
@@ -117,12 +127,15 @@ def prepare(
     if config.series == "0.5" and isinstance(own, dict):
         socket = str(own.get("path") or DEFAULT_SOCKET) if own.get("enabled") else ""
     switches_on = config.series == "0.5" and not isinstance(own, dict)
-    if switches_on or source is not config or not path:
+    unasked = _unasked(content) if config.series == "0.3" else ()
+    if switches_on or unasked or source is not config or not path:
         try:
             directory = given or runtime_directory.make()
             if switches_on:
                 socket = os.path.join(directory, "litestream.sock")
                 text = _with_socket(text, content, socket, config)
+            if unasked:
+                text = _with_all_logged(text, content, config)
             path = os.path.join(directory, "litestream.yml")
             if not given:
                 runtime_directory.write(directory, text)
@@ -138,8 +151,9 @@ def prepare(
     daemon = config.of_daemon(path, content, socket)
     databases = [one._replace(config=daemon) for one in found]
     argv = arguments("replicate", **config_flags(daemon))
+    own_text = text if directory else ""
     return Prepared(
-        argv, daemon, databases, socket, directory, text if directory else "", config.directories
+        argv, daemon, databases, socket, directory, own_text, config.directories, unasked
     )
 
 
@@ -160,6 +174,33 @@ def _with_intervals(content: Mapping[str, Any], interval: float) -> dict[str, An
     return _settings.Content(content, dbs=[one(entry) for entry in content["dbs"]])
 
 
+def _unasked(content: Mapping[str, Any]) -> tuple[str, ...]:
+    logging = content.get("logging")
+    level = logging.get("level") if isinstance(logging, dict) else None
+    return _ABOVE_INFO.get(str(level).upper(), ())
+
+
+def _with_all_logged(text: str, content: Mapping[str, Any], config: Config) -> str:
+    """Set the log level of a config's text to "info", and lay the text out anew."""
+    every = {"level": "info"}
+    wanted = _settings.Content({**content, "logging": {**content["logging"], **every}})
+    with suppress(ConfigurationError, KeyError, TypeError):  # all of it may be a variable
+        found = config_file.parse(text, "")
+        found = {**found, "logging": {**found["logging"], **every}}
+        laid_out = config_file.as_yaml(found, expanded=False)
+        if _reads_as(laid_out, wanted, config):
+            return laid_out
+    raise ConfigurationError(
+        f"The config {config.path!r} has a log level that hides what Litestream 0.3 has "
+        "copied, and it cannot be changed for the daemon. Write 'level: info' below 'logging:'"
+    )
+
+
+def _reads_as(text: str, wanted: Mapping[str, Any], config: Config) -> bool:
+    read = text if config.literal else config_file.expand(text)
+    return config_file.parse(read, config.path) == wanted
+
+
 def _with_socket(text: str, content: Mapping[str, Any], socket: str, config: Config) -> str:
     """Add the control socket to a config's text, and nothing else."""
     settings = {"enabled": True, "path": socket}
@@ -168,8 +209,7 @@ def _with_socket(text: str, content: Mapping[str, Any], socket: str, config: Con
         return config_file.as_yaml(wanted)
     for extended in _extended(text, json.dumps(settings, ensure_ascii=False)):
         with suppress(ConfigurationError):
-            read = extended if config.literal else config_file.expand(extended)
-            if config_file.parse(read, config.path) == wanted:
+            if _reads_as(extended, wanted, config):
                 return extended
     raise ConfigurationError(
         f"The config {config.path!r} leaves no place to switch the control socket on: write "

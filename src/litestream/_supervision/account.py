@@ -65,8 +65,8 @@ class Account:
     def ending(self, *, heard: bool = False) -> None:
         """Note that the daemon is told to end; and once it has, that we have `heard` how (0.3).
 
-        Only the daemon's log shows whether it wrote a part of the WAL twice meanwhile. If a keeper
-        finds the first note without the second, the keeper before was killed.
+        Only the daemon's log shows whether two have written the same part of the WAL meanwhile. If
+        a keeper finds the first note without the second, the keeper before was killed.
         """
         if self._job.series == "0.3":
             self.is_ending = not heard
@@ -89,7 +89,7 @@ class Account:
         """Report and note another state."""
         self.state = state
         restarts = self._backoff.restarts
-        self.notes.state(state, pid, restarts, health.age, talks=health.talks)
+        self.notes.state(state, pid, restarts, health.age)
         self.report({"state": state, "restarts": restarts, "error": self.error, **more})
 
     def note_socket(self) -> None:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
         """What to lock for the directories, beside the databases that are in them now."""
         watched: tuple[str, ...] = ()
         """Databases that may vanish: another job without them follows."""
+        unasked: tuple[str, ...] = ()
+        """Levels of log lines that the user's config does not ask for."""
         config: str = ""
         """The text of our config in `directory`: it is written again when the file is lost."""
 else:  # typing takes longer to import than everything else here
@@ -42,8 +44,8 @@ else:  # typing takes longer to import than everything else here
     Job = namedtuple(  # noqa: PYI024
         "Job",
         "argv series databases socket directory stop_timeout max_restarts hand_over delays "
-        "directories watched config",
-        defaults=(35.0, None, True, (0.5, 30.0), (), (), ""),
+        "directories watched unasked config",
+        defaults=(35.0, None, True, (0.5, 30.0), (), (), (), ""),
     )
 
 

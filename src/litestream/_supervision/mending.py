@@ -37,7 +37,7 @@ _UNTOLD = 10.0
 """Seconds, beside `_AGAIN`, until what was copied can be compared with what is committed."""
 _EMPTY_PAUSE = 60.0
 """Most seconds between two tries to empty a torn WAL: readers may keep it."""
-UNHEARD = "a daemon was killed while it ended, and may have written a part of the WAL twice"
+_UNHEARD = "a daemon was killed while it ended, and may have written a part of the WAL twice"
 """The hole where no keeper has read how a daemon of 0.3 ended."""
 _PIECES = 64
 """Pieces of the local state that are looked at when a daemon is about to start."""
@@ -161,7 +161,7 @@ class _Database:
 
     def take_note(self, report: Callable[[str], None]) -> None:
         noted = self._lock.noted()
-        hole = noted.get("hole") or (UNHEARD if noted.get("ending") else "")
+        hole = noted.get("hole") or (_UNHEARD if noted.get("ending") else "")
         self._noted = str(noted.get("hole") or "")
         if hole:
             self.declare(str(hole), report)

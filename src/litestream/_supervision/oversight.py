@@ -10,8 +10,7 @@ from contextlib import suppress
 from litestream._executable import messages
 from litestream._supervision.backoff import SHORT_LIFE
 from litestream._supervision.final_sync import SETTLE
-from litestream._supervision.mending import UNHEARD
-from litestream._supervision.watchdog import is_error, says
+from litestream._supervision.watchdog import has_level, is_error, says
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 _LOOK, LOOK_BUSY = 0.25, 0.02
 """Seconds between two looks at what the daemon has copied; and while a hole is being mended."""
-_TWICE = "a part of the WAL was written twice, and 0.3.13 restores nothing that follows it"
+_TWICE = "a part of the WAL was written twice at once, and 0.3.13 may restore nothing behind it"
 
 
 class Oversight:
@@ -172,12 +171,10 @@ class Oversight:
         self._daemon.kill_after(self._held.job.stop_timeout)
         self.is_leaving = True
 
-    def ended(self, *, killed: bool) -> None:
-        """Take note of a daemon's end: the log of a killed one may lack what it wrote."""
+    def ended(self) -> None:
+        """Take note of a daemon's end, and that its log was read to the end."""
         self._pinned_until = 0.0
         if self._account.is_ending:
-            for database in self._held.job.databases if killed else ():
-                self._held.mending.declare(database.path, UNHEARD)
             self._account.ending(heard=True)
 
     def poll_handovers(self) -> None:
@@ -199,6 +196,7 @@ class Oversight:
         if is_error(text) or text.startswith(messages.ERROR):
             self._account.error = text
         if says(text, messages.SIGNAL):  # not always of ours; 0.3 may hang in its end
+            self._account.ending()
             self._daemon.kill_after(self._held.job.stop_timeout)
         if self._final_sync.signalled and self._health.is_unsynced(text):
             self._final_sync.error = text
@@ -210,7 +208,8 @@ class Oversight:
         if position is not None:
             self._account.notes.arrived(position[0])
             self._account.report({"position": position})
-        self._account.report({"log": text})
+        if not any(has_level(text, level) for level in self._held.job.unasked):
+            self._account.report({"log": text})
 
     def _end(self) -> None:
         self._account.ending()

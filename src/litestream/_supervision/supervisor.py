@@ -242,7 +242,7 @@ class Supervisor:
         error = self._account.error
         # A signal leaves no time for a final sync, and a panic (status 2) does none.
         self._killed_off = os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 2
-        self._oversight.ended(killed=self._killed_off)
+        self._oversight.ended()
         if self._oversight.is_leaving and not self._final_sync.killed:
             if not self._killed_off:
                 self._held.handovers.note_end(self._health.looked)

@@ -25,6 +25,7 @@ _EVERY = 2.5
 """Seconds between two looks."""
 _PATIENCE = 7.0
 """Seconds, beside two sync intervals, without a sync until a daemon counts as stalled."""
+_OF_SEGMENTS = messages.SEGMENT_BEGUN, messages.SEGMENT_WRITTEN, messages.MONITOR_ERROR
 _SENDING = 1.0
 """Seconds within which 0.3's monitor begins to send what it has copied first."""
 
@@ -44,9 +45,14 @@ def is_error(text: str) -> bool:
 
     Source: before it knows how to log, 0.3.13 writes "2026/11/22 18:09:25 ERROR failed to run".
     """
+    return has_level(text, "ERROR") or (text[19:26] == " ERROR " and text[:1] != "{")
+
+
+def has_level(text: str, level: str) -> bool:
+    """Tell whether a log line, text or JSON, has a level."""
     if text.startswith("{"):
-        return '"level":"ERROR"' in text
-    return "level=ERROR" in text.partition(" msg=")[0] or text[19:26] == " ERROR "
+        return f'"level":"{level}"' in text
+    return f"level={level}" in text.partition(" msg=")[0]
 
 
 class Health:
@@ -59,12 +65,11 @@ class Health:
         self.looked: set[str] = set()
         self._copied: dict[str, float] = {}
         self._bumped: set[str] = set()
-        self.talks = False
         self.positions: dict[str, dict[str, Position03]] = {}
         self._ends: dict[str, WALEnd | None] = {}
         self._wanted: dict[str, WALEnd] = {}
         self._failing: set[str] = set()
-        self._segments: dict[tuple[str, str], tuple[Position03, dict[int, int]]] = {}
+        self._begun: dict[tuple[str, str], set[Position03]] = {}
         self.overlapping: set[str] = set()
         self.lost_tables = False
         self.registered: set[str] = set()
@@ -88,6 +93,7 @@ class Health:
         self._last_error = 0.0
         self._wanted.clear()
         self._failing.clear()
+        self._begun.clear()
         self.lost_tables = False
         self.registered.clear()
         self.files.started()
@@ -97,7 +103,6 @@ class Health:
 
     def hear(self, text: str) -> tuple[str, str, Position03] | None:
         """Take note of a log line: that something fails, or how far a replica of 0.3's has come."""
-        self.talks = self.talks or "level=INFO" in text or '"level":"INFO"' in text
         if is_error(text):
             self._last_error = time.monotonic()
             self.lost_tables = self.lost_tables or messages.LOST_TABLE in text
@@ -105,36 +110,44 @@ class Health:
             messages.SYNC_ERROR in text or messages.SYNC_RECOVERED in text
         ):
             self._hear_of_sync(text)
-        elif self.job.series == "0.3" and says(text, messages.SEGMENT_WRITTEN):
-            from litestream._database.local_state import logged_segment
-            from litestream._executable.log_lines import parse
-
-            log = parse(text)
-            segment = logged_segment(log.fields) if log else None
-            if log is not None and segment is not None:
-                key = log.fields.get("db", ""), log.fields.get("replica", "")
-                self.positions.setdefault(key[0], {})[key[1]] = segment[1]
-                self.looked.add(key[0])
-                self._copied.pop(key[0], None)
-                self._compare_segments(key, *segment)
-                return *key, segment[1]
+        elif self.job.series == "0.3" and any(word in text for word in _OF_SEGMENTS):
+            return self._hear_of_segment(text)
         return None
 
-    def _compare_segments(self, key: tuple[str, str], start: Position03, end: Position03) -> None:
-        """Take note of a database when a part of its WAL was written twice.
+    def _hear_of_segment(self, text: str) -> tuple[str, str, Position03] | None:
+        """Take note of how far a replica of 0.3's has come, and of two that write at once.
 
-        Source: at the end of 0.3.13, its monitor and its final sync may both write, and their
-        segments overlap. Its restore puts one segment behind the other, and loses what follows
-        (measured: one time in some ten under load).
+        Source: at the end of 0.3.13, its monitor and its final sync may both write the same part
+        of the WAL (replica.go has no lock there). In a directory it is the same file, too. What it
+        then holds may be torn, or overlap the next part, and a restore loses what follows; the log
+        need not say that one of the two has failed (db.go keeps the first error only). Measured
+        beside busy writers: 5 of 400 ends, and 3 of the 5 replicas were spoilt.
         """
-        wal, known = self._segments.get(key, (start, {}))
-        if wal[:2] != start[:2]:
-            known = {}
-        for other, other_end in known.items():
-            if start.offset < other < end.offset or other < start.offset < other_end:
+        from litestream._database.local_state import logged_segment
+        from litestream._executable.log_lines import parse
+
+        log = parse(text)
+        if log is None:
+            return None
+        key = log.fields.get("db", ""), log.fields.get("replica", "")
+        begun = self._begun.setdefault(key, set())
+        if log.message == messages.MONITOR_ERROR:
+            begun.clear()
+        segment = logged_segment(log.fields)
+        if segment is None:
+            return None
+        start, end = segment
+        if log.message == messages.SEGMENT_BEGUN:
+            if start in begun:
                 self.overlapping.add(key[0])
-        known[start.offset] = end.offset
-        self._segments[key] = start, known
+            begun.add(start)
+        elif log.message == messages.SEGMENT_WRITTEN:
+            begun.discard(start)
+            self.positions.setdefault(key[0], {})[key[1]] = end
+            self.looked.add(key[0])
+            self._copied.pop(key[0], None)
+            return *key, end
+        return None
 
     def _hear_of_sync(self, text: str) -> None:
         """Take note of databases whose local sync fails; 0.5 names them by their file alone."""
@@ -169,8 +182,7 @@ class Health:
         """Tell whether 0.3's monitor may be about to send its first copy of a database.
 
         If the daemon is told to end just then, its final sync and its monitor write the same file,
-        and one of them fails. With a log level of "warn", the log does not say when the copy was
-        sent.
+        and one of them fails.
         """
         since = time.monotonic() - _SENDING
         return self.job.series == "0.3" and any(at > since for at in self._copied.values())
@@ -253,13 +265,7 @@ class Health:
                 self._synced[path] = (when, time.monotonic())
 
     def _compare(self, now: float) -> None:
-        """Compare what is committed with the positions of the replicas in the log of 0.3.
-
-        With a log level of "warn" the log has no positions: then only its errors count.
-        """
-        if not self.talks:
-            self._compare_errors(now)
-            return
+        """Compare what is committed with the positions of the replicas in the log of 0.3."""
         for database in self.job.databases:
             path = database.path
             # Writers go on: all has arrived when the end from an earlier look has.
