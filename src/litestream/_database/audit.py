@@ -77,6 +77,7 @@ class Audit:
         self.hole = ""
         self.unsettled = self.ahead = self.torn = False
         self._pieces = pieces
+        self._known: object = None
         self._wal = wal_path(database)
         self._sound: WALEnd | None = None
 
@@ -135,6 +136,10 @@ class Audit:
         """Compare what was copied since the last time."""
         raise NotImplementedError
 
+    def _last_copy(self) -> object:
+        """Return what changes when something more is copied."""
+        raise NotImplementedError
+
     def _look_for_tears(self) -> None:
         end = committed_end(self._wal)
         if end is None or self._sound is None or end.salts != self._sound.salts:
@@ -163,7 +168,8 @@ class Audit:
         """Tell whether pages that were copied from a WAL differ from the database file.
 
         `later` are the WALs that followed; `numbers` leaves their pages out. If a WAL is missing
-        among them, or the WAL is restarted meanwhile, the audit is `unsettled` and looks again.
+        among them, or the WAL is restarted meanwhile, or more was copied than this look knows of,
+        the audit is `unsettled` and looks again.
         """
         now = committed_end(self._wal)
         file = kept_open(self.database)
@@ -185,7 +191,7 @@ class Audit:
             if not number:
                 return False
             after = committed_end(self._wal)
-            if after is None or after.salts != now.salts:
+            if after is None or after.salts != now.salts or self._last_copy() != self._known:
                 self.unsettled = True
                 return False
             return number not in frames.numbers(now.offset, after.offset)

@@ -42,6 +42,7 @@ class Audit03(Audit):
             self.start, self._index, self.hole = generation, 0, ""
         copies = [os.path.join(folder, name) for name in names]
         self._copied = file.name, folder
+        self._known = self._last_copy()
         for number, copy in enumerate(copies):
             index = int(names[number].partition(".")[0], 16)
             if index >= self._index:
@@ -58,6 +59,12 @@ class Audit03(Audit):
             return generation, os.path.join(folder, _in_order(folder)[-1])
         except (OSError, IndexError):
             return ()
+
+    def _last_copy(self) -> object:
+        with suppress(OSError, IndexError):
+            last = os.path.join(self._copied[1], _in_order(self._copied[1])[-1])
+            return last, os.stat(last).st_size
+        return None
 
     def newest(self) -> str:
         """Return the file that names the generation."""

@@ -43,6 +43,7 @@ class Audit05(Audit):
             return
         self.unsettled = self.ahead = False
         new = self._since_copy_of_all(self._new())
+        self._known = new[-1].path if new else ""
         for number, transaction in enumerate(new):
             with suppress(OSError, struct.error):  # retention has deleted it
                 self._examine(transaction, Pages(transaction.path), new[number + 1 :])
@@ -68,6 +69,9 @@ class Audit05(Audit):
         """Return the newest LTX file."""
         newest = newest_local(self.meta)
         return newest.path if newest else ""
+
+    def _last_copy(self) -> object:
+        return self.newest()
 
     def forget(self) -> None:
         """Disguise the newest LTX file."""

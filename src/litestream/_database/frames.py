@@ -126,13 +126,20 @@ class Frames:
         return int.from_bytes(head[4:8], "big") if head else 0
 
     def last(self, start: int, end: int) -> dict[int, bytes]:
-        """Return the newest content of the pages in the last frames of a part of the file."""
+        """Return the newest content of the pages in the last frames of a part of the file.
+
+        Once the WAL is restarted, its frames are written over, each header before its page: a page
+        counts if the header is still the same afterwards.
+        """
         found: dict[int, bytes] = {}
         offset = end - self.size
         while offset >= start and end - offset <= _LAST * self.size and (head := self.head(offset)):
             number = int.from_bytes(head[:4], "big")
             if number not in found:
                 assert self._file is not None
-                found[number] = os.pread(self._file, self._page, offset + WAL_FRAME_HEADER_SIZE)
+                page = os.pread(self._file, self._page, offset + WAL_FRAME_HEADER_SIZE)
+                if self.head(offset) != head:
+                    break
+                found[number] = page
             offset -= self.size
         return found
