@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
+import time
+from collections.abc import Callable
 
 import psutil
 import pytest
 
 import litestream.asgi
 import litestream.starlette
+from litestream._executable import side_by_side
 from litestream.errors import ConfigurationError
 from tests.servers import Page, serving, started
-from tests.support import Site, daemons, wait_until
+from tests.support import PATIENCE, Site, daemons, wait_until
+from tests.test_recovery import lose
 
 pytest.importorskip("starlette")
 
@@ -207,6 +212,50 @@ def test_a_cancelled_start_leaves_nothing_behind(site: Site) -> None:
 
     asyncio.run(cancelled())
     assert [] == daemons(site.directory)
+
+
+@pytest.mark.only_series("0.5")
+def test_a_recovery_that_hangs_is_given_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server cancels, and cancels again."""
+    begun = threading.Event()
+
+    def hang(**_: object) -> None:
+        begun.set()
+        while True:
+            side_by_side.require_wanted()
+            time.sleep(0.02)
+
+    async def cancelled() -> None:
+        async def start() -> None:
+            async with litestream.asgi.replicating(site.config):
+                raise AssertionError("not cancelled")
+
+        task = asyncio.create_task(start())
+        await asyncio.to_thread(begun.wait)
+        for _ in range(2):
+            task.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    monkeypatch.setattr("litestream.asgi.recover", hang)
+    asyncio.run(asyncio.wait_for(cancelled(), PATIENCE))
+    assert [] == daemons(site.directory)
+
+
+def test_what_is_recovered_is_what_is_replicated(make_site: Callable[..., Site]) -> None:
+    """Also where a `$` of the config is a `$`."""
+    site = make_site(name="app.db-$HOME.db")
+    site.write(3)
+    site.back_up()
+    rows = site.rows()
+    lose(site)
+
+    async def serve() -> list[tuple[int, str]]:
+        async with litestream.asgi.replicating(site.config, expand_env=False):
+            return site.rows(site.database)
+
+    assert asyncio.run(serve()) == rows
 
 
 @pytest.mark.only_series("0.5")

@@ -14,6 +14,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from litestream import Replication, recover
+from litestream._replication.cancelled_start import started
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
@@ -41,16 +42,13 @@ async def replicating(
     replication = Replication(config, **options)
 
     def start() -> None:
-        recover(expect=expect, config=config)
+        recover(expect=expect, config=config, expand_env=options.get("expand_env", True))
         replication.start()
 
-    starting = asyncio.get_running_loop().run_in_executor(None, start)
+    await started(start, replication.stop)
     try:
-        await asyncio.shield(starting)
         yield replication
     finally:
-        if not starting.done():  # this task was cancelled; its thread goes on
-            await asyncio.wait([starting])
         await asyncio.to_thread(replication.stop)
 
 

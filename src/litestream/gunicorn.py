@@ -70,7 +70,7 @@ def hooks(
     _require_config_file()
     if _master is None:
         asked = _Master(config, options)
-        recover(expect=expect, config=config)
+        recover(expect=expect, config=config, expand_env=options.get("expand_env", True))
         _master = asked
     elif _master.asked != (config, options):
         _warn("gunicorn.conf.py has other arguments for hooks() now: restart gunicorn to use them")

@@ -183,9 +183,12 @@ RULES = [  # series, id, line, config, 0.5's own words
      ""),
     ("0.3", "shared-replica", 6, one("path: /c/") + "  - {path: /b.db, replicas: [{path: /c}]}",
      ""),
+    *[(s, "shared-replica", 6, one("path: /c/x") + "  - {path: /b.db, replicas: [{url: "
+       "'file://c/x'}]}", "") for s in ("0.3", "0.5")],
     ("0.5", "shared-meta", 6, one(S3, "path: /a.db\n    meta-path: /m").lstrip()
      + "  - {path: /b.db, meta-path: /m/, replicas: [{path: /c}]}", ""),
     ("0.5", "replica-in-tree", 5, one("path: /srv/backups"), ""),
+    ("0.5", "replica-in-tree", 5, one("url: 'file://srv/backups'"), ""),
     ("0.5", "relative-path", 3, one(S3, "path: a.db"), ""),
     ("0.5", "relative-path", 5, one("path: backups"), ""),
     ("0.5", "stray-path", 3, one(S3, "path: '/srv/a#1.db'"), ""),

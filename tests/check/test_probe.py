@@ -269,6 +269,21 @@ class TestDatabase:
         rows, _ = tried({"type": "file", "path": str(tmp_path / "new/deep")}, wal)
         assert [] == rows
         assert not (tmp_path / "new").exists()
+        rows, _ = tried({"url": f"file:/{tmp_path}/taken"}, wal)  # the host is the first folder
+        assert "the path of the directory is a file" in rows[0]["message"]
+
+    @pytest.mark.only_series("0.5")
+    def test_the_databases_of_a_directory_are_those_of_the_daemon(self, tmp_path, installed):
+        for name in ("a.db", ".hidden.db"):
+            projects.database(tmp_path / "data" / name)
+        for name in ("a.db-wal", "notes.txt"):
+            (tmp_path / "data" / name).write_text("no database")
+        path = tmp_path / "litestream.yml"
+        for folder, found in (("data", [".hidden.db", "a.db"]), ("nowhere", [])):
+            entry = {"dir": str(tmp_path / folder), "pattern": "*", "replica": {"path": "/copies"}}
+            path.write_text(json.dumps({"dbs": [entry]}))
+            _, (database,) = check.load(str(path), version_of(find_executable()))
+            assert database.paths() == [str(tmp_path / folder / name) for name in found]
 
     @pytest.mark.only_series("0.5")
     def test_another_daemon(self, running, installed):
@@ -280,7 +295,7 @@ class TestDatabase:
         import resource
         import shutil
 
-        monkeypatch.setattr(resource, "getrlimit", lambda _what: (20, 4096))
+        monkeypatch.setattr(resource, "getrlimit", lambda _what: (20, 40))
         usage = shutil.disk_usage("/")._replace(free=5)
         monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
         rows, _ = tried({"type": "file", "path": "/tmp"}, wal)

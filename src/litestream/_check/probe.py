@@ -10,8 +10,10 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from litestream._check import s3
-from litestream._check.replicas import absolute, kind_of, text
+from litestream._check.replicas import kind_of, plain, text
 from litestream._check.s3 import Trouble
+from litestream._config import places
+from litestream._database.open_files import files_needed
 from litestream._executable.series import version
 from litestream.errors import CommandFailedError, CommandTimeoutError, LitestreamError
 
@@ -26,7 +28,6 @@ LIMIT = 15.0
 """Seconds that a step may take."""
 
 _NETWORK = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "gluster", "lustre", "fuse.sshfs", "ncpfs")
-_PER_DATABASE, _BESIDE = 6, 40  # open files, measured on 0.5.14
 _OLD = 3600.0
 
 
@@ -119,13 +120,13 @@ def _executable(path: str) -> str:
 def _files(count: int) -> str:
     import resource
 
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    need = _PER_DATABASE * count + _BESIDE
-    if soft != resource.RLIM_INFINITY and need > soft:
-        hint = f"Raise it: ulimit -n {need} (the hard limit is {hard}), LimitNOFILE= in systemd"
-        message = f"{count} databases need some {need} open files, and {soft} are allowed"
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)  # a start raises the other one to it
+    need = files_needed(count)
+    if hard != resource.RLIM_INFINITY and need > hard:
+        hint = f"Raise the hard limit: ulimit -Hn {need}, LimitNOFILE= in systemd"
+        message = f"{count} databases need some {need} open files, and {hard} are allowed"
         raise Trouble("few-files", message, hint)
-    return f"{need} of {soft}"
+    return f"{need} of {'any number' if hard == resource.RLIM_INFINITY else hard}"
 
 
 def _database(path: str) -> str:
@@ -227,7 +228,7 @@ def _account(found: dict[str, Node]) -> tuple[str, ...]:
 def _replica(found: dict[str, Node], path: str, report: Report, limit: float) -> str:
     kind = kind_of(found)
     if kind == "file":
-        return _folder(text(found, "url").removeprefix("file://") or text(found, "path"))
+        return _folder(places.directory(plain(found)))
     place = s3.bucket(found) if kind == "s3" else None
     if place:
         return s3.probe(place, limit)
@@ -235,8 +236,11 @@ def _replica(found: dict[str, Node], path: str, report: Report, limit: float) ->
     return "Litestream lists it; writing is not tried for this type"
 
 
-def _folder(path: str) -> str:
-    folder = absolute(path)
+def _folder(path: str | None) -> str:
+    if path is None:
+        hint = "Write the directory as 'path:' instead"
+        raise Trouble("replica-failed", "Litestream escapes a part of the URL", hint)
+    folder = path
     while not os.path.isdir(folder):
         if os.path.lexists(folder):
             raise Trouble(

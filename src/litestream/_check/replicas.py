@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from litestream._check.references import line_end
 from litestream._check.report import values
 from litestream._check.values import seconds as values_seconds
+from litestream._config import places
 from litestream._config.keys import TYPES
 from litestream._config.paths import with_home
 
@@ -87,9 +88,13 @@ def check(report: Report, node: Node, own: dict[str, Node], found: dict[str, Nod
 
 def kind_of(found: dict[str, Node]) -> str:
     """Return the type of a replica: of its URL, else its ``type``, else ``file``."""
-    match = re.match(r"(\w+)://", text(found, "url"))
-    scheme = match[1] if match else ""
-    return {"webdavs": "webdav"}.get(scheme, scheme) or text(found, "type") or "file"
+    kind = places.kind(plain(found))
+    return {"webdavs": "webdav"}.get(kind, kind)
+
+
+def plain(found: dict[str, Node]) -> dict[str, str]:
+    """Return the values of a replica as text, as a config has them that was read."""
+    return {name: text(found, name) for name in found}
 
 
 def _required(report: Report, node: Node, kind: str, url: str, found: dict[str, Node]) -> None:
@@ -145,19 +150,6 @@ def relative(report: Report, node: Node, *, scheme: bool = False) -> None:
 
 def absolute(path: str) -> str:
     return os.path.abspath(with_home(path))
-
-
-def place_of(found: dict[str, Node]) -> tuple[str, ...]:
-    """Return the node that gives the place of a replica, however it is written."""
-    kind, url = kind_of(found), text(found, "url")
-    parts = _split(url)
-    path = parts.path if parts else text(found, "path")
-    if kind == "file":
-        return ("file", absolute(url.removeprefix("file://") if parts else path))
-    host = parts.netloc.rpartition("@")[2] if parts else ""
-    where = [host or text(found, "bucket") or text(found, "host") or text(found, "webdav-url")]
-    where += [text(found, name) for name in ("endpoint", "account-name")]
-    return (kind, *where, os.path.normpath("/" + path.strip("/")))
 
 
 def _split(url: str) -> SplitResult | None:

@@ -53,7 +53,7 @@ IDS = {
 
 ONLINE = {
     "no-executable": "There is no executable, or it cannot be run.",
-    "few-files": "The process may not open as many files as Litestream needs: 6 per database.",
+    "few-files": "The process may not open as many files as a start needs: 8 per database.",
     "no-file": "The database does not exist (yet).",
     "no-sqlite": "The file is not a SQLite database, or cannot be read.",
     "not-wal": "The database is not in WAL mode; Litestream switches to it permanently.",

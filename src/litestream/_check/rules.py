@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from litestream._check import references, replicas
 from litestream._check.report import values
 from litestream._check.values import is_true
+from litestream._config.directories import Directory
 from litestream._config.keys import BY_PLACE
+from litestream._config.places import place as place_of
+from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,16 +40,13 @@ class Database:
         """Return the files that the entry names: one, or those in its directory now."""
         if self.path:
             return [replicas.absolute(re.sub("^sqlite3?://", "", self.path))]
-        import glob
-
-        folder = replicas.absolute(replicas.text(self.values, "dir"))
-        pattern = replicas.text(self.values, "pattern")
-        below = "**/" if is_true(self._recursive()) else ""
-        found = glob.glob(os.path.join(glob.escape(folder), below + pattern), recursive=True)
-        return sorted(path for path in found if os.path.isfile(path))
-
-    def _recursive(self) -> str:
-        return replicas.text(self.values, "recursive")
+        found: dict[str, object] = dict(replicas.plain(self.values))
+        if not found.get("dir"):
+            return []
+        with suppress(ConfigurationError):  # what is wrong with the entry is reported elsewhere
+            entry = Directory.of({**found, "recursive": is_true(str(found.get("recursive")))})
+            return entry.listed()
+        return []
 
 
 def check(report: Report, root: Node) -> list[Database]:
@@ -224,13 +225,14 @@ def _compare(report: Report, databases: list[Database]) -> None:
                 "Give each database a 'meta-path:' of its own",
             )
         for node, replica in database.replicas:
-            place = replicas.place_of(replica)
+            place = place_of(replicas.plain(replica), {}, report.series)
             first = places.setdefault(place, database)
-            if first is not database and len(place) == len([*filter(None, place[:2]), *place[2:]]):
+            if first is not database and any(place[1:-1] or place[1:]):
                 message = f"the same replica as the database of line {report.line(first.node)}"
                 hint = "Give each a path of its own: each writes over the other's backups"
                 report.add("shared-replica", node, message, hint)
-            if place[0] == "file" and (place[1] + "/").startswith(directory.rstrip("/") + "/"):
+            above = os.path.realpath(directory).rstrip("/") + "/"
+            if place[0] == "file" and f"{place[1]}/".startswith(above):
                 message = "the replica is in the directory of the database, and is lost with it"
                 hint = "Put it on another disk, or better on another machine"
                 report.add("replica-in-tree", replica.get("path", node), message, hint)

@@ -82,12 +82,17 @@ def raise_file_limit(wanted: int = _MANY) -> tuple[int, int]:
     return before
 
 
+def files_needed(databases: int) -> int:
+    """Return how many files the start of a daemon for so many databases opens at most."""
+    return _FILES * databases + _FILES_BESIDE
+
+
 def too_few_files(databases: int) -> str:
     """Say that the limit of open files is too low for so many databases, if it is."""
     import resource
 
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    needed = _FILES * databases + _FILES_BESIDE
+    needed = files_needed(databases)
     if limit == resource.RLIM_INFINITY or needed <= limit:
         return ""
     return (

@@ -142,8 +142,8 @@ def _directory(replica: Any) -> str:
     """Return the directory of a file replica; empty for any other."""
     if isinstance(replica, dict):
         return str(replica.get("path", "")) if replica.get("type") == "file" else ""
-    path = str(replica).removeprefix("file://")
-    return "" if "://" in path else path
+    kind, _, path = str(replica).partition("://")
+    return f"/{path.lstrip('/')}" if kind == "file" else ""
 
 
 def _is_below(path: str, root: str | os.PathLike[str]) -> bool:
