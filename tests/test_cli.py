@@ -182,7 +182,7 @@ class TestOurOwnDaemon:
         site.write(3)
         monkeypatch.setenv("LITESTREAM_CONFIG", str(site.config))
         with litestream.Replication(site.config) as replication:
-            replication.wait_until_replicating()
+            replication.sync()
             yield site
 
     def test_upstreams_verbs_reach_it(self, ours, tmp_path):

@@ -199,4 +199,4 @@ def test_the_page_names_what_there_is() -> None:
     for command in (ALONE, ACTIONS, MAKE_HASH):
         assert verbs._parser("dashboard")[0].parse_args(command.split()[1:]).verb == "dashboard"
     for name, value in messages.HEADERS.items():
-        assert f"{name}: {value}" in PAGE.text.replace("\n", " ") or value in PAGE.text
+        assert f"`{name}: {value}`" in PAGE.text.replace("\n", " ")

@@ -31,7 +31,7 @@ def beside(site, monkeypatch, tmp_path):
     monkeypatch.chdir(site.directory)
     (tmp_path / "histories").mkdir()
     with litestream.Replication(site.config) as replication:
-        replication.wait_until_replicating()
+        replication.sync()
         litestream.verify(site.database)
         wait_until(lambda: litestream.health().verdict == "ok", "a good verdict")
         yield site

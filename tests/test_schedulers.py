@@ -44,7 +44,7 @@ def case(request: pytest.FixtureRequest, site: Site) -> Iterator[tuple[Site, boo
         yield site, False
         return
     with litestream.Replication(site.config) as replication:
-        replication.wait_until_replicating()
+        replication.sync()
         yield site, True
 
 

@@ -142,7 +142,7 @@ def test_a_daemon_of_replication_is_asked_over_its_own_socket(
 ):
     site.write(10)
     with litestream.Replication(site.config) as replication:
-        replication.wait_until_replicating(60)
+        replication.sync(timeout=60)
         if series == "0.5":
             monkeypatch.setattr(local_state, "local_txid", lambda *_: pytest.fail("not asked"))
         with writing(site):

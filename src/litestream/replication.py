@@ -211,22 +211,12 @@ class Replication:
             )
         return self._told.synced is not False
 
-    def wait_until_replicating(self, timeout: float = 30.0) -> None:
-        """Return when every database that exists has a backup in its replica.
-
-        On standby, wait for the daemon of the other process.
-
-        Raises:
-            ReplicationTimeoutError: A backup was missing after ``timeout`` seconds.
-
-        """
-        self.sync(timeout=timeout)
-
     def sync(self, database: str | os.PathLike[str] | None = None, timeout: float = 30.0) -> None:
         """Return when everything committed before the call is in the replica.
 
         For one database, or for all of them, those included that have just appeared in a directory
-        that is watched. This is the barrier to pass before an application says "saved".
+        that is watched. On standby, wait for the daemon of the other process. This is the barrier
+        to pass before an application says "saved".
 
         Raises:
             ReplicationTimeoutError: The replica did not have it after ``timeout`` seconds, or the

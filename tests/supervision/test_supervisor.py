@@ -253,7 +253,7 @@ def test_one_that_will_not_end_is_killed(sited: Site) -> None:
     program = sited.directory / "program"
     program.write_text("#!/bin/sh\ntrap '' TERM\necho replicating to\nwhile :; do sleep 0.05; done")
     program.chmod(0o700)
-    changes = {"argv": [str(program)], "stop_timeout": 0.5, "hand_over": False}
+    changes = {"argv": [str(program)], "stop_timeout": 0.5}
     with supervised(sited, **changes) as driver:
         driver.until_state("replicating")
     assert driver.synced() is False
@@ -268,7 +268,7 @@ def test_one_that_hangs_when_somebody_else_ends_it_is_killed_and_started_again(
         "echo replicating to\nwhile :; do sleep 0.05; done"
     )
     program.chmod(0o700)
-    changes = {"argv": [str(program)], "stop_timeout": 0.5, "hand_over": False}
+    changes = {"argv": [str(program)], "stop_timeout": 0.5}
     with supervised(sited, **changes) as driver:
         driver.until_state("replicating")
         driver.supervisor._daemon.signal(signal.SIGTERM)
@@ -283,7 +283,7 @@ def test_a_noisy_one_is_drained(sited: Site) -> None:
         "printf '\\377\\376\\nend\\n'\nexec >&- 2>&-\nsleep 600"
     )
     program.chmod(0o700)
-    with supervised(sited, argv=[str(program)], stop_timeout=0.5, hand_over=False) as driver:
+    with supervised(sited, argv=[str(program)], stop_timeout=0.5) as driver:
         driver.until(lambda: {"log": "end"} in driver.events)
         driver.until(lambda: driver.supervisor._daemon.is_ending)
     assert max(len(event["log"]) for event in driver.events if "log" in event) <= 8192

@@ -81,7 +81,11 @@ def _health(options: argparse.Namespace) -> int:
     if options.metrics:
         from litestream._health import exposition
 
-        _replace(options.metrics, exposition.text(found))
+        try:
+            _replace(options.metrics, exposition.text(found))
+        except OSError as error:
+            print(f"litestream: the metrics cannot be written: {error}", file=sys.stderr)
+            return 2
     elif options.json:
         for row in found:
             print(json.dumps(row))

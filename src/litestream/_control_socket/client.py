@@ -7,7 +7,6 @@ import json
 import socket
 import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 from litestream import _settings
 from litestream._executable.arguments import require_positive
@@ -54,10 +53,6 @@ class ControlSocket:
             }
             for row in rows
         ]
-
-    def txid(self, database: str) -> int:
-        """Return the newest transaction id in the local LTX files of a database."""
-        return int(self.request("GET", f"/txid?{urlencode({'path': database})}")["txid"])
 
     def sync(self, database: str) -> SyncResult:
         """Request a sync and return at once: the only safe form of the request.

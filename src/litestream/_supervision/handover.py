@@ -27,7 +27,7 @@ class Handovers:
     """The hand-overs of all databases from one daemon to the next; empty on 0.3."""
 
     def __init__(self, job: Job, locks: Sequence[Lock]) -> None:
-        self._databases = job.databases if job.series == "0.5" and job.hand_over else []
+        self._databases = job.databases if job.series == "0.5" else []
         self._locks = {lock.database: lock for lock in locks}
         self._open: list[Handover] = []
         self._unfinished: set[str] = set()

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
         """A run-time directory of ours, to be removed at the end; empty where there is none."""
         stop_timeout: float = 35.0
         max_restarts: int | None = None
-        hand_over: bool = True
         delays: tuple[float, float] = (0.5, 30.0)
         """Seconds before a restart after a short life: the first, doubled up to the last."""
         directories: tuple[str, ...] = ()
@@ -43,9 +42,9 @@ else:  # typing takes longer to import than everything else here
     Database = namedtuple("Database", "path meta interval")  # noqa: PYI024
     Job = namedtuple(  # noqa: PYI024
         "Job",
-        "argv series databases socket directory stop_timeout max_restarts hand_over delays "
+        "argv series databases socket directory stop_timeout max_restarts delays "
         "directories watched unasked config",
-        defaults=(35.0, None, True, (0.5, 30.0), (), (), (), ""),
+        defaults=(35.0, None, (0.5, 30.0), (), (), (), ""),
     )
 
 
