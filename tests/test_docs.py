@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -63,14 +62,3 @@ def test_an_adapter_imports_its_own_framework_alone_and_starts_nothing(name: str
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert "1 []\n" == done.stdout, done.stderr
-
-
-def test_no_private_door_but_the_adapters_own() -> None:
-    sources = [*(ROOT / "src/litestream/django").rglob("*.py")]
-    sources += [ROOT / f"src/litestream/{name}.py" for name in ADAPTERS if name != "django"]
-    for path in [*sources, ROOT / "src/litestream/_adapters.py"]:
-        text = Path(path).read_text().split("if TYPE_CHECKING")[0]
-        private = set(
-            re.findall(r"^from litestream\.?(\w*) import .*?\b(_\w+)", text, re.MULTILINE)
-        )
-        assert private <= {("", "_adapters"), ("django", "_settings")}, path

@@ -157,7 +157,7 @@ def reset(
     require_series("0.5", "'reset'")
     options: dict[str, Flag] = {"dry_run": dry_run or None, **flags}
     text = listings.printed("reset", database, config, timeout, options, expand_env=expand_env)
-    removed = re.search(r"^(?:Removing|Would remove): (.*?/ltx)$", text, re.DOTALL | re.MULTILINE)
+    removed = re.search(messages.REMOVED, text, re.DOTALL | re.MULTILINE)
     return {"path": target(database), "removed": removed[1] if removed else ""}
 
 

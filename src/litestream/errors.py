@@ -223,6 +223,16 @@ class UnusableDatabaseError(LitestreamError):
     """A database is missing, no SQLite database, damaged, encrypted or not writable."""
 
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing takes longer to import than all of this module
+    from typing import Literal
+
+    Reason = Literal["unrestorable", "corrupt", "stale", "different", "busy", "unusable"]
+
+INCONCLUSIVE = ("busy", "unusable")
+"""The reasons that say nothing about the backup."""
+
+
 class VerificationFailure(LitestreamError):  # noqa: N818 - what the Ruby gem raises
     """A backup is not proved.
 
@@ -240,7 +250,7 @@ class VerificationFailure(LitestreamError):  # noqa: N818 - what the Ruby gem ra
     """
 
     def __init__(
-        self, database: str, reason: str, message: str, details: dict[str, object] | None = None
+        self, database: str, reason: Reason, message: str, details: dict[str, object] | None = None
     ) -> None:
         super().__init__(database, reason, message, details or {})
         self.database = database

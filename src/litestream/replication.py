@@ -18,6 +18,8 @@ from litestream._replication.status import Told
 from litestream._replication.sync import sync
 from litestream._replication.watch_thread import ANSWER, WatchThread
 from litestream._replication.watcher import Watcher
+from litestream._supervision.backoff import DELAYS
+from litestream._supervision.final_sync import STOP_TIMEOUT
 from litestream.errors import ConfigurationError, ReplicationError, ReplicationTimeoutError
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ class Replication:
         *,
         adopt: bool = False,
         max_restarts: int | None = None,
-        stop_timeout: float = 35.0,
+        stop_timeout: float = STOP_TIMEOUT,
         sync_interval: float = 1.0,
         expand_env: bool = True,
     ) -> None:
@@ -82,7 +84,7 @@ class Replication:
         self._max_restarts = max_restarts
         self._stop_timeout = stop_timeout
         self._sync_interval = sync_interval
-        self._delays = (0.5, 30.0)
+        self._delays = DELAYS
         self._socket = ""
         self._keeper: Keeper | None = None
         self._directories: WatchThread | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 from typing_extensions import assert_type
 
@@ -116,7 +117,10 @@ def failing() -> None:
         assert_type(error.returncode, int)
         assert_type(error.stderr, str)
     except litestream.VerificationFailure as failure:
-        assert_type(failure.reason, str)
+        assert_type(
+            failure.reason,
+            Literal["unrestorable", "corrupt", "stale", "different", "busy", "unusable"],
+        )
     print(litestream.restoer)  # type: ignore[attr-defined]  # pyright: ignore
 
 

@@ -1,4 +1,4 @@
-"""Every sentence of Litestream's that this library relies on, for when a release says another.
+"""The sentences of Litestream's output that this library compares: change them here.
 
 Each with the series that says it (0.3: 0.3.13, 0.5: up to 0.5.17), and where it stands in
 upstream's source. What is compared is a part of a log's message, or of an error. The keeper imports
@@ -38,6 +38,9 @@ HINTS = (
 
 AWAY = ("connection refused", "no such host", "unreachable", "timeout", "deadline")
 """Both, from Go's network package: a replica's server does not answer."""
+
+REMOVED = r"^(?:Removing|Would remove): (.*?/ltx)$"
+"""0.5, reset: the local state that is gone, or would be (cmd/litestream/reset.go)."""
 
 # The log of a restore.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from litestream._database.wal import wal_path
 from litestream._executable.log_lines import escaped
 from litestream._health import daemons, history, lag
+from litestream.errors import INCONCLUSIVE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -145,7 +146,7 @@ def _of_proofs(
     row: HealthRow, last: HistoryRow | None, limits: Limits
 ) -> tuple[Verdict, str] | None:
     if last is not None and not last["proved"]:
-        is_known = last["reason"] not in ("busy", "unusable")
+        is_known = last["reason"] not in INCONCLUSIVE
         said = escaped(f"The last proof failed: {last['reason']}: {last['message']}")
         return ("failing" if is_known else "degraded"), said
     age = row["good_proof_age"]

@@ -11,6 +11,7 @@ from litestream._config import file as config_file
 from litestream._config import runtime_directory
 from litestream._database.lock import Lock
 from litestream._replication.keeper_process import KeeperProcess
+from litestream._supervision.backoff import DELAYS
 from litestream._supervision.daemon import orphan_signal
 from litestream.errors import (
     ConfigurationError,
@@ -154,7 +155,7 @@ class Keeper:
             assert self._process is not None
             self._process.reap()
             while not self._told.changed.wait_for(lambda: self.stopping, self.delay):
-                self.delay = min(self.delay * 2, 30.0)
+                self.delay = min(self.delay * 2, DELAYS[1])
                 try:
                     if not self.prepared.directory:  # the user's own file, which may be edited
                         config = self.prepared.config

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 
+DELAYS = (0.5, 30.0)
+"""Seconds before a restart after a short life: the first, doubled up to the last."""
 SHORT_LIFE = 5.0
 """Seconds: after a shorter life than this, each restart waits longer than the one before."""
 _QUIET = 60.0

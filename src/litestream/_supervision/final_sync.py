@@ -8,6 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+STOP_TIMEOUT = 35.0
+"""Seconds that a daemon may take to end, by default: 0.5.17's own final sync takes 30 at most."""
 SETTLE = 5.0
 """Seconds that a stop waits for a young daemon's first look at its databases. That comes one
 monitor interval after its start; a daemon that is ended earlier replicates nothing."""

@@ -6,6 +6,9 @@ import marshal
 import os
 from collections import namedtuple
 
+from litestream._supervision.backoff import DELAYS
+from litestream._supervision.final_sync import STOP_TIMEOUT
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NamedTuple
@@ -26,10 +29,9 @@ if TYPE_CHECKING:
         socket: str
         directory: str
         """A run-time directory of ours, to be removed at the end; empty where there is none."""
-        stop_timeout: float = 35.0
+        stop_timeout: float = STOP_TIMEOUT
         max_restarts: int | None = None
-        delays: tuple[float, float] = (0.5, 30.0)
-        """Seconds before a restart after a short life: the first, doubled up to the last."""
+        delays: tuple[float, float] = DELAYS
         directories: tuple[str, ...] = ()
         """What to lock for the directories, beside the databases that are in them now."""
         watched: tuple[str, ...] = ()
@@ -44,7 +46,7 @@ else:  # typing takes longer to import than everything else here
         "Job",
         "argv series databases socket directory stop_timeout max_restarts delays "
         "directories watched unasked config",
-        defaults=(35.0, None, (0.5, 30.0), (), (), (), ""),
+        defaults=(STOP_TIMEOUT, None, DELAYS, (), (), (), ""),
     )
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from litestream._config.database import Database
     from litestream._verification import page_comparison
+    from litestream.errors import Reason
 
 _HARDLY_ANY = 1 << 16
 """Bytes: with less, a file system counts as full."""
@@ -161,7 +162,7 @@ def _full(database: Database) -> str | None:
 
 
 def failure_of(
-    database: Database, reason: str, message: str, details: dict[str, object] | None = None
+    database: Database, reason: Reason, message: str, details: dict[str, object] | None = None
 ) -> VerificationFailure:
     """Describe a failure, and name the replica where the database has several."""
     details = details or {}
