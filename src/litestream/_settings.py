@@ -113,7 +113,7 @@ def configure(
 
     Raises:
         TypeError: an unknown setting, or a value of another type.
-        ConfigurationError: a name in ``variables`` that is none of a variable.
+        ConfigurationError: a name in ``variables`` is not that of a variable.
 
     """
     _set_variables(variables or {})

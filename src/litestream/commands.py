@@ -6,7 +6,7 @@ another one, and with UnsupportedCommandError if the series has nothing like it.
 In all of them ``database`` is a database's path or a replica URL, ``config`` the config's path, or
 a mapping of a database's path to its replica (see ``configure``, which sets it for all calls),
 ``timeout`` the seconds after which the executable is killed and CommandTimeoutError raised. With
-``expand_env=False`` a ``$`` in the config is a ``$``, as for the executable with
+``expand_env=False`` variables in the config are not replaced, as for the executable with
 ``-no-expand-env``. Keyword arguments that a function does not know, such as a newer release's
 flags, are handed to the executable where it takes ``**flags``: ``some_flag=5`` becomes
 ``-some-flag 5``. A failing executable raises CommandFailedError with upstream's own sentence in

@@ -33,9 +33,10 @@ def databases(
 ) -> list[DatabaseOverview]:
     """Return every database of the config with its generations and their snapshots.
 
-    The executable runs once, and then for each database, ``jobs`` at a time: once or twice
-    (0.3) or, of a replica that is a directory, not at all (0.5) or once (0.3). ``timeout`` limits
-    each run. With ``expand_env=False`` a ``$`` in the config is a ``$``.
+    The executable runs once for the list, and then for each database, ``jobs`` at a time: once
+    (0.5) or twice (0.3). If the replica is a directory, it is read without the executable (0.5), or
+    with one run (0.3). ``timeout`` limits each run. With ``expand_env=False``, variables in the
+    config are not replaced.
 
     Errors are those of ``commands.generations``. A ``dir:`` entry yields a row for each database in
     the directory, and for each lost one (see ``recover``).

@@ -32,7 +32,8 @@ def text(
 ) -> str:
     """Return the health of databases in Prometheus' text format, version 0.0.4.
 
-    Arguments and errors are those of ``litestream.health``. Serve it as ``text/plain;
+    ``databases``, ``config`` and the errors are as for ``litestream.health``, with its default
+    limits. Serve the text as ``text/plain;
     version=0.0.4; charset=utf-8``.
     """
     return exposition.text(monitoring.health(databases, config=config))
@@ -42,7 +43,7 @@ class Collector:
     """A collector of ``prometheus_client``: ``REGISTRY.register(litestream.metrics.Collector())``.
 
     The figures are collected at each scrape, so all workers of a server give the same figures.
-    Arguments are those of ``litestream.health``.
+    ``databases`` and ``config`` are as for ``litestream.health``, with its default limits.
     """
 
     def __init__(

@@ -43,8 +43,8 @@ def recover(
     """Restore the databases that are missing, before the application opens them.
 
     For ``database``, or for each that the config names, ``jobs`` at a time. ``config`` is the
-    config's path, or a mapping (see ``configure``); with ``expand_env=False`` a ``$`` in the file
-    is a ``$``. A database that exists is left alone; a file of 0 bytes counts as missing. A
+    config's path, or a mapping (see ``configure``); with ``expand_env=False`` variables in the file
+    are not replaced. A database that exists is left alone; a file of 0 bytes counts as missing. A
     restored database is complete and checked, or not there at all. Many processes may call this at
     once: one restores, the others wait. A restore that fails is tried three times.
 

@@ -47,8 +47,8 @@ class Replication:
     unchanged, except that the control socket is switched on in a private run-time directory unless
     the config has a ``socket:`` (0.5), and that a log level above "info" is lowered: the log alone
     says what has arrived (0.3; lines below the config's level are not passed on). With
-    ``expand_env=False`` a ``$`` in the file is a ``$``. A mapping needs no file: changes are
-    looked for every ``sync_interval`` seconds, and sent as often, unless the replica has a
+    ``expand_env=False`` variables in the file are not replaced. A mapping needs no file: changes
+    are looked for every ``sync_interval`` seconds, and sent as often, unless the replica has a
     ``sync-interval``. A symbolic link in a mapping stands for the file to which it leads when this
     object is made; in a config file it is refused.
 

@@ -94,7 +94,7 @@ def test_the_worst_comes_first_and_the_sentence_says_it(seen: list[Any], tmp_pat
         ("", "unknown", "Nothing is backed up: the config names no database."),
         ("failing", "failing", "No. The backup is failing."),
         ("ok failing", "failing", "No. 1 of 2 databases is failing."),
-        ("ok unknown degraded", "unknown", "That is not known of 1 of 3 databases."),
+        ("ok unknown degraded", "unknown", "That is not known for 1 of 3 databases."),
         ("ok degraded degraded", "degraded", "Nearly. 2 of 3 databases need a look."),
         (
             "ok ok",

@@ -81,8 +81,9 @@ class Directory(NamedTuple):
     def databases(self, *, lost: bool) -> list[str]:
         """Return the paths of the databases, with ``lost`` also of the missing ones.
 
-        Then one that cannot be replicated is left out, with a warning: the others are restored and
-        proved all the same. A daemon is not started as if it were not there.
+        With ``lost``, a database that cannot be replicated is left out, with a warning: the others
+        are restored and proved. Without it, there is an error: no daemon starts as if that database
+        were not there.
 
         Raises:
             ConfigurationError: As ``on_disk``, or ``listed``, but not if the directory itself is

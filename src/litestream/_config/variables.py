@@ -20,10 +20,10 @@ _PLACES = ("path", "url", "bucket", "endpoint", "host", "account-name", "webdav-
 
 
 def missing(config: Config, database: str | None = None) -> str:
-    """Return a sentence on what is not set of what the config needs, or "" where nothing is wanted.
+    """Name the variables that are not set, and that the config needs; return "" if there are none.
 
-    It needs what says where a database's replica is; without a name, where every database and
-    every replica is. What leads to a database or to backups that are there is complete without it.
+    The config needs what says where the replica of a database is; without a name, where every
+    database and every replica is. A variable is not needed if the path without its value exists.
     """
     try:
         if config.literal or not config.path or not config_file.refers_to_unset(config.text):
@@ -42,8 +42,8 @@ def missing(config: Config, database: str | None = None) -> str:
         )
     return (
         f"{' and '.join(f'${name}' for name in names)} {'is' if len(names) == 1 else 'are'} not "
-        f"set here, and {config.described} needs that to name {what}. Set what the daemon has, "
-        "and try again"
+        f"set here, and {config.described} needs that to find {what}. Set the same value as for "
+        "the daemon, and try again"
     )
 
 

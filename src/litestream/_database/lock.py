@@ -168,7 +168,7 @@ class Lock:
             if owner != os.geteuid():
                 return (
                     f"It belongs to another user (number {owner}), such as the one that ran "
-                    f"'litestream recover'. Give it to this one: chown {os.geteuid()} to that file"
+                    f"'litestream recover'. Run as that user, or: chown {os.geteuid()} {self.path}"
                 )
         return (
             "The folder of a replicated database must exist and be writable, and the lock be no "

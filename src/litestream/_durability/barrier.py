@@ -118,7 +118,10 @@ def wait(
     except NotArrivedError as error:
         lack = lacking(database.path, database.meta, database.folders or (), write=True)
         if error.hole:
-            cause = f"Since {lack}, no daemon of this user's can replicate the database. Let it. "
+            cause = (
+                f"Since {lack}, no daemon of this user's can replicate the database. "
+                "Give this user that permission. "
+            )
             raise ReplicationTimeoutError(
                 f"{cause if lack else ''}The replica of {database.path!r} has a hole, and was not "
                 f"mended within {timeout:.3g} s: {error.hole}. A daemon of this library mends it "
@@ -133,5 +136,5 @@ def wait(
     except PermissionError as error:
         lack = lacking(database.path, database.meta, database.folders or (), write=False)
         raise UnusableDatabaseError(
-            f"{database.path!r} cannot be synced: {lack or error}. Let it"
+            f"{database.path!r} cannot be synced: {lack or error}. Give this user that permission"
         ) from error

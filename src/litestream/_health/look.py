@@ -137,7 +137,7 @@ def _of_lag(database: Watched, row: HealthRow, limits: Limits) -> tuple[Verdict,
     if behind is None:
         return "unknown", (
             "It is not known whether the replica has the newest change: no daemon with a control "
-            "socket (0.5) or an address for metrics (0.3) answers, and none of this library's runs"
+            "socket (0.5) or an address for metrics (0.3) answers, nor one of this library"
         )
     return None
 

@@ -88,8 +88,8 @@ def require_permitted(databases: Sequence[Database]) -> None:
 
 def _forbidden(database: Database, lack: str) -> UnusableDatabaseError:
     return UnusableDatabaseError(
-        f"The database {database.path!r} cannot be replicated: {lack}. Let it, or run Litestream "
-        "as another user"
+        f"The database {database.path!r} cannot be replicated: {lack}. Give this user that "
+        "permission, or run Litestream as another user"
     )
 
 

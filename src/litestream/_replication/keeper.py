@@ -36,7 +36,7 @@ class Keeper:
 
     The keeper is started in `directory`, to which a config's relative paths refer. `prepared` says
     which databases it has now. `delay` is the number of seconds before another keeper is started
-    in its place; `stopping` says that none is any more.
+    in its place; once `stopping` is true, none is started.
     """
 
     def __init__(

@@ -201,7 +201,7 @@ class Recovery:
 
 
 def require_some(config: Config) -> None:
-    """Miss all that was in a directory: with it and its replica gone, nothing is left to name.
+    """Refuse a ``dir:`` entry of which no database is left, on disk or in its replica.
 
     Raises:
         BackupNotFoundError: A ``dir:`` entry has no database, neither on disk nor in its replica.

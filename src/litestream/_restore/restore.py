@@ -141,7 +141,7 @@ def restore(
         progress: Called some ten times a second with the bytes written and the bytes expected
             (None where nothing tells).
         config: The config's path, or a mapping; see ``configure``.
-        expand_env: False takes a ``$`` in the config for a ``$``.
+        expand_env: False leaves variables in the config as they are written.
         timeout: Seconds for all of it. By default a restore may take as long as it makes progress.
             One that stands still for two minutes is killed in any case.
         **flags: Further flags of ``litestream restore``.
@@ -220,7 +220,7 @@ def _require_no_gap(timestamp: str, rows: Sequence[LTXRow]) -> None:
     """
     for start, end in in_ltx(rows):
         if lies_in(timestamp, start, end):
-            reason = f"changes between {start} and {end} are missing, and {timestamp} is then"
+            reason = f"changes between {start} and {end} are missing; {timestamp} lies in that gap"
             raise not_found(["litestream", "restore"], 0, "", reason)
 
 

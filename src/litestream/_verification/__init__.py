@@ -1,1 +1,1 @@
-"""The two proofs of a backup."""
+"""The proofs of a backup: by a row, by content, at a past time."""

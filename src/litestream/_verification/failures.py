@@ -137,9 +137,12 @@ def lacks(database: Database, hole: str) -> VerificationFailure:
     message = f"what is in the replica is not what was committed: {hole}. "
     if lack := lacking(database.path, database.meta, database.folders or (), write=True):
         message = f"{lack}, so no daemon of this user's can replicate the database, and {message}"
-        message += "Let it; Replication then mends that by itself"
+        message += "Give this user that permission; Replication then mends the replica by itself"
     else:
-        message += "Replication mends that by itself; start any other daemon again by it"
+        message += (
+            "litestream.Replication and 'litestream run' mend that by themselves: start the daemon "
+            "by one of them"
+        )
     return failure_of(database, "different", message)
 
 

@@ -52,7 +52,8 @@ def opened(path: str, timeout: float, *, silent: bool) -> Iterator[sqlite3.Conne
             what = "Make room" if silent else "Make room, or pass exact=True, which does not write"
         why = "" if "full" in str(error) else lacking(path, write=not read_only)
         if why:
-            what = "Let it" + ("" if silent else ", or pass exact=True, which does not write")
+            what = "Give this user that permission"
+            what += "" if silent else ", or pass exact=True, which does not write"
         raise UnusableDatabaseError(
             f"The database {path!r} cannot be used: {why or error}. {what}"
         ) from error

@@ -46,7 +46,7 @@ def wsgi(
         auth: Who may see the page: a function of a ``Request`` that returns True, a name and the
             ``password_hash`` of the password, or ``"open"`` for everybody who reaches it.
         config: The config's path, or a mapping of a database's path to its replica; by default the
-            config is looked for as ever.
+            config is looked for in the usual places.
         actions: Which buttons there are, of ``"verify"`` and ``"restore"``.
         directory: The place of the figures for the plots and of the lists of backups; by default
             the temporary directory, until the next reboot.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 GLYPHS = {"failing": "✕", "unknown": "?", "degraded": "!", "ok": "✓"}
 _BAD = {
     "failing": ("No. The backup is failing.", "No. {few} {are} failing."),
-    "unknown": ("That is not known here.", "That is not known of {few}."),
+    "unknown": ("That is not known here.", "That is not known for {few}."),
     "degraded": ("Nearly. The backup needs a look.", "Nearly. {few} {need} a look."),
 }
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
