@@ -61,6 +61,8 @@ def recover(
     does not see it, the older one is restored.
 
     Raises:
+        ConfigurationError: The config cannot be read, or does not name ``database``.
+        UnsupportedCommandError: ``replica`` is given on 0.5.
         BackupNotFoundError: ``expect="backup"``, and there is no backup.
         BackupExistsError: ``expect="none"``, and there is a backup.
         CommandFailedError, CommandTimeoutError, RestoreError: A database could not be restored, or

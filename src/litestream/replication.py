@@ -139,6 +139,8 @@ class Replication:
             ConfigurationError: The config cannot be read, or replicates nothing on this series; or
                 a database's folder is missing or read-only.
             BackupExistsError: The replica already holds backups of another database.
+            UnusableDatabaseError: This user may not use a database, or what stands beside it.
+            CommandFailedError, CommandTimeoutError: A replica cannot be asked what it holds.
             ReplicationError: The daemon ended at once; its own words say why.
 
         """

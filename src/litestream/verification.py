@@ -102,6 +102,7 @@ def verify(
         VerificationFailure: the backup is not proved; ``reason`` says which promise broke.
         ConfigurationError: the database is not in the config, or a replica URL; ``timestamp`` has
             not come yet, or ``exact`` is given with it.
+        CommandFailedError: the executable does not accept the config.
         UnusableDatabaseError: the database is missing, no SQLite database, damaged, encrypted or
             read-only.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from litestream._config.keys import BY_PLACE
+from litestream._config.keys import SECRET_KEYS
 
 if TYPE_CHECKING:
     from litestream._check.nodes import Node
@@ -16,9 +16,6 @@ _VITAL = ("path", "url", "dir", "bucket", "host", "meta-path", "meta-dir", "webd
 
 def check(report: Report, root: Node) -> None:
     """Report references to unset variables, and secrets in plain text."""
-    secret = {
-        key.name for keys in BY_PLACE.values() for key in keys.values() if key.kind == "secret"
-    }
     waiting = [root]
     seen: set[int] = set()
     while waiting:
@@ -32,9 +29,9 @@ def check(report: Report, root: Node) -> None:
                 waiting.append(value)
                 for item in value.items:
                     if item.kind == "scalar":
-                        _reference(report, key, item, secret)
+                        _reference(report, key, item)
             else:
-                _reference(report, key, value, secret)
+                _reference(report, key, value)
 
 
 def line_end(report: Report, at: int) -> int:
@@ -42,7 +39,7 @@ def line_end(report: Report, at: int) -> int:
     return end if end >= 0 else len(report.text.expanded)
 
 
-def _reference(report: Report, key: Node, value: Node, secret: set[str]) -> None:
+def _reference(report: Report, key: Node, value: Node) -> None:
     name, text = key.text, report.text
     end = value.end if value.end > value.start and value.text else line_end(report, key.end)
     found = [r for r in text.within(key.end + 1, end) if r.end <= end]
@@ -67,7 +64,7 @@ def _reference(report: Report, key: Node, value: Node, secret: set[str]) -> None
             hint = r'For a $ in the name of a file, write "\x24", in double quotes'
             message = f"{shown} is replaced by an absolute path within another path"
             report.add("dollar-in-path", at, message, hint)
-    if name in secret and value.text and not value.is_null and not found:
+    if name in SECRET_KEYS and value.text and not value.is_null and not found:
         hint = "Refer to a variable: $LITESTREAM_SECRET_ACCESS_KEY, or a name of your own"
         report.add("secret-in-file", value, f"'{name}' is in the file in plain text", hint)
     elif name == "url" and re.search(r"://[^/@]*:[^/@]+@", value.text) and not found:

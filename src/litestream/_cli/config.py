@@ -246,10 +246,10 @@ def difference(before: str, after: str, old: str, new: str) -> str:
     import difflib
     import re
 
-    from litestream._config.keys import KEYS
+    from litestream._config.keys import SECRET_KEYS
 
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), old, new, lineterm="")
-    secret = "|".join(sorted({key.name for key in KEYS if key.kind == "secret"}))
+    secret = "|".join(sorted(SECRET_KEYS))
     hidden = re.compile(rf"(\b(?:{secret})['\"]?\s*:\s*)[^\s$][^,}}]*")
     shown = [_settings.masked(hidden.sub(r"\1***", line)) for line in lines]
     return "".join(f"{line}\n" for line in shown)

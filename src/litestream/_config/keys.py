@@ -9,7 +9,10 @@ Source: the struct tags of upstream's releases. v0.3.13: ``cmd/litestream/main.g
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 VERSIONS = {"0.3": "0.3.13", "0.5": "0.5.17"}
 """The release that the tables of each series describe."""
@@ -202,3 +205,16 @@ KEYS = _keys()
 BY_PLACE: dict[str, dict[str, Key]] = {place: {} for place in PLACES}
 for _key in KEYS:
     BY_PLACE[_key.place][_key.name] = _key
+SECRET_KEYS = frozenset(key.name for key in KEYS if key.kind == "secret")
+
+
+def secrets_in(content: object, *, is_secret: bool = False) -> Iterator[str]:
+    """Yield the values of a config's secret keys; one below 4 characters is hidden in no text."""
+    if isinstance(content, dict):
+        for name, value in content.items():
+            yield from secrets_in(value, is_secret=name in SECRET_KEYS)
+    elif isinstance(content, list):
+        for value in content:
+            yield from secrets_in(value, is_secret=is_secret)
+    elif is_secret and content not in (None, True, False) and len(str(content)) > 3:
+        yield str(content)

@@ -88,6 +88,15 @@ class Pages:
                     numbers.clear()
 
 
+def long_length(block: bytes, at: int) -> tuple[int, int]:
+    """Return a length of an LZ4 block that is 15 or more, and where its bytes end."""
+    length = 15
+    while (more := block[at]) == 255:
+        length += more
+        at += 1
+    return length + more, at + 1
+
+
 def unpacks_to(block: bytes, content: bytes) -> bool:
     """Tell whether an LZ4 block holds this content; nothing is unpacked."""
     at = done = 0
@@ -97,11 +106,7 @@ def unpacks_to(block: bytes, content: bytes) -> bool:
         at += 1
         length = token >> 4
         if length == 15:
-            while (more := block[at]) == 255:
-                length += more
-                at += 1
-            length += more
-            at += 1
+            length, at = long_length(block, at)
         if block[at : at + length] != content[done : done + length]:
             return False
         at += length
@@ -112,11 +117,8 @@ def unpacks_to(block: bytes, content: bytes) -> bool:
         at += 2
         length = (token & 15) + 4
         if token & 15 == 15:
-            while (more := block[at]) == 255:
-                length += more
-                at += 1
-            length += more
-            at += 1
+            length, at = long_length(block, at)
+            length += 4
         # A match may overlap with itself: then it repeats, and the comparison still holds.
         if content[done : done + length] != content[done - back : done - back + length]:
             return False

@@ -47,13 +47,14 @@ def sync(
     config's ``addr:`` makes this cheap. Without ``addr:``, the replica is listed and Litestream's
     own row changed once a second, until a segment starts after that commit.
 
-    ``config`` is as for ``configure``; with ``expand_env=False`` a ``$`` in it is a ``$``, as for
-    a daemon that runs with ``-no-expand-env``.
+    ``config`` is as for ``configure``; with ``expand_env=False`` variables in it are not replaced,
+    as by a daemon that runs with ``-no-expand-env``.
 
     Raises:
         ReplicationTimeoutError: The replica did not hold the commits after ``timeout`` seconds.
         ConfigurationError: The config does not name the database, and no ``commands.register`` has
             given it to the daemon.
+        CommandFailedError: The executable does not accept the config.
         UnusableDatabaseError: The database is in memory, or this user may not read the files beside
             it.
 

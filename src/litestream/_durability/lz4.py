@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 
+from litestream._database.ltx import long_length
+
 
 def lz4_length(frame: bytes) -> int:
     """Return the number of bytes in an LZ4 frame, uncompressed.
@@ -46,22 +48,14 @@ def _lz4_block_length(data: bytes, at: int, end: int) -> int:
         at += 1
         literals = token >> 4
         if literals == 15:
-            while (more := data[at]) == 255:
-                literals += more
-                at += 1
-            literals += more
-            at += 1
+            literals, at = long_length(data, at)
         at += literals
         total += literals
         if at >= end:  # the last sequence has no match
             break
         at += 2
-        match = (token & 15) + 4
-        if token & 15 == 15:
-            while (more := data[at]) == 255:
-                match += more
-                at += 1
-            match += more
-            at += 1
-        total += match
+        match = token & 15
+        if match == 15:
+            match, at = long_length(data, at)
+        total += match + 4
     return total

@@ -74,7 +74,7 @@ def families(rows: Sequence[HealthRow], now: float | None = None) -> list[Family
     """Return the metrics of databases, first those of all databases together."""
     shown = list(rows)
     if len(rows) > DETAILED:
-        shown = sorted(rows, key=_badness, reverse=True)[:WORST]
+        shown = sorted(rows, key=look.badness, reverse=True)[:WORST]
     pairs = [({"database": _text(row["database"])}, row) for row in shown]
     found = _of_all(rows, time.time() if now is None else now)
     found.append(
@@ -155,15 +155,6 @@ def _of_all(rows: Sequence[HealthRow], now: float) -> list[Family]:
             if value is not None
         ),
     ]
-
-
-def _badness(row: HealthRow) -> tuple[int, float, float]:
-    age = row["good_proof_age"]
-    return (
-        look.ORDER.index(row["verdict"]),
-        row["behind"] or 0.0,
-        float("inf") if age is None else age,
-    )
 
 
 def _text(path: str) -> str:

@@ -21,9 +21,20 @@ if TYPE_CHECKING:
 
 ORDER: tuple[Verdict, ...] = ("ok", "degraded", "unknown", "failing")
 """The verdicts, from the best to the worst."""
+WORST_FIRST = ORDER[::-1]
 
 
 _HIDDEN: tuple[Verdict, str] = ("unknown", "This user may not read the history of its proofs")
+
+
+def badness(row: HealthRow) -> tuple[int, float, float]:
+    """Return a sort key: the larger, the worse."""
+    age = row["good_proof_age"]
+    return (
+        ORDER.index(row["verdict"]),
+        row["behind"] or 0.0,
+        float("inf") if age is None else age,
+    )
 
 
 class Limits(NamedTuple):

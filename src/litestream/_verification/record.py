@@ -7,10 +7,10 @@ import socket
 import time
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from litestream import _settings
-from litestream._config.keys import KEYS
+from litestream._config.keys import secrets_in
 from litestream._health import history
 from litestream.errors import LitestreamError, VerificationFailure
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from litestream._config.database import Database
     from litestream._verification.result import Verification
-
-_SECRETS = frozenset(key.name for key in KEYS if key.kind == "secret")
 
 
 class Kept:
@@ -100,18 +98,6 @@ def _append(
 
 def _masked(message: str, database: Database) -> str:
     """Mask the secrets of the config, too, which stands between the message and the history."""
-    for secret in _secrets(database.config.content):
+    for secret in secrets_in(database.config.content):
         message = message.replace(secret, "***")
     return _settings.masked(message)
-
-
-def _secrets(value: Any) -> Iterator[str]:
-    if isinstance(value, list):
-        for inner in value:
-            yield from _secrets(inner)
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            if name in _SECRETS and isinstance(inner, (str, int)) and len(str(inner)) > 3:
-                yield str(inner)
-            else:
-                yield from _secrets(inner)

@@ -56,6 +56,7 @@ def wsgi(
 
     Raises:
         ConfigurationError: ``auth`` or an action is none of these.
+        TypeError: A threshold is not one of ``litestream.health``.
         MissingExtraError: Jinja2 is not installed.
 
     """

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from litestream._health.history import newest_first
+from litestream._health.look import WORST_FIRST
 from litestream.dashboard import plots, words
 from litestream.dashboard.auth import Forms, Guard
 from litestream.dashboard.jobs import ACTIONS, LISTING, Jobs
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 _ROWS = 50
 _STRIP = 7
 _PROOFS = 30
-_VERDICTS = ("failing", "unknown", "degraded", "ok")
 _WHY = {
     400: "The request is not valid.",
     401: "Sign in.",
@@ -112,7 +112,7 @@ class Dashboard:
             (id, row)
             for id, row in look.rows.items()  # noqa: A001
             if sought.casefold() in row["database"].casefold()
-            and (chosen not in _VERDICTS or row["verdict"] == chosen)
+            and (chosen not in WORST_FIRST or row["verdict"] == chosen)
         ]
         last = max(1, -(-len(rows) // _ROWS))
         number = _number(request.argument("page"), last)
@@ -125,7 +125,7 @@ class Dashboard:
             for id, row in rows[(number - 1) * _ROWS : number * _ROWS]  # noqa: A001
         ]
         verdict, sentence = words.answer(look)
-        kept = {"q": sought, "verdict": chosen if chosen in _VERDICTS else ""}
+        kept = {"q": sought, "verdict": chosen if chosen in WORST_FIRST else ""}
 
         def link(**changed: object) -> str:
             query = {name: value for name, value in {**kept, **changed}.items() if value}

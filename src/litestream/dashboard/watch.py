@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litestream import _settings, monitoring
 from litestream._config.config import Config
-from litestream._config.keys import BY_PLACE
+from litestream._config.keys import secrets_in
 from litestream._executable.arguments import loaded
+from litestream._health.look import WORST_FIRST, badness
 from litestream.dashboard.store import id_of
 from litestream.errors import LitestreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from litestream._config.config import ConfigArgument
     from litestream.dashboard.store import Store
@@ -29,10 +30,6 @@ _FRESH = 2.0
 _PATIENCE = 0.3
 """Seconds that a page waits for a newer look."""
 _SAMPLED = 60.0
-_ORDER = ("failing", "unknown", "degraded", "ok")
-_SECRET_KEYS = {
-    key for keys in BY_PLACE.values() for key, about in keys.items() if about.kind == "secret"
-}
 
 _log = logging.getLogger("litestream.dashboard")
 
@@ -48,7 +45,7 @@ class Look(NamedTuple):
     def counts(self) -> dict[str, int]:
         """Return how many databases have each verdict, the worst first."""
         verdicts: list[str] = [row["verdict"] for row in self.rows.values()]
-        return {verdict: verdicts.count(verdict) for verdict in _ORDER}
+        return {verdict: verdicts.count(verdict) for verdict in WORST_FIRST}
 
 
 class Watch:
@@ -129,7 +126,9 @@ class Watch:
         except Exception:
             _log.exception("The dashboard cannot look at the databases")
             return Look(now, {}, "The databases cannot be looked at: see the server's log")
-        return Look(now, {id_of(row["database"]): row for row in sorted(rows, key=_rank)})
+        by_name = sorted(rows, key=lambda row: row["database"])
+        worst_first = sorted(by_name, key=badness, reverse=True)
+        return Look(now, {id_of(row["database"]): row for row in worst_first})
 
     def _learn_secrets(self, config: Config) -> None:
         """Find the secrets to hide, which messages of other programs may contain."""
@@ -139,26 +138,5 @@ class Watch:
             for literal in (False, True):
                 with contextlib.suppress(LitestreamError):
                     again = Config(config.series, config.path, literal=literal)
-                    found.update(_secrets((again if config.path else config).content))
+                    found.update(secrets_in((again if config.path else config).content))
             self._secrets = (mark, tuple(sorted(found, key=len, reverse=True)))
-
-
-def _secrets(content: Any, is_secret: bool = False) -> Iterator[str]:
-    if isinstance(content, dict):
-        for key, value in content.items():
-            yield from _secrets(value, key in _SECRET_KEYS)
-    elif isinstance(content, list):
-        for value in content:
-            yield from _secrets(value, is_secret)
-    elif is_secret and len(str(content)) >= 4:  # a shorter one would mask ordinary words
-        yield str(content)
-
-
-def _rank(row: HealthRow) -> tuple[Any, ...]:
-    proved = row["good_proof_age"]
-    return (
-        _ORDER.index(row["verdict"]),
-        -(row["behind"] or 0.0),
-        -(proved if proved is not None else float("inf")),
-        row["database"],
-    )
