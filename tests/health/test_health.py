@@ -333,4 +333,4 @@ def test_a_daemon_of_05_that_is_new_does_not_know_what_was_sent_before(tmp_path)
     ],
 )
 def test_times_as_go_prints_them(text, seconds):
-    assert seconds == daemons._moment(text)
+    assert seconds == daemons._seconds(text)

@@ -35,6 +35,7 @@ def check(report: Report, root: Node) -> None:
 
 
 def line_end(report: Report, at: int) -> int:
+    """Return where the line ends that holds a place of the text."""
     end = report.text.expanded.find("\n", at)
     return end if end >= 0 else len(report.text.expanded)
 

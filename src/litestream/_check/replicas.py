@@ -1,4 +1,4 @@
-"""The meaning of a replica in a config, and its faults."""
+"""The meaning of a replica in a config, and its faults; how a node's value is read."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ _EXCLUDED = {"sftp": "host", "webdav": "webdav-url", "file": "", "nats": None}
 
 
 def check(report: Report, node: Node, own: dict[str, Node], found: dict[str, Node]) -> None:
+    """Report the faults of a replica; ``own`` are its keys, ``found`` also the inherited ones."""
     url = text(found, "url")
     kind = kind_of(found)
     if kind not in TYPES[report.series]:
@@ -141,6 +142,7 @@ def _encryption(report: Report, found: dict[str, Node]) -> None:
 
 
 def relative(report: Report, node: Node, *, scheme: bool = False) -> None:
+    """Report a relative path; ``scheme`` allows ``sqlite://`` before it."""
     path = re.sub("^sqlite3?://", "", node.text) if scheme else node.text
     if not path or path == "~" or path.startswith(("/", "~/")) or re.match(r"\w+://", path):
         return
@@ -149,6 +151,7 @@ def relative(report: Report, node: Node, *, scheme: bool = False) -> None:
 
 
 def absolute(path: str) -> str:
+    """Return a path of the config as an absolute one, from the working directory."""
     return os.path.abspath(with_home(path))
 
 
@@ -165,11 +168,13 @@ def _split(url: str) -> SplitResult | None:
 
 
 def text(found: dict[str, Node], name: str) -> str:
+    """Return the value of a key as text; empty if the key is missing or null."""
     node = found.get(name)
     return "" if node is None or node.is_null else node.text
 
 
 def seconds(found: dict[str, Node], name: str) -> float | None:
+    """Return the value of a key, a duration, in seconds; None if the key is missing."""
     return values_seconds(found[name].text) if name in found else None
 
 
@@ -182,4 +187,5 @@ def above(report: Report, found: dict[str, Node], name: str, before: str = "") -
 
 
 def exclude(report: Report, node: Node, message: str) -> None:
+    """Report a key that contradicts another one."""
     report.add("contradictory", node, message, "Remove one of them")

@@ -12,6 +12,7 @@ from litestream._check.report import values
 from litestream._check.values import is_true
 from litestream._config.directories import Directory
 from litestream._config.keys import BY_PLACE
+from litestream._config.paths import stray
 from litestream._config.places import place as place_of
 from litestream.errors import ConfigurationError
 
@@ -158,10 +159,11 @@ def _database(report: Report, node: Node, top: dict[str, Node]) -> Database:
     for name in ("path", "dir", "meta-path", "meta-dir"):
         if replicas.text(found, name):
             replicas.relative(report, found[name], scheme=is_new and name == "path")
-    stray = [c for c in ("#%?" if is_new else "?") if c in database.path]
-    if stray:
+    if letters := stray(database.path, report.series):
         hint = "Rename the database or its directory"
-        message = f"Litestream takes {' and '.join(stray)} for part of a URI and opens another file"
+        message = (
+            f"Litestream takes {' and '.join(letters)} for part of a URI and opens another file"
+        )
         report.add("stray-path", found["path"], message, hint)
     if not is_new and re.match("sqlite3?://", database.path):
         message = "0.3 reads the scheme as a part of the path"

@@ -114,13 +114,17 @@ def directory(url: str) -> str:
     return os.path.normpath("/" + url.partition("://")[2].lstrip("/"))
 
 
-def refuse_stray(path: str, series: str) -> None:
-    """Refuse a path if an executable of the series would open another file.
+def stray(path: str, series: str) -> list[str]:
+    """Return the characters for which an executable of the series would open another file.
 
     Source: both series pass the path to SQLite in a URI; only 0.3.13 escapes ``#`` and ``%``.
     """
-    found = [letter for letter in ("?" if series == "0.3" else "#%?") if letter in path]
-    if found:
+    return [letter for letter in ("?" if series == "0.3" else "#%?") if letter in path]
+
+
+def refuse_stray(path: str, series: str) -> None:
+    """Refuse a path if an executable of the series would open another file."""
+    if found := stray(path, series):
         raise ConfigurationError(
             f"Litestream {series} cannot replicate {path!r}: it takes {' and '.join(found)} for "
             "part of a URI and would open a stray file. Rename the database or its directory"

@@ -1,4 +1,4 @@
-"""A connection with the settings that Litestream wants."""
+"""Connections: with the settings that Litestream wants, and our own short ones."""
 
 from __future__ import annotations
 

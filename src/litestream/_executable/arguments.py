@@ -1,4 +1,4 @@
-"""Python values as the executable's arguments."""
+"""Python values as the executable's arguments, and the config that a call is for."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def _ltx_files(folder: str) -> list[LTXRow]:
             "min_txid": name[1],
             "max_txid": name[2],
             "size": status.st_size,
-            "created": _moment(status),
+            "created": created(status.st_mtime_ns // 10**9),
         }
         for level in range(10)
         for name, status in _files(os.path.join(folder, "ltx", str(level)), _LTX)
@@ -153,7 +153,7 @@ def _snapshots(folder: str, replica: str) -> list[SnapshotRow]:
             "generation": generation,
             "index": int(name[1], 16),
             "size": status.st_size,
-            "created": _moment(status),
+            "created": created(status.st_mtime_ns // 10**9),
         }
         for generation, path in _generations(folder)
         for name, status in _files(os.path.join(path, "snapshots"), _SNAPSHOT)
@@ -172,7 +172,7 @@ def _wal(folder: str, replica: str) -> list[WALRow]:
             "index": int(name[1], 16),
             "offset": int(name[2], 16),
             "size": status.st_size,
-            "created": _moment(status),
+            "created": created(status.st_mtime_ns // 10**9),
         }
         for generation, path in _generations(folder)
         for name, status in _files(os.path.join(path, "wal"), _WAL)
@@ -208,6 +208,6 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
         return []
 
 
-def _moment(status: os.stat_result) -> str:
-    seconds = status.st_mtime_ns // 10**9
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+def created(seconds: float) -> str:
+    """Return a time as Litestream's listings have it: UTC, in whole seconds."""
+    return datetime.fromtimestamp(int(seconds), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

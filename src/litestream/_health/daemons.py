@@ -96,7 +96,7 @@ def _daemon(
     path = one.database.path
     answer = answers.get(one.socket, {})
     row = answer.get(path) or answer.get(os.path.realpath(path))
-    synced = _moment(row.get("last_sync_at")) if row is not None else None
+    synced = _seconds(row.get("last_sync_at")) if row is not None else None
     if _is_ours(one):
         noted = one.noted.get("pid") or None
         state = str(one.noted["state"])
@@ -113,7 +113,7 @@ def _daemon(
     return Daemon("not running" if is_known else "unknown", None, one.noted, None)
 
 
-def _moment(text: object) -> float:
+def _seconds(text: object) -> float:
     from datetime import datetime
 
     try:

@@ -7,12 +7,12 @@ import struct
 import tempfile
 import time
 from contextlib import suppress
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litestream._config.places import OWN
 from litestream._config.places import directory as places_directory
 from litestream._config.places import name as places_name
+from litestream._database.files import head
 from litestream._database.local_state import LTX_HEADER_SIZE
 from litestream._executable import contents, messages, run
 from litestream._executable.arguments import alone, arguments, config_flags
@@ -212,16 +212,15 @@ def newest_05(replicas: Sequence[dict[str, Any]]) -> str | None:
     for folder in directories(replicas):
         for level in _entries_of(os.path.join(folder, "ltx")):
             files = [e.path for e in _entries_of(level.path) if e.name.endswith(".ltx")]
-            header = _head(max(files, key=_last_txid)) if files else b""
+            header = _header(max(files, key=_last_txid)) if files else b""
             if header[:4] == b"LTX1":
                 found.append(struct.unpack(">Q", header[32:40])[0] / 1000)
-    return _moment(max(found)) if found else None
+    return contents.created(max(found)) if found else None
 
 
-def _head(path: str) -> bytes:
-    with suppress(OSError), open(path, "rb") as file:
-        head = file.read(LTX_HEADER_SIZE)
-        return head if len(head) == LTX_HEADER_SIZE else b""
+def _header(path: str) -> bytes:
+    with suppress(OSError):
+        return head(path, LTX_HEADER_SIZE)
     return b""
 
 
@@ -237,7 +236,7 @@ def _newest_03(folder: str) -> str | None:
         for kind in ("snapshots", "wal")
         for file in _entries_of(os.path.join(generation.path, kind))
     ]
-    return _moment(max(found)) if found else None
+    return contents.created(max(found)) if found else None
 
 
 def directories(replicas: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -249,7 +248,3 @@ def _entries_of(folder: str) -> list[os.DirEntry[str]]:
     with suppress(OSError), os.scandir(folder) as found:
         return list(found)
     return []
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(int(seconds), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

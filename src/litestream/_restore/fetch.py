@@ -47,6 +47,12 @@ def fetch(
     """
     copy = staging.file("database")
     progress, expected = report
+
+    def once_more(flags: Mapping[str, Flag]) -> str:
+        return fetch(
+            source, staging, flags, config=config, deadline=deadline, stall=stall, report=report
+        )
+
     argv = arguments("restore", source, o=copy, **{**config_flags(config), **flags})
     try:
         output = run.run(
@@ -65,10 +71,7 @@ def fetch(
                 f"the file system is full ({error.reason})"
             ) from error
         if flags.get("json") and messages.NO_JSON in error.reason:
-            flags = {**flags, "json": None}
-            return fetch(
-                source, staging, flags, config=config, deadline=deadline, stall=stall, report=report
-            )
+            return once_more({**flags, "json": None})
         if not any(said in error.reason for said in messages.NO_BACKUP):
             raise
         if not is_after_last_change(source, flags, config, deadline):
@@ -81,10 +84,7 @@ def fetch(
                     error.reason,
                     oldest_if_later(source, flags, config, deadline),
                 ) from error
-            flags = {**flags, **held}
-            return fetch(
-                source, staging, flags, config=config, deadline=deadline, stall=stall, report=report
-            )
+            return once_more({**flags, **held})
     else:
         index = flags.get("index")
         if index is not None and last_index(output) < int(str(index), 16):
@@ -93,14 +93,11 @@ def fetch(
         return copy
     # The requested time is after the last change: restore the newest state, then make sure that
     # nothing arrived meanwhile.
-    last = {**flags, "timestamp": None}
-    fetch(source, staging, last, config=config, deadline=deadline, stall=stall, report=report)
+    once_more({**flags, "timestamp": None})
     if is_after_last_change(source, flags, config, deadline):
         return copy
     os.unlink(copy)
-    return fetch(
-        source, staging, flags, config=config, deadline=deadline, stall=stall, report=report
-    )
+    return once_more(flags)
 
 
 def not_found(

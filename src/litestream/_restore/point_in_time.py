@@ -6,8 +6,9 @@ import re
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from litestream._executable import listings, log_lines, messages, run
+from litestream._executable import listings, run
 from litestream._executable.series import require_series, series
+from litestream._restore.restored import log_of_03
 from litestream.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -44,12 +45,12 @@ def read(text: str) -> datetime:
         ConfigurationError: it is none.
 
     """
-    try:
-        return datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
+    found = _time(text)
+    if found is None:
         raise ConfigurationError(
             f"timestamp={text!r} is not a time: write it like 2026-11-25T13:00:00Z"
-        ) from None
+        )
+    return found
 
 
 def is_after_last_change(
@@ -60,7 +61,7 @@ def is_after_last_change(
     Source: 0.3.13 finds nothing then, and neither does 0.5.17 in a replica URL; 0.5.17 with a
     config restores the last change.
     """
-    wanted = _moment(str(flags.get("timestamp")))
+    wanted = _time(str(flags.get("timestamp")))
     if wanted is None:
         return False
     if series() == "0.5":
@@ -68,7 +69,7 @@ def is_after_last_change(
     else:
         found = _rows(listings.snapshots, source, flags, config, deadline)
         found += _rows(listings.wal, source, flags, config, deadline)
-    last = _moment(max((row["created"] for row in found), default=""))
+    last = _time(max((row["created"] for row in found), default=""))
     # rows have whole seconds: a change at :19.9 is listed as :19
     return last is not None and wanted >= last + timedelta(seconds=1)
 
@@ -80,11 +81,11 @@ def generation_at(
 
     Source: where one generation had ended and the next not begun, 0.3.13 finds nothing.
     """
-    wanted = _moment(str(flags.get("timestamp")))
+    wanted = _time(str(flags.get("timestamp")))
     if wanted is None or series() == "0.5" or flags.get("generation") is not None:
         return None
     found = _rows(listings.snapshots, source, flags, config, deadline)
-    earlier = [row for row in found if (_moment(row["created"]) or wanted) < wanted]
+    earlier = [row for row in found if (_time(row["created"]) or wanted) < wanted]
     if not earlier:
         return None
     newest = max(earlier, key=lambda row: str(row["created"]))
@@ -98,7 +99,7 @@ def oldest_if_later(
 
     Rows have whole seconds; the time is rounded up, so that it can be restored itself.
     """
-    wanted = _moment(str(flags.get("timestamp")))
+    wanted = _time(str(flags.get("timestamp")))
     if wanted is None:
         return ""
     if series() == "0.5":
@@ -108,7 +109,7 @@ def oldest_if_later(
         found = [
             row["created"] for row in _rows(listings.snapshots, source, flags, config, deadline)
         ]
-    first = _moment(min(found, default=""))
+    first = _time(min(found, default=""))
     if first is None or wanted >= first + timedelta(seconds=1):
         return ""
     return (first + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -132,7 +133,7 @@ def _rows(
     return found
 
 
-def _moment(text: str) -> datetime | None:
+def _time(text: str) -> datetime | None:
     try:
         return datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
@@ -142,18 +143,12 @@ def _moment(text: str) -> datetime | None:
 def last_index(output: run.Output) -> int:
     """Return the WAL index up to which 0.3 restored.
 
-    Source: 0.3.13 logs ``restoring snapshot`` with ``index``, then, where there are any,
-    ``restoring wal files`` with ``index_max``. Without ``-generation`` it takes an index that is
-    too high for the newest one, and says nothing.
+    Source: without ``-generation``, 0.3.13 takes an index that is too high for the newest one, and
+    says nothing.
     """
     last = 0
-    for line in (*output.stdout.split("\n"), *output.stderr.split("\n")):
-        log = log_lines.parse(line)
-        if log is not None and log.message in (
-            messages.RESTORING_SNAPSHOT,
-            messages.RESTORING_WAL,
-        ):
-            last = int(log.fields.get("index_max", log.fields.get("index", last)))
+    for fields in log_of_03(output):
+        last = int(fields.get("index_max", fields.get("index", last)))
     return last
 
 

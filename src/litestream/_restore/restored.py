@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from litestream._executable import log_lines, messages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from litestream._executable.run import Output
 
@@ -47,11 +47,25 @@ class Restored(PosixPath):
         return (PosixPath, (str(self),))
 
 
+def log_of_03(output: Output) -> Iterator[dict[str, str]]:
+    """Yield what 0.3 logs of a restore: which snapshot and which WAL files it takes.
+
+    Source: 0.3.13 logs ``restoring snapshot`` with ``replica``, ``generation`` and ``index``, then,
+    where there are any, ``restoring wal files`` with ``index_max``.
+    """
+    for line in (*output.stdout.split("\n"), *output.stderr.split("\n")):
+        log = log_lines.parse(line)
+        if log is not None and log.message in (
+            messages.RESTORING_SNAPSHOT,
+            messages.RESTORING_WAL,
+        ):
+            yield log.fields
+
+
 def restored(path: str, output: Output, created: Callable[[Restored], str | None]) -> Restored:
     """Return the path with what the executable said.
 
-    Source: 0.5 prints ``{"replica": …, "txid": …}`` with ``-json``; 0.3 logs ``restoring snapshot``
-    with ``replica``, ``generation`` and ``index``, then ``restoring wal files`` with ``index_max``.
+    Source: 0.5 prints ``{"replica": …, "txid": …}`` with ``-json``.
     """
     made = Restored(path)
     made._created = created  # noqa: SLF001
@@ -63,14 +77,8 @@ def restored(path: str, output: Output, created: Callable[[Restored], str | None
         except ValueError:
             pass
         return made
-    for line in (*output.stdout.split("\n"), *output.stderr.split("\n")):
-        log = log_lines.parse(line)
-        if log is not None and log.message in (
-            messages.RESTORING_SNAPSHOT,
-            messages.RESTORING_WAL,
-        ):
-            fields = log.fields
-            made.replica = fields.get("replica")
-            made.generation = fields.get("generation")
-            made.index = int(fields.get("index_max", fields.get("index", made.index or 0)))
+    for fields in log_of_03(output):
+        made.replica = fields.get("replica")
+        made.generation = fields.get("generation")
+        made.index = int(fields.get("index_max", fields.get("index", made.index or 0)))
     return made

@@ -8,6 +8,7 @@ import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from litestream._config.paths import stray
 from litestream._executable.series import series as series_of
 from litestream._setup import find
 from litestream._setup.find import Found
@@ -177,9 +178,8 @@ def _unfit(path: str, series: str) -> str:
         path.encode()
     except UnicodeEncodeError:
         return "its path is not UTF-8, so no config can name it"
-    stray = [letter for letter in ("?" if series == "0.3" else "#%?") if letter in path]
-    if stray:
-        return f"Litestream takes {' and '.join(stray)} in its path for part of a URI: rename it"
+    if found := stray(path, series):
+        return f"Litestream takes {' and '.join(found)} in its path for part of a URI: rename it"
     if re.search("[\n\t]", path):
         return "its path holds a line break or a tab, which Litestream's tables do not show"
     folder = os.path.dirname(path)

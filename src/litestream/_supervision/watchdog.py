@@ -1,4 +1,4 @@
-"""See whether a daemon that runs also replicates, or stalls."""
+"""Read a daemon's log, and see whether the daemon replicates, stalls, or has spoilt a replica."""
 
 from __future__ import annotations
 

@@ -35,6 +35,7 @@ _HARDLY_ANY = 1 << 16
 def different(
     database: Database, found: dict[str, str], pin: page_comparison.Pin
 ) -> VerificationFailure:
+    """Describe a restored copy that differs; ``found`` says how, table by table."""
     if pin.end is None:
         message = "no daemon is replicating it (it has no WAL), and the backup is not what it holds"
         return failure_of(database, "stale", message + _forbidden(database), {"tables": found})
