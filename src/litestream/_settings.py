@@ -31,17 +31,7 @@ SECRET_VARIABLES: Final = (
 _PLACES: Final = ("litestream.yml", os.path.join("config", "litestream.yml"), "/etc/litestream.yml")
 _BY_NAME: Final = "$"
 """Before the name of a variable, in the settings."""
-_OPEN: Final = (
-    "ACCOUNT",
-    "BUCKET",
-    "CREDENTIALS",
-    "ENDPOINT",
-    "HOST",
-    "NAME",
-    "PATH",
-    "REGION",
-    "USER",
-)
+_OPEN = ("ACCOUNT", "BUCKET", "CREDENTIALS", "ENDPOINT", "HOST", "NAME", "PATH", "REGION", "USER")
 """How the name of a variable ends that holds no secret."""
 _MASK: Final = "***"
 

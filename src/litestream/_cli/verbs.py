@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, TextIO
 
 from litestream import _settings
-from litestream._cli.arguments import add_config, add_expand_env, with_two_dashes
+from litestream._cli.arguments import with_two_dashes
 from litestream._executable.find import find as find_executable
 from litestream._executable.series import version as version_of
 from litestream._executable.traps import EXAMINED, TRAPS, is_among, of
@@ -41,6 +41,7 @@ _MODULES = {  # of _cli; each verb imports its own module only
     **dict.fromkeys(("health", "history"), "health"),
     **dict.fromkeys(("generations", "snapshots"), "listings"),
     "dashboard": "dashboard",
+    "recover": "recover",
     "verify": "verify",
 }
 
@@ -176,22 +177,6 @@ def _parser(
     env.add_argument("--show-secrets", action="store_true", help="print secrets instead of ***")
     env.set_defaults(run=_env)
 
-    recover = verbs.add_parser("recover", description=PURPOSES["recover"].capitalize() + ".")
-    recover.add_argument("database", nargs="?", help="its path (default: all of the config)")
-    add_config(recover)
-    add_expand_env(recover)
-    recover.add_argument(
-        "--expect",
-        choices=["any", "backup", "none"],
-        default="any",
-        help="backup: fail if there is no backup; none: fail if there is one",
-    )
-    recover.add_argument(
-        "--replica", metavar="NAME", help="the replica to restore from (0.3, with several)"
-    )
-    recover.add_argument("--json", action="store_true", help="print one JSON object for each")
-    recover.set_defaults(run=_recover)
-
     which = verbs.add_parser("which", description="Print the path of the executable.")
     which.add_argument(
         "--verbose",
@@ -206,26 +191,6 @@ def _demo(_options: argparse.Namespace) -> int:
     from litestream._cli.demo import run as run_demo
 
     return run_demo()
-
-
-def _recover(options: argparse.Namespace) -> int:
-    import json
-
-    from litestream import recovery
-    from litestream._cli import progress
-
-    with progress.shown() as report:
-        found = recovery.recover(
-            options.database,
-            expect=options.expect,
-            replica=options.replica,
-            config=options.config,
-            expand_env=options.expand_env,
-            progress=report,
-        )
-    for done in found:
-        print(json.dumps(done._asdict()) if options.json else recovery.told(done))
-    return 0
 
 
 def _env(options: argparse.Namespace) -> int:
