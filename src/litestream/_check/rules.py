@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from litestream._check import references, replicas
 from litestream._check.report import values
 from litestream._check.values import is_true
-from litestream._config.directories import Directory
 from litestream._config.keys import BY_PLACE
 from litestream._config.paths import stray
 from litestream._config.places import place as place_of
@@ -41,6 +40,8 @@ class Database:
         """Return the files that the entry names: one, or those in its directory now."""
         if self.path:
             return [replicas.absolute(re.sub("^sqlite3?://", "", self.path))]
+        from litestream._config.directories import Directory  # only the probe asks for it
+
         found: dict[str, object] = dict(replicas.plain(self.values))
         if not found.get("dir"):
             return []
