@@ -781,6 +781,69 @@ def test_random_kills_lose_nothing(site: Site) -> None:
     assert verdict.committed > 50
 
 
+def replace_database(site: Site) -> None:
+    """Put another file into a database's place, as a restore by the application does."""
+    new = site.directory / "new.db"
+    with closing(sqlite3.connect(new, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = wal")
+        connection.execute("CREATE TABLE items (id INTEGER PRIMARY KEY, value TEXT)")
+        connection.execute("BEGIN")
+        for number in range(300):
+            connection.execute("INSERT INTO items VALUES (?, hex(randomblob(300)))", (number + 1,))
+        connection.execute("COMMIT")
+    site.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    site.connection.close()
+    for end in ("-wal", "-shm"):
+        Path(f"{site.database}{end}").unlink(missing_ok=True)
+    new.replace(site.database)
+    site.connection = sqlite3.connect(site.database, timeout=30, isolation_level=None)
+    site.write(1)
+
+
+@pytest.mark.parametrize("then", ["stop", "sync", "later"])
+def test_a_replaced_database_is_in_the_replica(site: Site, then: str) -> None:
+    """Whatever comes next: until it is killed, a daemon has the old file open."""
+    site.write(300, size=300)
+    with Replication(site.config) as replication:
+        replication.sync()
+        replace_database(site)
+        if then == "later":
+            time.sleep(1)
+            site.write(1)
+        if then != "stop":
+            replication.sync(timeout=PATIENCE)
+            assert restored(site) == site.rows()
+        site.write(1)
+    assert replication.stop() is True
+    assert restored(site) == site.rows()
+
+
+@pytest.mark.only_series("0.3")
+def test_two_replicas_of_a_type_get_names(site: Site) -> None:
+    """A mapping has no place for a name beside a URL, and 0.3 refuses the same name twice."""
+    urls = [f"file://{site.directory}/{name}" for name in ("one", "two")]
+    config = {site.database: urls}
+    site.write(3)
+    with Replication(config) as replication:
+        replication.sync()
+    for name in ("file", "file-2"):
+        output = site.directory / f"{name}.db"
+        commands.restore(site.database, output, config=config, replica=name)
+        assert site.rows(output) == site.rows()
+
+
+def test_a_stop_right_after_the_keepers_death_leaves_no_directory(site: Site) -> None:
+    config = {site.database: f"file://{site.directory}/replica"}
+    with Replication(config) as replication:
+        assert replication._keeper is not None
+        directory = replication._keeper.prepared.directory
+        assert os.path.isdir(directory)
+        os.kill(replication._keeper.pid, signal.SIGKILL)
+        wait_until(lambda: replication.state == "backing off", "the news")
+    assert not os.path.exists(directory)
+    assert replication.stop() is False
+
+
 @pytest.mark.only_series("0.3")
 def test_a_part_of_the_wal_that_two_have_written_is_not_trusted(
     site: Site, caplog: pytest.LogCaptureFixture

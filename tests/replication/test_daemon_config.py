@@ -109,6 +109,10 @@ def test_the_socket_is_added_to_every_form_of_a_config(
         "dbs: [{path: $DB, replicas: [{path: /copies}]}]\nlogging: {level: warn, type: json}\n",
         "logging:\n  level: $LEVEL # ours\n  type: json\n"
         "dbs:\n- path: ${DB}\n  replicas: [{path: /copies}]\n",
+        '\ufefflogging: {type: json, level: "${LEVEL}"}\r\n'
+        "dbs: [{path: $DB, replicas: [{path: 2024.10, secret-access-key: 0123}]}]\r\n",
+        "logging: &log {level: WA${HALF}N, type: json}\n"
+        "dbs: [{path: $DB, replicas: [{path: /copies, access-key-id: $UNSET}]}]\n...\n",
     ],
 )
 def test_the_log_says_what_was_copied_whatever_its_level(
@@ -116,17 +120,24 @@ def test_the_log_says_what_was_copied_whatever_its_level(
 ) -> None:
     monkeypatch.setenv("DB", str(site.database))
     monkeypatch.setenv("LEVEL", "WARN")
-    site.config.write_text(text)
+    monkeypatch.setenv("HALF", "R")
+    site.config.write_bytes(text.encode())
     before = config_file.read(str(site.config))
     prepared = prepare(site.config)
     try:
         found = config_file.read(prepared.config.path)
-        assert found == {**before, "logging": {"level": "info", "type": "json"}}
-        assert "$" in Path(prepared.config.path).read_text()
+        assert found["logging"] == {"level": "info", "type": "json"}
+        assert found["dbs"] == before["dbs"]
+        written = Path(prepared.config.path).read_bytes().decode()
+        place = config_file.place_of(text, "logging", "level")
+        assert place is not None
+        assert written == f"{text[: place[0]]}info{text[place[1] :]}"
         assert prepared.job().unasked == ("INFO",)
     finally:
         runtime_directory.remove(prepared.directory)
-    site.config.write_text(text.replace("warn", "info").replace("$LEVEL", "debug"))
+    site.config.write_text(
+        "dbs: [{path: $DB, replicas: [{path: /copies}]}]\nlogging: {level: debug}"
+    )
     assert prepare(site.config).config.path == str(site.config)
 
 

@@ -53,6 +53,8 @@ FAILED = "monitor error"
         ([(BEGUN, 0), (BEGUN, 0), (WRITTEN, 0), (WRITTEN, 0)], True),
         ([(BEGUN, 0), (BEGUN, 0), (WRITTEN, 0), (BEGUN, 100), (WRITTEN, 100)], True),
         ([(BEGUN, 0), (BEGUN, 0), (WRITTEN, 0), (FAILED, 0)], True),
+        ([(BEGUN, 0), (WRITTEN, 0), (BEGUN, 0)], True),  # one read its position before
+        ([(BEGUN, 0), (WRITTEN, 0), (BEGUN, 100), (WRITTEN, 100), (BEGUN, 100)], True),
     ],
 )
 @pytest.mark.parametrize("form", ["text", "json"])

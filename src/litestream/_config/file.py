@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+_REFERENCE = r"\$(?:\{(?P<braced>[^}]*)\}|(?P<name>[A-Za-z_][A-Za-z0-9_]*)|[*#$@!?\-0-9])"
+"""A variable in a config's text, or another ``$`` that Litestream takes out."""
+
+
 def read(path: str, *, literal: bool = False) -> dict[str, Any]:
     """Return the config's content as Litestream sees it; ``literal`` as with ``-no-expand-env``.
 
@@ -49,14 +53,36 @@ def expand(text: str, *, mark: str = "") -> str:
 
     if "$" not in text:
         return _settings.Text(text)
-    reference = r"\$(?:\{(?P<braced>[^}]*)\}|(?P<name>[A-Za-z_][A-Za-z0-9_]*)|[*#$@!?\-0-9])"
     known = _settings.environment()
 
     def value(found: re.Match[str]) -> str:
         name = found["braced"] or found["name"] or ""
         return known.get(name, f"{mark}{name}{mark}" if mark and name else "")
 
-    return _settings.Text(re.sub(reference, value, text))
+    return _settings.Text(re.sub(_REFERENCE, value, text))
+
+
+def place_of(text: str, *keys: str) -> tuple[int, int] | None:
+    """Return where the value of a key stands in a config's text, variables not expanded.
+
+    ``keys`` lead to the value, which is a scalar. None if they do not lead to one in this text,
+    such as where a variable has the mapping.
+    """
+    import re
+
+    import yaml
+
+    unread = re.sub(_REFERENCE, lambda found: "x" * len(found[0]), text)  # braces are YAML's, too
+    try:
+        node = yaml.compose(unread, yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError):
+        return None
+    for key in keys:
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        node = next((value for name, value in pairs if name.value == key), None)
+    if not isinstance(node, yaml.ScalarNode):
+        return None
+    return node.start_mark.index, node.end_mark.index
 
 
 def refers_to_unset(text: str) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from litestream import _settings
-from litestream._config import paths
+from litestream._config import paths, places
 from litestream._config.keys import BY_PLACE, PLACES
 from litestream.errors import ConfigurationError
 
@@ -52,8 +52,22 @@ def content_of(databases: Mapping[Any, Any], series: str) -> dict[str, Any]:
     for path, replicas in resolved(databases).items():
         for replica in replicas:
             _require_known(path, replica, series)
-        entries.append(_settings.Content(path=path, replicas=replicas))
+        entries.append(_settings.Content(path=path, replicas=_named_apart(replicas)))
     return _settings.Content(dbs=entries)
+
+
+def _named_apart(replicas: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Name the second replica of a type, and each further one: 0.3 refuses the same name twice."""
+    found, taken = [], set()
+    for replica in replicas:
+        first = name = places.name(replica)
+        number = 1
+        while name in taken and "name" not in replica:
+            number += 1
+            name = f"{first}-{number}"
+        taken.add(name)
+        found.append(replica if name == first else _settings.Content(replica, name=name))
+    return found
 
 
 def _file(given: Any) -> str:

@@ -50,6 +50,10 @@ class Goal:
         """Return the notes of the database's keeper."""
         return self._lock.noted()
 
+    def is_kept(self) -> bool:
+        """Tell whether a keeper has the database now."""
+        return self._lock.is_held() is True
+
     def follow(self) -> None:
         """After a restart of the WAL, take the new end as the goal: it covers the old end, too.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from litestream._database import local_state, wal
 from litestream._database.audits import audit
+from litestream._database.files import identity
 from litestream._durability.goal import Goal
 from litestream._durability.series_03 import Look03
 from litestream._durability.series_05 import Look05
@@ -119,7 +120,7 @@ class Watch:
         noted = self._goal.noted()
         with _auditing:
             found = self._audit()
-            return str(noted.get("hole") or found.hole or self._may_have_jumped(noted))
+            return str(noted.get("hole") or found.hole or self._not_the_file(noted))
 
     def _hole(self) -> tuple[str, int | str]:
         """Return why the replica does not hold what was committed, if known; and `Audit.start`."""
@@ -128,7 +129,7 @@ class Watch:
             found = self._audit()
             found.look()
             start = found.start
-            hole = str(noted.get("hole") or found.hole or self._may_have_jumped(noted))
+            hole = str(noted.get("hole") or found.hole or self._not_the_file(noted))
             if found.hole:  # only the keeper knows when it is mended: begin the audit anew
                 self._audit(anew=True)
                 self._doubtful_until = time.monotonic() + _DOUBT
@@ -140,6 +141,13 @@ class Watch:
         if time.monotonic() < self._doubtful_until:
             hole = hole or "a possible hole is being checked"
         return hole, start
+
+    def _not_the_file(self, noted: dict[str, Any]) -> str:
+        """Return why a daemon of ours may not have this file's changes: it has another file."""
+        file, now = noted.get("file"), identity(self._database.path)
+        if file and now and tuple(file) != now and self._goal.is_kept():
+            return "the file was replaced, and the new one is not replicated yet"
+        return self._may_have_jumped(noted)
 
     def _may_have_jumped(self, noted: dict[str, Any]) -> str:
         """Return why a daemon of ours, which does not answer, may have skipped a part of the WAL.

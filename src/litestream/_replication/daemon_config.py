@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -181,15 +182,16 @@ def _unasked(content: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _with_all_logged(text: str, content: Mapping[str, Any], config: Config) -> str:
-    """Set the log level of a config's text to "info", and lay the text out anew."""
-    every = {"level": "info"}
-    wanted = _settings.Content({**content, "logging": {**content["logging"], **every}})
-    with suppress(ConfigurationError, KeyError, TypeError):  # all of it may be a variable
-        found = config_file.parse(text, "")
-        found = {**found, "logging": {**found["logging"], **every}}
-        laid_out = config_file.as_yaml(found, expanded=False)
-        if _reads_as(laid_out, wanted, config):
-            return laid_out
+    """Write "info" in the place of the log level in a config's text, and change nothing else."""
+    logging = {**content["logging"], "level": "info"}
+    wanted = _settings.Content({**content, "logging": logging})
+    place = config_file.place_of(text, "logging", "level")
+    if place is not None:
+        start, end = place
+        changed = _settings.Text(f"{text[:start]}info{text[end:]}")
+        with suppress(ConfigurationError):
+            if _reads_as(changed, wanted, config):
+                return changed
     raise ConfigurationError(
         f"The config {config.path!r} has a log level that hides what Litestream 0.3 has "
         "copied, and it cannot be changed for the daemon. Write 'level: info' below 'logging:'"
@@ -224,7 +226,5 @@ def _extended(text: str, socket: str) -> Iterator[str]:
     while (at := text.rfind("}", 0, at)) >= 0:  # a mapping in braces, a comment behind it
         for comma in (", ", ""):
             yield _settings.Text(f'{text[:at]}{comma}"socket": {socket}{text[at:]}')
-    # An end-of-document mark: lay it out anew, references untouched.
-    with suppress(ConfigurationError):
-        content = {**config_file.parse(text, ""), "socket": json.loads(socket)}
-        yield config_file.as_yaml(content, expanded=False)
+    for mark in re.finditer(r"^\.\.\.", text, re.MULTILINE):  # the end of the document
+        yield _settings.Text(f"{text[: mark.start()]}socket: {socket}\n{text[mark.start() :]}")

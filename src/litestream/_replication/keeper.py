@@ -117,6 +117,7 @@ class Keeper:
             self._kill(orphan_signal(self.prepared.config.series))
             self._told.change("stopped")
         process.reap()
+        runtime_directory.remove(self.prepared.directory)  # a keeper that was killed has left it
 
     def disown(self) -> None:
         """Leave the keeper to the parent of this forked process."""

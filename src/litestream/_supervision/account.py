@@ -101,6 +101,12 @@ class Account:
             note(lock, socket=self._job.socket, directory=self._job.directory)
         self.note_files()
 
+    def note_started(self, files: Mapping[str, tuple[int, int] | None]) -> None:
+        """Note with which files the daemon was started: a sync of another file must wait."""
+        known = {os.path.realpath(path): file for path, file in files.items()}
+        for lock in self._locks:
+            note(lock, file=known.get(lock.database))
+
     def note_files(self) -> None:
         """Note which files were replicated: a new file must not replace their backups (`guard`)."""
         for lock in self._locks:

@@ -27,7 +27,7 @@ class FinalSync:
         self.error = ""
         self.signalled = self.killed = False
         self._series = series
-        self._retried = self._mended = False
+        self._retried = self._mended = self._anew = False
 
     def __bool__(self) -> bool:
         return bool(self.deadline)
@@ -50,23 +50,27 @@ class FinalSync:
         """Tell whether everything is in the replica, once the daemon has ended."""
         return not self.killed and not self.error
 
-    def must_repeat(self, settle: Callable[[], bool]) -> bool:
-        """Tell whether another daemon must repeat the final sync.
+    def must_repeat(self, settle: Callable[[], bool], *, replaced: bool) -> bool:
+        """Tell whether another daemon must repeat the final sync, and whether there is time for it.
 
         0.3.13's monitor and its final sync may write the same segment at the same moment; then
         one of them fails, and the newest changes may not be in the replica. `settle` says whether
-        what was copied is what was committed.
+        what was copied is what was committed; `replaced`, that this daemon had another file.
         """
-        if self.killed or self.left < 0:
+        if self.killed:
             return False
+        in_time = self.left > 0
+        if replaced:
+            first, self._anew = not self._anew, True
+            self.error = "a database was replaced, and the new file is not in the replica"
+            return first and in_time
         if self._series == "0.3" and self.error and not self._retried:
             self._retried = True
-            return True
+            return in_time
         if not settle():
-            if not self._mended:
-                self._mended = True
-                return True
+            first, self._mended = not self._mended, True
             self.error = "changes that were committed are missing from the replica"
+            return first and in_time
         return False
 
     def repeat(self) -> None:

@@ -94,6 +94,11 @@ class Mending:
         """Return the known hole in the copy of a database."""
         return self._databases[path].audit.hole
 
+    def forget(self, path: str) -> None:
+        """Let the next daemon copy a whole database, while none runs."""
+        with suppress(OSError, KeyError):
+            self._databases[path].audit.forget()
+
     def declare(self, path: str, hole: str) -> None:
         """Note a hole that the local state does not show, and report it at once."""
         self._databases[path].declare(hole, self._report)

@@ -14,6 +14,8 @@ from litestream._supervision.watchdog import has_level, is_error, says
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from litestream._supervision.account import Account
     from litestream._supervision.daemon import Daemon
     from litestream._supervision.final_sync import FinalSync
@@ -75,12 +77,8 @@ class Oversight:
         # Before a daemon is told to end: with a final sync, a database must not have been replaced.
         everywhere = self._must_look_everywhere()
         only = None if everywhere else self._held.mending.doubtful
-        changed = self._health.files.replaced(only)
-        if changed:
-            self._account.fault(changed)
-            # No final sync: it would mix the old file's pages with the new one's.
+        if self.is_replaced(only):
             self._daemon.signal(signal.SIGKILL)
-            self.whole = True
             return 0.05
         lost = self._account.lost_lock()
         if lost:
@@ -116,6 +114,27 @@ class Oversight:
             return 0.005 if self._daemon.age < 2 else 0.05
         return max(0.0, self._everywhere_at - time.monotonic()) if clean else LOOK_BUSY
 
+    def is_replaced(self, only: Collection[str] | None = None) -> bool:
+        """Tell whether a file was replaced under the daemon, which the next daemon copies whole.
+
+        No final sync: it would mix the old file's pages with the new one's.
+        """
+        changed = self._health.files.replaced(only)
+        if changed:
+            self._account.fault(changed)
+            self.whole = True
+        return bool(changed)
+
+    def begin_anew(self) -> None:
+        """Let the next daemon of 0.3 begin a new generation for each file that was replaced.
+
+        Source: until it is killed, 0.3.13 may begin one with a snapshot of the old file, which it
+        still has open, and go on with the new file's WAL.
+        """
+        if self._held.job.series == "0.3":
+            for path in self._health.files.changed:
+                self._held.mending.forget(path)
+
     def _must_look_everywhere(self) -> bool:
         """Tell whether to look at every database, and not only at those that are in doubt."""
         return (
@@ -135,6 +154,9 @@ class Oversight:
 
         Return after how many seconds to call again; 0 once the daemon is told to end.
         """
+        if self.is_replaced():
+            self._daemon.signal(signal.SIGKILL)
+            return 0.0
         self._poll_handovers()
         looked = self._health.has_looked(self._daemon.has_synced)
         if (not looked or self._health.is_sending()) and time.monotonic() < self._final_sync.due:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class Files:
     """The files at the paths of a job's databases, since a daemon was started on them.
 
+    `changed` holds the paths at which a file was replaced or deleted, until the next start.
     The WAL of a file that was replaced is kept open: no other file then gets its inode's number.
     Its salts tell nothing, since whoever has the old file open may restart it at any time.
     """
@@ -28,11 +29,17 @@ class Files:
         self._known: dict[str, Identity | None] = {}
         self._wals: dict[str, Identity | None] = {}
         self._old_wals: dict[str, int] = {}
+        self.changed: set[str] = set()
 
     def started(self) -> None:
         """Begin anew, with a daemon that has just been started."""
         self.close()
+        self.changed.clear()
         self._known = {d.path: identity(d.path) for d in self.job.databases}
+
+    def identities(self) -> dict[str, Identity | None]:
+        """Return which file was at each path when it was last looked at."""
+        return dict(self._known)
 
     def close(self) -> None:
         """Close the WALs that are kept open."""
@@ -54,8 +61,10 @@ class Files:
             elif now is None and path in self.job.watched:
                 continue
             elif now is None:
+                self.changed.add(path)
                 return f"{path} was deleted while it was being replicated"
             else:
+                self.changed.add(path)
                 self._keep_wal(path)
                 return f"{path} was replaced while it was being replicated"
         return ""

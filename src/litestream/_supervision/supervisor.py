@@ -160,6 +160,7 @@ class Supervisor:
             self._backoff.wait(_STAND_BY)
             self._next = self._back_off
             return _STAND_BY
+        self._oversight.begin_anew()
         self._held.settle_copies()
         whole, hole = self._oversight.whole, self._held.mending.hole
         self._held.handovers.arm(whole=whole, killed=self._killed_off, hole=hole)
@@ -177,6 +178,7 @@ class Supervisor:
         if not self._final_sync:
             self._account.forgotten(self._health.registered)
         self._health.started()
+        self._account.note_started(self._health.files.identities())
         self._next = self._wait_for_snapshot if self._is_first_of_two else self._watch
         return 0.005
 
@@ -249,7 +251,7 @@ class Supervisor:
             self._start_again()
         elif self._is_first_of_two and not status:
             self._start_again()
-        elif self._final_sync and self._final_sync.must_repeat(self._held.settle_copies):
+        elif self._final_sync and self._must_repeat():
             self._final_sync.repeat()
             self._start_again()
         elif self._final_sync:
@@ -266,6 +268,10 @@ class Supervisor:
         else:
             self._restart(life)
         return True
+
+    def _must_repeat(self) -> bool:
+        replaced = self._oversight.whole or self._oversight.is_replaced()
+        return self._final_sync.must_repeat(self._held.settle_copies, replaced=replaced)
 
     def _start_again(self) -> None:
         self._oversight.begin_handover()

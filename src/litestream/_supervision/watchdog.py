@@ -70,6 +70,7 @@ class Health:
         self._wanted: dict[str, WALEnd] = {}
         self._failing: set[str] = set()
         self._begun: dict[tuple[str, str], set[Position03]] = {}
+        self._written: dict[tuple[str, str], Position03] = {}
         self.overlapping: set[str] = set()
         self.lost_tables = False
         self.registered: set[str] = set()
@@ -94,6 +95,7 @@ class Health:
         self._wanted.clear()
         self._failing.clear()
         self._begun.clear()
+        self._written.clear()
         self.lost_tables = False
         self.registered.clear()
         self.files.started()
@@ -138,11 +140,13 @@ class Health:
             return None
         start, end = segment
         if log.message == messages.SEGMENT_BEGUN:
-            if start in begun:
+            written = self._written.get(key, start)
+            if start in begun or (written[:2] == start[:2] and start.offset < written.offset):
                 self.overlapping.add(key[0])
             begun.add(start)
         elif log.message == messages.SEGMENT_WRITTEN:
             begun.discard(start)
+            self._written[key] = end
             self.positions.setdefault(key[0], {})[key[1]] = end
             self.looked.add(key[0])
             self._copied.pop(key[0], None)
