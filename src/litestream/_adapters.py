@@ -15,7 +15,7 @@ import litestream
 from litestream import cli, configuration
 from litestream._executable.arguments import loaded
 from litestream._settings import call
-from litestream.errors import ConfigurationError, VerificationFailure
+from litestream.errors import VerificationFailure
 
 if TYPE_CHECKING:
     import os
@@ -87,10 +87,6 @@ def prove(
     if database is not None:
         return [_as_dict(litestream.verify(database, config=config, **options))]
     outcomes = litestream.verify_all(config, **options)
-    if not outcomes:
-        raise ConfigurationError(
-            "The config names no database, so nothing is proved. Add one to its 'dbs:' list"
-        )
     failures = [failure for one in outcomes if (failure := _failure(one)) is not None]
     if not failures:
         return [_as_dict(outcome) for outcome in outcomes]

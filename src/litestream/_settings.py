@@ -103,7 +103,7 @@ def configure(
     ``variables`` are others by their names: those that the config refers to, such as
     ``SFTP_PASSWORD`` or ``NATS_TOKEN``, or that Litestream reads by itself, such as
     ``LITESTREAM_AZURE_ACCOUNT_KEY``, ``GOOGLE_APPLICATION_CREDENTIALS`` or ``AWS_SESSION_TOKEN``.
-    Each that is named replaces what was set for it, and None forgets it. Their values count as
+    A value replaces the earlier value of the same variable; None removes it. The values count as
     secrets, unless the name says otherwise (``…_BUCKET``, ``…_HOST``, ``…_PATH``).
 
     ``history`` is a directory for the history of proofs, in place of a file beside each database;

@@ -48,12 +48,13 @@ def recover(
     restored database is complete and checked, or not there at all. Many processes may call this at
     once: one restores, the others wait. A restore that fails is tried three times.
 
-    ``expect`` says what is normal: ``"backup"`` that there is one (else BackupNotFoundError),
-    ``"none"`` that there is not (else BackupExistsError, and nothing is restored), ``"any"``
-    takes what comes. ``timeout`` is the number of seconds for each database, of which a replica has
-    ``answer_timeout`` to say what it holds. ``progress`` is called as by ``commands.restore``, with
-    the database's path before the bytes: with 0 of None when the replica is asked, and with 0 of 0
-    when it holds none.
+    ``expect`` says what is normal. ``"backup"``: a missing backup is an error
+    (BackupNotFoundError). ``"none"``: an existing backup is an error (BackupExistsError), and
+    nothing is restored. ``"any"``: neither is an error. ``timeout`` is the limit for each database,
+    in seconds; within that limit, a replica has ``answer_timeout`` seconds to list its backups.
+    ``progress`` is called as by ``commands.restore``, but with the database's path before the
+    bytes: with ``(path, 0, None)`` while the replica is asked, and with ``(path, 0, 0)`` if the
+    replica holds no backup.
 
     Of several replicas (0.3) the one that holds the newest backup is taken, and the next one if it
     does not answer or cannot be restored; or the one that ``replica`` names. On 0.3, a newer backup

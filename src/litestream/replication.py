@@ -44,9 +44,10 @@ class Replication:
 
     ``config`` is the config's path, or a mapping of each database's path to its replica (see
     ``configure``, also for the places where a config is looked for). The daemon gets the file
-    unchanged, except that the control socket is switched on in a private run-time directory unless
-    the config has a ``socket:`` (0.5), and that a log level above "info" is lowered: the log alone
-    says what has arrived (0.3; lines below the config's level are not passed on). With
+    unchanged, with two exceptions. On 0.5, the control socket is switched on, in a private run-time
+    directory, unless the config has a ``socket:``. On 0.3, a log level above "info" is lowered,
+    because only the log shows what has arrived in the replica; log lines below the config's level
+    are not passed on. With
     ``expand_env=False`` variables in the file are not replaced. A mapping needs no file: changes
     are looked for every ``sync_interval`` seconds, and sent as often, unless the replica has a
     ``sync-interval``. A symbolic link in a mapping stands for the file to which it leads when this
@@ -58,8 +59,8 @@ class Replication:
     it does not live long. The daemon ends with this process, however the process ends, SIGKILL
     included, after a final sync.
 
-    A database that has no Litestream state of its own while its replica holds backups is not
-    replicated over them: BackupExistsError, unless ``adopt`` is true.
+    If the replica already holds backups, and the database has no local state of Litestream and was
+    not restored by ``recover``, the start raises BackupExistsError, unless ``adopt`` is true.
 
     ``max_restarts`` limits the restarts; then ``state`` is ``"failed"``. ``stop_timeout`` is the
     number of seconds that the final sync may take before the daemon is killed; upstream's own
@@ -218,9 +219,9 @@ class Replication:
     def sync(self, database: str | os.PathLike[str] | None = None, timeout: float = 30.0) -> None:
         """Return when everything committed before the call is in the replica.
 
-        For one database, or for all of them, those included that have just appeared in a directory
-        that is watched. On standby, wait for the daemon of the other process. This is the barrier
-        to pass before an application says "saved".
+        Wait for ``database``, or without it for all databases, including those that have just
+        appeared in a watched directory. On standby, wait for the daemon of the other process. Call
+        this before your application says "saved".
 
         Raises:
             ReplicationTimeoutError: The replica did not have it after ``timeout`` seconds, or the

@@ -94,9 +94,9 @@ def verify(
         directory: Where the copy is restored to; the system's temporary directory by default.
         config: The config's path, or a mapping; see ``configure``.
         expand_env: Replace ``$NAME`` in the config, as Litestream does without ``-no-expand-env``.
-        progress: Called some ten times a second, as by ``commands.restore``: with 0 bytes while
-            the commit is waited for, with all of them while the copy is checked and compared.
-            An exception of it ends the verify.
+        progress: Called some ten times a second, as by ``commands.restore``: with 0 bytes until
+            the commit is in the replica, and with the full number of bytes while the copy is
+            checked and compared. If it raises an exception, the verify ends.
 
     Raises:
         VerificationFailure: the backup is not proved; ``reason`` says which promise broke.
@@ -177,17 +177,21 @@ def verify_all(
     are waited for.
 
     A failure never hides another one: there is an ``Outcome`` for each database, in the config's
-    order, true if its backup is proved. ``all(verify_all())`` is true when all are proved; there is
-    at least one.
+    order, true if its backup is proved. ``all(verify_all())`` is true if every backup is proved.
 
     Raises:
-        ConfigurationError: the config cannot be read.
+        ConfigurationError: the config cannot be read, or names no database.
 
     """
     with loaded(config, expand_env=expand_env) as found:
+        databases = [*found.paths, *found.unusable]
+        if not databases:
+            raise ConfigurationError(
+                "The config names no database, so nothing is proved. Add one to its 'dbs:' list"
+            )
         return list(
             each(
-                [*found.paths, *found.unusable],
+                databases,
                 jobs,
                 timeout=timeout,
                 integrity_check=integrity_check,

@@ -34,7 +34,7 @@ def other_architecture() -> bytes:
         (lambda: b"#!/bin/sh\necho something else\n", "is not Litestream"),
         (lambda: b"#!/bin/sh\nprintf '\\377\\376'\n", "is not Litestream"),
         (lambda: b"#!/bin/sh\necho 1.0.0\n", "knows the series"),
-        (lambda: b"#!/bin/sh\necho 0.5.11\n", "lists nothing as JSON"),
+        (lambda: b"#!/bin/sh\necho 0.5.11\n", "has no JSON output"),
     ],
     ids=["processor", "empty", "garbage", "interpreter", "program", "bytes", "series", "old"],
 )

@@ -594,7 +594,7 @@ def test_a_wal_that_was_restarted_just_before_its_database_was_replaced(sited: S
     os.replace(new, sited.database)
     try:
         assert "was replaced" in files.replaced()
-        assert "is still that of the file before" in files.forbidden()
+        assert "still belongs to the old file" in files.forbidden()
         sited.connection.close()
         Path(wal_path(path)).unlink(missing_ok=True)
         assert files.forbidden() == ""

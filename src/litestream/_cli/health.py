@@ -29,8 +29,9 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     health = verbs.add_parser(
         "health",
         allow_abbrev=False,
-        description="Say how the backups are: how far behind, when last proved, whether a daemon "
-        "runs. Only this host is looked at; the replica is not called.",
+        description="Print the health of the backups: how far they are behind, when they were last "
+        "proved, and whether a daemon runs. The facts are read on this host; the replica is not "
+        "called.",
         epilog="Exit status: 0 if every backup is ok, 1 if one is degraded, 2 if one is failing or "
         "unknown, and for wrong usage.",
     )

@@ -66,9 +66,9 @@ def generations(
 ) -> list[GenerationRow]:
     """Return the generations in the replicas of a database.
 
-    Series 0.5 has no generations: its replica counts as one, named ``"ltx"``, from its oldest to
-    its newest LTX file, and as none while it is empty. ``lag`` is the age of the newest file at
-    the database's last change; it is often slightly negative.
+    Series 0.5 has no generations. A replica with LTX files counts as one generation, named
+    ``"ltx"``, from its oldest to its newest file; an empty replica has none. ``lag`` is the age of
+    the newest file at the database's last change; it is often slightly negative.
     """
     if series() == "0.3":
         chosen: dict[str, Flag] = {"replica": replica, **flags}

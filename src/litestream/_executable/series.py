@@ -97,9 +97,9 @@ def series(executable: str | None = None) -> str:
         )
     if is_among(number, WITHOUT_JSON):
         raise ExecutableError(
-            f"{path!r} is Litestream {number}, which lists nothing as JSON: that came with 0.5.12, "
-            "and this library reads it. Put a newer Litestream there, or unset "
-            "LITESTREAM_INSTALL_DIR to run the one of this package"
+            f"{path!r} is Litestream {number}, which has no JSON output. This library needs that "
+            "output, which 0.5.12 and newer have. Put a newer Litestream there, or unset "
+            "LITESTREAM_INSTALL_DIR to run this package's own"
         )
     return major_minor
 

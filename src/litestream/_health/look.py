@@ -128,7 +128,7 @@ def _of_daemon(row: HealthRow) -> tuple[Verdict, str] | None:
     if state in ("not running", "stopped", "failed"):
         return "failing", "No daemon replicates it"
     if state == "mending":
-        return "degraded", "Changes are missing from the replica; it is copied once more"
+        return "degraded", "Changes are missing from the replica; they are being copied again"
     if state == "stalled":
         return "degraded", "The daemon runs, and nothing reaches the replica"
     if state in ("backing off", "starting"):

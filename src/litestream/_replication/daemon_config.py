@@ -117,8 +117,9 @@ def prepare(
     if source is not config and not content["dbs"] and not is_watched(config):
         shown = ", ".join(repr(directory.shown) for directory in config.directories)
         raise ConfigurationError(
-            f"No database is at {shown}, and 'watch:' is off: none that appears later would be "
-            "replicated. Write 'watch: true' into the entry, or start with the first database"
+            f"There is no database at {shown}, and 'watch:' is off, so a database that appears "
+            "later would not be replicated. Write 'watch: true' into the entry, or create a "
+            "database before the start"
         )
     text = source.text if config.path else config_file.as_yaml(content)
     written = Config(config.series, config.path, content, literal=config.literal)

@@ -60,8 +60,8 @@ def guard(
         if lack := lacking(database.path, database.meta, write=True):
             raise _forbidden(database, lack)
         also = (
-            ". By 'restore-if-db-not-exists: true' the daemon would restore it only after the "
-            "application has started, so recover() is wanted all the same"
+            ". 'restore-if-db-not-exists: true' does not replace recover(): the daemon would "
+            "restore the database only after the application has started"
             if database.is_restored
             else ""
         )

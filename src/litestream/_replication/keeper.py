@@ -99,8 +99,8 @@ class Keeper:
         if not self._process.send(timeout):
             raise ReplicationTimeoutError(
                 f"The process that keeps the daemon (process id {self.pid}) does not answer: it "
-                f"has not taken the databases that have changed within {timeout:.3g} s. Let it go "
-                f"on ('kill -CONT {self.pid}'), or kill it: another one is started in its place"
+                f"has not read the new list of databases within {timeout:.3g} s. Continue it "
+                f"('kill -CONT {self.pid}'), or kill it: another process is started in its place"
             )
 
     def stop(self) -> None:

@@ -71,8 +71,8 @@ class KeeperProcess:
         except OSError as error:
             raise ReplicationError(
                 f"The process that keeps the daemon cannot be started with {interpreter!r} in "
-                f"{directory!r}: {error.strerror}. Where the application is no Python program (a "
-                "frozen one, or one that embeds Python), run it by 'litestream run' instead"
+                f"{directory!r}: {error.strerror}. If the application is frozen, or embeds Python, "
+                "run it with 'litestream run' instead"
             ) from error
         self.pid = self._process.pid
         assert self._process.stdin is not None

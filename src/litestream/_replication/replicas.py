@@ -198,8 +198,8 @@ def require_newest(database: Database, answers: Answers, replica: str | None) ->
     raise RestoreError(
         f"The replica of {database.path!r} holds a backup of {newer} that Litestream 0.5 wrote; "
         f"{older}. Install the other series to restore it: pip install 'litestream==0.5.*'. "
-        "If the older state is what you want, or none: restore it by litestream.commands.restore, "
-        "or let the application make a new database, and start with adopt=True, or --adopt"
+        "If you want the older state, restore it with litestream.commands.restore; if you want no "
+        "backup, let the application create a new database. Then start with adopt=True, or --adopt"
     )
 
 

@@ -46,8 +46,8 @@ def sync(
         if told.state in ("failed", "stopped"):
             because = f": {told.last_error}" if told.last_error else ""
             raise ReplicationTimeoutError(
-                f"The replication has {told.state} before it was known that the replica has what "
-                f"was committed{because}"
+                f"The replication has {told.state}, and it is not known whether everything "
+                f"committed is in the replica{because}"
             )
 
     for one in found:

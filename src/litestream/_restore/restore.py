@@ -147,8 +147,8 @@ def restore(
         **flags: Further flags of ``litestream restore``.
 
     Raises:
-        BackupNotFoundError: there is no backup, or none that fits; or changes are missing from the
-            replica before ``timestamp`` (0.5), of which upstream restores an older state.
+        BackupNotFoundError: there is no backup, or none that fits; or the replica lacks changes
+            from the time before ``timestamp`` (0.5): upstream would restore an older state.
         RestoreError: one of its children says why it cannot go to ``output``, or that what came
             back is damaged (CorruptBackupError).
         CommandFailedError: the executable failed; ``reason`` is its own sentence.

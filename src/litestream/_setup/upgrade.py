@@ -127,7 +127,7 @@ class _Work:
         if place:
             self._suffix(place[1])
             self._note(place[0], f"a new and empty prefix, '…{SUFFIX}': the old backup stays as it "
-                       "is, and on Google Cloud 0.5.17 hangs over 0.3's data")  # fmt: skip
+                       "is. On Google Cloud, 0.5.17 hangs if 0.3's data is there")  # fmt: skip
         elif replica.pairs:
             first = replica.pairs[0][0]
             flow = self._source[replica.start] == "{"

@@ -87,8 +87,8 @@ class Files:
             is_old = identity(wal) == (old.st_dev, old.st_ino) and wal_salts(wal) is not None
             if is_old and is_database(path):
                 return (
-                    f"{path} was replaced, and {wal} is still that of the file before: SQLite "
-                    f"would write it into the new one. Remove {wal} and {path}-shm while nothing "
+                    f"{path} was replaced, and {wal} still belongs to the old file: SQLite "
+                    f"would write it into the new file. Remove {wal} and {path}-shm while nothing "
                     "uses the database; the replication then goes on by itself"
                 )
         return ""

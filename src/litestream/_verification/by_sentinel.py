@@ -65,8 +65,8 @@ def _restore_with(
     raise failure_of(
         database,
         "different",
-        "the row that was written for this verify reached the replica, and is not in what is "
-        "restored: that is another database, or an older state",
+        "the row that this verify wrote reached the replica, but the restored copy does not have "
+        "the row: the copy is another database, or an older state",
     )
 
 

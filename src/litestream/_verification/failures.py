@@ -37,13 +37,14 @@ def different(
 ) -> VerificationFailure:
     """Describe a restored copy that differs; ``found`` says how, table by table."""
     if pin.end is None:
-        message = "no daemon is replicating it (it has no WAL), and the backup is not what it holds"
+        message = "no daemon is replicating it (it has no WAL), and it differs from the backup"
         return failure_of(database, "stale", message + _forbidden(database), {"tables": found})
     named = "; ".join(f"{name}: {how}" for name, how in found.items())
     return failure_of(
         database,
         "different",
-        f"what is restored is not what the database held at any commit since. {named}",
+        "the restored copy does not equal the database at any commit since this attempt began. "
+        + named,
         {"tables": found},
     )
 

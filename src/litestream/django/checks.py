@@ -82,7 +82,7 @@ def _unreplicated() -> Iterator[CheckMessage]:
 def _is_not_replicated(alias: str) -> CheckMessage:
     return Warning(
         f"The database {alias!r} is not replicated.",
-        hint=f"Name its replica in LITESTREAM['REPLICAS'][{alias!r}], or None for none.",
+        hint=f"Name its replica in LITESTREAM['REPLICAS'][{alias!r}], or write None there.",
         id="litestream.W001",
     )
 
@@ -119,8 +119,9 @@ def _options() -> Iterator[CheckMessage]:
         if str(options.get("transaction_mode")).upper() != "IMMEDIATE":
             yield Warning(
                 f"Transactions of the database {alias!r} are not IMMEDIATE.",
-                hint="Two that read first and then write fail with 'database is locked', whatever "
-                "the timeout. Use OPTIONS = litestream.django.sqlite_options(). " + _SILENCE,
+                hint="If two transactions read first and write later, one fails with 'database is "
+                "locked', and no timeout helps. Use OPTIONS = litestream.django.sqlite_options(). "
+                + _SILENCE,
                 id="litestream.W002",
             )
 
