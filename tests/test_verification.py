@@ -257,7 +257,7 @@ def test_where_a_daemon_may_be_hidden_it_is_waited_for(running, temporary, monke
     running.stop()
     running.write()
     failure = fails(running, temporary, timeout=2)
-    assert "none took up its last commit within 2.1 s" in failure.message
+    assert "no daemon took up its last commit within 2.1 s" in failure.message
 
 
 def test_a_daemon_that_is_started_meanwhile_is_waited_for(running, temporary):

@@ -155,7 +155,7 @@ class CommandTimeoutError(LitestreamError, TimeoutError):
         if self.purpose:
             return (
                 f"Litestream could not {self.purpose} within {self.timeout:.3g} s.{said} Check "
-                "that its endpoint answers, or pass a longer answer_timeout="
+                "that its endpoint answers, or pass a longer answer_timeout= (--timeout)"
             )
         return (
             f"litestream {' '.join(self.argv[1:2])} did not end within {self.timeout:g} s and was "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -181,7 +182,7 @@ def test_a_proof_that_failed_outranks_all(site, kept):
     history.append(failed)
     row = row_of(site)
     assert "failing" == row["verdict"]
-    assert row["reason"].startswith("The last proof failed: ")
+    assert re.match(r"The last proof, \d+ s ago, failed: ", row["reason"])
     assert row["last_good_proof"] < row["last_proof"]
 
 

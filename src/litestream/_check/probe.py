@@ -267,7 +267,8 @@ def _folder(path: str | None) -> str:
     if not (same and listed):
         hint = "Examine the file system that is mounted there"
         raise Trouble("replica-failed", "a file came back with other content", hint)
-    return "a file was written, listed, read and deleted"
+    where = "" if folder == path else f" in {folder}: {path} is not there yet"
+    return f"a file was written, listed, read and deleted{where}"
 
 
 def _listing(path: str, report: Report, limit: float) -> list[str]:

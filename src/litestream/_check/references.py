@@ -66,7 +66,9 @@ def _reference(report: Report, key: Node, value: Node) -> None:
             message = f"{shown} is replaced by an absolute path within another path"
             report.add("dollar-in-path", at, message, hint)
     if name in SECRET_KEYS and value.text and not value.is_null and not found:
-        hint = "Refer to a variable: $LITESTREAM_SECRET_ACCESS_KEY, or a name of your own"
+        shown = name.upper().replace("-", "_")
+        prefix = "LITESTREAM_" if shown in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY") else ""
+        hint = f"Refer to a variable: ${prefix}{shown}, or a name of your own"
         report.add("secret-in-file", value, f"'{name}' is in the file in plain text", hint)
     elif name == "url" and re.search(r"://[^/@]*:[^/@]+@", value.text) and not found:
         hint = "Use 'password:' with a variable instead"

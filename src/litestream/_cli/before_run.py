@@ -168,7 +168,7 @@ def advice(error: LitestreamError, *, present: bool) -> str:
     text = str(error)
     if not isinstance(error, (CommandFailedError, CommandTimeoutError)) or not error.purpose:
         return text
-    text = text.replace("pass a longer answer_timeout=", "wait longer by --timeout S")
+    text = text.replace("pass a longer answer_timeout= (--timeout)", "wait longer by --timeout S")
     if present and (isinstance(error, CommandTimeoutError) or _is_away(error.reason)):
         text += (
             ". No database is missing: --adopt starts without asking whether the replica holds the "

@@ -29,6 +29,13 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     recover.add_argument(
         "--replica", metavar="NAME", help="the replica to restore from (0.3, with several)"
     )
+    recover.add_argument(
+        "--timeout",
+        type=float,
+        default=30.0,
+        metavar="S",
+        help="seconds that a replica has to say what it holds (default: 30)",
+    )
     recover.add_argument("--json", action="store_true", help="print one JSON object for each")
     recover.set_defaults(run=_recover)
 
@@ -44,6 +51,7 @@ def _recover(options: argparse.Namespace) -> int:
             replica=options.replica,
             config=options.config,
             expand_env=options.expand_env,
+            answer_timeout=options.timeout,
             progress=report,
         )
     for done in found:

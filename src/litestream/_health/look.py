@@ -145,7 +145,7 @@ def _of_lag(database: Watched, row: HealthRow, limits: Limits) -> tuple[Verdict,
     syncs = database.series == "0.5" or row["state"] == "stalled"
     if age is not None and syncs and age > limit:
         return "failing", f"The last sync was {_span(age)} ago"
-    if behind is None:
+    if behind is None and row["state"] not in ("stalled", "starting", "backing off"):
         return "unknown", (
             "It is not known whether the replica has the newest change: no daemon with a control "
             "socket (0.5) or an address for metrics (0.3) answers, nor one of this library"
@@ -158,7 +158,8 @@ def _of_proofs(
 ) -> tuple[Verdict, str] | None:
     if last is not None and not last["proved"]:
         is_known = last["reason"] not in INCONCLUSIVE
-        said = escaped(f"The last proof failed: {last['reason']}: {last['message']}")
+        ago = f", {_span(row['proof_age'])} ago," if row["proof_age"] is not None else ""
+        said = escaped(f"The last proof{ago} failed: {last['reason']}: {last['message']}")
         return ("failing" if is_known else "degraded"), said
     age = row["good_proof_age"]
     if age is None:
@@ -178,9 +179,11 @@ def _of_room(row: HealthRow, limits: Limits) -> tuple[Verdict, str] | None:
 
 
 def _proofs(path: str) -> tuple[HistoryRow | None, HistoryRow | None]:
-    """Return the last proof, and the last good proof."""
+    """Return the last proof, and the last good proof, of the newest state."""
     last = None
     for row in history.newest_first(path):
+        if row["method"] == "timestamp":  # it says nothing about the newest state
+            continue
         last = last or row
         if row["proved"]:
             return last, row

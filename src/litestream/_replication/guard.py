@@ -67,9 +67,10 @@ def guard(
         )
         raise BackupExistsError(
             f"The replica of {database.path!r} already holds backups, and nothing says that they "
-            "are this database's: replicating would write over them. Call litestream.recover() "
-            "before the application starts, or choose another path for the replica, or pass "
-            f"adopt=True to replicate this database over them{also}",
+            "are this database's: replicating would write over them. To go on from the backup, "
+            "move the database away, and call litestream.recover() ('litestream recover'). Or "
+            "choose another path for the replica. Or replicate this database over the backups, "
+            f"by adopt=True (--adopt){also}",
             database.path,
         )
 

@@ -27,10 +27,13 @@ def moment(timestamp: datetime | str) -> str:
 
     Raises:
         ConfigurationError: it is none, or has not come yet.
+        TypeError: it is neither text nor a ``datetime``.
 
     """
     if isinstance(timestamp, str):
         timestamp = read(timestamp)
+    elif not isinstance(timestamp, datetime):
+        raise TypeError(f"timestamp= is a datetime, or text, not {type(timestamp).__name__}")
     if timestamp.astimezone(timezone.utc) > datetime.now(timezone.utc) + _CLOCKS:
         raise ConfigurationError(
             f"timestamp={str(timestamp)!r} is in the future: give a time in the past"

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 STOP_TIMEOUT = 35.0
 """Seconds that a daemon may take to end, by default: 0.5.17's own final sync takes 30 at most."""
+_MENDS = 3
+"""Daemons that a stop starts to mend a hole; the end of each may spoil the replica again (0.3)."""
 SETTLE = 5.0
 """Seconds that a stop waits for a young daemon's first look at its databases. That comes one
 monitor interval after its start; a daemon that is ended earlier replicates nothing."""
@@ -27,7 +29,8 @@ class FinalSync:
         self.error = ""
         self.signalled = self.killed = False
         self._series = series
-        self._retried = self._mended = self._anew = False
+        self._retried = self._anew = False
+        self._mended = 0
 
     def __bool__(self) -> bool:
         return bool(self.deadline)
@@ -68,9 +71,9 @@ class FinalSync:
             self._retried = True
             return in_time
         if not settle():
-            first, self._mended = not self._mended, True
+            self._mended += 1
             self.error = "changes that were committed are missing from the replica"
-            return first and in_time
+            return self._mended <= _MENDS and in_time
         return False
 
     def repeat(self) -> None:

@@ -102,8 +102,8 @@ def stale(database: Database, timeout: float, *, taken_up: bool) -> Verification
         )
     else:
         message = (
-            f"no daemon is replicating it: none took up its last commit within {timeout:g} s. "
-            "Start one; if one runs, see its log"
+            f"no daemon took up its last commit within {timeout:g} s. Start one; if one runs, "
+            "see its log"
         )
     return _with_age(database, message)
 

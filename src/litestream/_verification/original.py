@@ -28,7 +28,8 @@ def opened(path: str, timeout: float, *, silent: bool) -> Iterator[sqlite3.Conne
     """
     if not os.path.isfile(path) or os.path.getsize(path) == 0:
         raise UnusableDatabaseError(
-            f"There is no database at {path!r}. Correct the path, or create the database first"
+            f"There is no database at {path!r}. Correct the path; if the database is lost, restore "
+            "it by litestream.recover(), or 'litestream recover'"
         )
     read_only = silent and os.path.exists(wal_path(path))
     uri = f"file:{quote(os.fsencode(path))}?mode={'ro' if read_only else 'rw'}"
