@@ -233,7 +233,7 @@ def test_without_a_daemon_it_is_stale(running, temporary, exact):
     running.write()
     failure = fails(running, temporary, exact=exact, timeout=1)
     assert "stale" == failure.reason
-    assert "no daemon is replicating" in failure.message
+    assert "no daemon took up its last commit" in failure.message
     assert isinstance(failure.details["age"], int)
     assert (0, []) == (tokens(running), list(temporary.iterdir()))
 

@@ -77,7 +77,7 @@ def test_a_proof_that_fails_pings_that_with_its_last_lines(replicated, switch, m
     monkeypatch.setenv("LITESTREAM_PING", f"{switch.url}?create=1")
     assert 1 == verify(replicated, "--timeout", "0.5")
     assert ["/start?create=1", "/fail?create=1"] == switch.events
-    assert b"stale: no daemon is replicating it" in switch.told[-1][1]
+    assert b"stale: no daemon took up its last commit" in switch.told[-1][1]
 
 
 def test_an_error_before_the_proof_is_a_failure(switch, tmp_path):

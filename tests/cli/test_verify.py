@@ -58,7 +58,7 @@ def test_a_failure_says_its_reason(running):
     running.write()
     done = verify(running, running.database, "--timeout", "1")
     assert 1 == done.returncode
-    assert done.stdout.startswith(f"FAILED  {running.database}  stale: no daemon is replicating")
+    assert done.stdout.startswith(f"FAILED  {running.database}  stale: no daemon took up")
 
 
 @pytest.mark.parametrize(
