@@ -349,7 +349,7 @@ def test_a_stop_ends_without_the_daemon_that_may_not_be_started_again(
     with supervised(sited) as driver:
         driver.until_let_go()
         supervisor = driver.supervisor
-        monkeypatch.setattr(supervisor._final_sync, "must_repeat", lambda _settle: True)
+        monkeypatch.setattr(supervisor._final_sync, "must_repeat", lambda *_, **__: True)
         monkeypatch.setattr(supervisor._health.files, "forbidden", lambda: "not yet")
         supervisor.stop()
         driver.until(lambda: supervisor.finished)
