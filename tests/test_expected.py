@@ -13,6 +13,7 @@ import pytest
 
 import litestream
 from litestream import commands
+from litestream.errors import ConfigurationError
 from tests.support import Site
 
 MEMORY = (":memory:", "file::memory:", "file:x?mode=memory&cache=shared")
@@ -102,6 +103,16 @@ def test_a_checker_sees_a_misspelt_name(tmp_path: Path) -> None:
     assert len(wrong) == 2
 
 
-def test_a_verify_of_nothing_names_the_one_of_all() -> None:
+def test_a_verify_of_nothing_names_the_one_of_all(installed: Path, series: str) -> None:
     with pytest.raises(TypeError, match="verify_all"):
         litestream.verify()
+
+
+def test_a_verify_of_all_proves_something(installed: Path, series: str, tmp_path: Path) -> None:
+    """`all([])` is true."""
+    config = tmp_path / "litestream.yml"
+    config.write_text("dbs: []\n")
+    empties: list[Any] = [config, {}]
+    for empty in empties:
+        with pytest.raises(ConfigurationError, match="no database"):
+            litestream.verify_all(empty)

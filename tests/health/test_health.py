@@ -186,6 +186,30 @@ def test_a_proof_that_failed_outranks_all(site, kept):
     assert row["last_good_proof"] < row["last_proof"]
 
 
+def test_a_proof_of_a_past_time_says_nothing_of_the_newest_state(site, kept):
+    litestream.verify(site.database, config=site.config)
+    settled(site, verdict="ok")
+    (proof,) = litestream.history(site.database)
+    for proved in (False, True):
+        past: HistoryRow = {**proof, "at": "2099-01-01T00:00:00Z", "method": "timestamp"}
+        history.append({**past, "proved": proved, "reason": None if proved else "unrestorable"})
+        row = settled(site, verdict="ok")
+        assert row["last_proof"] == row["last_good_proof"] == history.seconds_of(proof["at"])
+
+
+def test_a_daemon_that_has_never_reached_the_replica_is_no_stranger(make_site, tmp_path):
+    (tmp_path / "taken").touch()
+    site = make_site(replica={"type": "file", "path": str(tmp_path / "taken/replica")})
+    site.write(1)
+    daemon = Kept(site)
+    try:
+        row = settled(site, state="stalled")
+        assert "no daemon" not in row["reason"]
+        assert row["verdict"] in ("degraded", "failing")
+    finally:
+        daemon.stop()
+
+
 def test_thresholds_are_arguments(site, kept):
     litestream.verify(site.database, config=site.config)
     settled(site, verdict="ok")
