@@ -791,7 +791,7 @@ def replace_database(site: Site) -> None:
         for number in range(300):
             connection.execute("INSERT INTO items VALUES (?, hex(randomblob(300)))", (number + 1,))
         connection.execute("COMMIT")
-    site.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    site.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
     site.connection.close()
     for end in ("-wal", "-shm"):
         Path(f"{site.database}{end}").unlink(missing_ok=True)
@@ -808,7 +808,7 @@ def test_a_replaced_database_is_in_the_replica(site: Site, then: str) -> None:
         replication.sync()
         replace_database(site)
         if then == "later":
-            time.sleep(1)
+            wait_until(partial(has_restarted, replication, 1), "the daemon of the new file")
             site.write(1)
         if then != "stop":
             replication.sync(timeout=PATIENCE)
